@@ -1,0 +1,90 @@
+/** This package, through its public API, with its defaults. */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as References from "effect/References"
+import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
+import { CurrentExecution, Docket, Retry, Task, TaskGroup, Worker } from "../../src/index.ts"
+import { failsFirst, type Kind, payloadOf, type Peer } from "./Peer.ts"
+
+const payload = { id: Schema.Finite, body: Schema.String }
+
+const Noop = Task.make("noop", { payload })
+const Answer = Task.make("answer", { payload, success: Schema.Finite })
+const Flaky = Task.make("flaky", { payload, error: Schema.String, retry: Retry.linear({ attempts: 3 }) })
+const Limited = Task.make("limited", { payload })
+
+const tasks = TaskGroup.make(Noop, Answer, Flaky, Limited)
+const taskOf = { noop: Noop, answer: Answer, flaky: Flaky, limited: Limited } satisfies Record<Kind, Task.Any>
+
+const handlers = (onRun: (id: number) => void) =>
+  tasks.toLayer({
+    noop: ({ id }) => Effect.sync(() => onRun(id)),
+    answer: ({ id }) =>
+      Effect.sync(() => {
+        onRun(id)
+        return id + 1
+      }),
+    flaky: ({ id }) =>
+      Effect.flatMap(CurrentExecution, ({ attempt }) => {
+        onRun(id)
+        return attempt === 1 && failsFirst(id) ? Effect.fail("not this time") : Effect.void
+      }),
+    limited: ({ id }) =>
+      Effect.andThen(
+        Effect.sync(() => onRun(id)),
+        Effect.sleep(1)
+      )
+  })
+
+const build = async <A, E>(layer: Layer.Layer<A, E>) => {
+  const scope = Scope.makeUnsafe()
+  const context = await Effect.runPromise(Layer.buildWithScope(layer, scope))
+  return { context, close: () => Effect.runPromise(Scope.close(scope, Exit.void)) }
+}
+
+export const peer: Peer = {
+  // "limits" follows when tasks have them.
+  features: new Set(["batch", "delay", "results", "retry"]),
+  producer: async (url, kind) => {
+    const { close, context } = await build(Docket.layer({ name: "bench", url }))
+    const docket = Context.get(context, Docket)
+    const task = taskOf[kind] as typeof Noop
+    const optionsOf = (due: number | undefined) => (due === undefined ? {} : { when: due })
+    return {
+      close,
+      add: (id, due) => Effect.runPromise(docket.add(task, payloadOf(id), optionsOf(due))),
+      addEach: (nextId, callers) => {
+        const caller = Effect.gen(function* () {
+          for (let id = nextId(); id !== undefined; id = nextId()) yield* docket.add(task, payloadOf(id))
+        })
+        return Effect.runPromise(
+          Effect.all(
+            Array.from({ length: callers }, () => caller),
+            { concurrency: "unbounded" }
+          )
+        )
+      },
+      addBatch: (ids, due) =>
+        Effect.runPromise(docket.addAll(ids.map((id) => Task.request(task, payloadOf(id), optionsOf(due))))),
+      call: (id) => Effect.runPromise(Effect.flatMap(docket.add(Answer, payloadOf(id)), ({ result }) => result)),
+      depth: async () => {
+        const { queued, running, scheduled } = await Effect.runPromise(docket.store.depth)
+        return queued + running + scheduled
+      }
+    }
+  },
+  worker: async (url, { concurrency, onRun }) => {
+    const { close } = await build(
+      Worker.layer(tasks, { concurrency }).pipe(
+        Layer.provide(handlers(onRun)),
+        // Runs are announced in the log; what a console costs is not the question here.
+        Layer.provide(Layer.succeed(References.MinimumLogLevel, "None")),
+        Layer.provide(Docket.layer({ name: "bench", url }))
+      )
+    )
+    return { close }
+  }
+}

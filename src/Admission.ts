@@ -1,0 +1,197 @@
+/**
+ * Admission controls: whether an execution may start now. They are decided by the store when it is about to start, over
+ * all workers of a docket; here they are plain data.
+ */
+import * as Duration from "effect/Duration"
+import * as Predicate from "effect/Predicate"
+
+/**
+ * What all controls have in common: by default each task has its own, one for all of its executions.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface ControlOptions<in P> {
+  /** Computes a value from the payload; each value is controlled apart. Default: all payloads are controlled together. */
+  readonly by?: ((payload: P) => unknown) | undefined
+  /** Tasks of a docket that name the same scope share the control. Default: the task has one of its own. */
+  readonly scope?: string | undefined
+}
+
+/**
+ * At most so many executions run at once. The others wait in the store in order of arrival, hold no worker's slot, and are
+ * released by the run that ends.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface ConcurrencyOptions<in P> extends ControlOptions<P> {
+  /** At least 1. */
+  readonly limit: number
+}
+
+/**
+ * At most so many starts within any window of time; it slides with each start.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface RateLimitOptions<in P> extends ControlOptions<P> {
+  /** At least 1. */
+  readonly limit: number
+  /** The length of the window. */
+  readonly per: Duration.Input
+  /** An execution over the limit waits until a start leaves the window, or is dropped. Default: `delay`. */
+  readonly onExceeded?: "delay" | "drop" | undefined
+}
+
+/**
+ * The first execution runs and opens a window; others that would start within it are dropped.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface CooldownOptions<in P> extends ControlOptions<P> {
+  /** The length of the window, from the start of the execution that opened it. */
+  readonly window: Duration.Input
+}
+
+/**
+ * The first submission runs once no other has come for a while; the others are dropped, and each starts the wait anew.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface DebounceOptions<in P> extends ControlOptions<P> {
+  /** How long it has to be quiet. */
+  readonly settle: Duration.Input
+  /** The longest that the first submission waits, however many follow. Default: as long as they follow. */
+  readonly maximum?: Duration.Input | undefined
+}
+
+/**
+ * The controls of a task.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface Options<in P> {
+  /** How many executions may run at once. */
+  readonly concurrency?: ConcurrencyOptions<P>
+  /** How many executions may start within a time; several limits hold together. */
+  readonly rateLimit?: RateLimitOptions<P> | ReadonlyArray<RateLimitOptions<P>>
+  /** For how long after a start others are dropped; several cooldowns hold together. */
+  readonly cooldown?: CooldownOptions<P> | ReadonlyArray<CooldownOptions<P>>
+  /** How long to wait for quiet before the first submission runs. */
+  readonly debounce?: DebounceOptions<P>
+}
+
+/**
+ * A control as stores know it. The scope names what it covers; times are in milliseconds.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Control =
+  | { readonly _tag: "Concurrency"; readonly scope: string; readonly limit: number }
+  | {
+      readonly _tag: "RateLimit"
+      readonly scope: string
+      readonly limit: number
+      readonly perMillis: number
+      readonly onExceeded: "delay" | "drop"
+    }
+  | { readonly _tag: "Cooldown"; readonly scope: string; readonly windowMillis: number }
+  | {
+      readonly _tag: "Debounce"
+      readonly scope: string
+      readonly settleMillis: number
+      readonly maximumMillis: number | undefined
+    }
+
+/**
+ * The controls of a task, with the function that finds their values in a decoded payload: one for each, in order.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Controls {
+  readonly controls: ReadonlyArray<Control>
+  readonly valuesOf: (payload: unknown) => ReadonlyArray<string>
+}
+
+/**
+ * No control at all.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const none: Controls = { controls: [], valuesOf: () => [] }
+
+/**
+ * Collects the controls of the task with this name. A limit below 1 and a time that is not finite or not above 0 throw.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = <P>(task: string, options: Options<P>): Controls => {
+  const controls: Array<Control> = []
+  const bys: Array<((payload: P) => unknown) | undefined> = []
+  // A scope that is named never meets one that is a task's own. Several limits of a task are told apart by their place.
+  const place = (kind: string, { by, scope }: ControlOptions<P>, index: number) => {
+    bys.push(by)
+    return scope === undefined ? `task:${task}:${kind}${index}` : `scope:${scope}`
+  }
+  const { concurrency, debounce } = options
+  if (concurrency !== undefined) {
+    const scope = place("concurrency", concurrency, 0)
+    controls.push({ _tag: "Concurrency", scope, limit: limitOf(task, "concurrency", concurrency.limit) })
+  }
+  arrayOf(options.rateLimit).forEach((rate, index) => {
+    controls.push({
+      _tag: "RateLimit",
+      scope: place("rate", rate, index),
+      limit: limitOf(task, "rateLimit", rate.limit),
+      perMillis: millisOf(task, "rateLimit.per", rate.per),
+      onExceeded: rate.onExceeded ?? "delay"
+    })
+  })
+  arrayOf(options.cooldown).forEach((cooldown, index) => {
+    controls.push({
+      _tag: "Cooldown",
+      scope: place("cooldown", cooldown, index),
+      windowMillis: millisOf(task, "cooldown.window", cooldown.window)
+    })
+  })
+  if (debounce !== undefined) {
+    controls.push({
+      _tag: "Debounce",
+      scope: place("debounce", debounce, 0),
+      settleMillis: millisOf(task, "debounce.settle", debounce.settle),
+      maximumMillis: debounce.maximum === undefined ? undefined : millisOf(task, "debounce.maximum", debounce.maximum)
+    })
+  }
+  if (controls.length === 0) return none
+  // The payload was decoded or made with the task's own schema.
+  return { controls, valuesOf: (payload) => bys.map((by) => (by === undefined ? "" : valueOf(by(payload as P)))) }
+}
+
+/** A value as text, so that equal values have equal texts. Strings and numbers differ: 1 is not "1". */
+const valueOf = (value: unknown): string =>
+  Predicate.isBigInt(value) || value === undefined ? String(value) : JSON.stringify(value)
+
+const arrayOf = <A extends object>(one: A | ReadonlyArray<A> | undefined): ReadonlyArray<A> =>
+  one === undefined ? [] : isArray(one) ? one : [one]
+
+const isArray: <A>(value: A | ReadonlyArray<A>) => value is ReadonlyArray<A> = Array.isArray
+
+const limitOf = (task: string, option: string, limit: number): number => {
+  if (Number.isInteger(limit) && limit >= 1) return limit
+  throw new RangeError(`Task "${task}": ${option}.limit has to be a whole number of at least 1; it was ${limit}`)
+}
+
+const millisOf = (task: string, option: string, duration: Duration.Input): number => {
+  const millis = Math.ceil(Duration.toMillis(duration))
+  if (Number.isFinite(millis) && millis > 0) return millis
+  throw new RangeError(`Task "${task}": ${option} has to be finite and more than 0; it was ${millis} ms`)
+}

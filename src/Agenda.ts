@@ -1,0 +1,100 @@
+/**
+ * An agenda: requests that are collected first and then scattered over a span of time, so that a burst of work does not
+ * start all at once.
+ */
+import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import type { Docket } from "./Docket.ts"
+import type { DocketError } from "./DocketError.ts"
+import type { Execution } from "./Execution.ts"
+import { invalid } from "./internal/docketError.ts"
+import * as Task from "./Task.ts"
+
+/**
+ * Collected requests, in order.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Agenda {
+  readonly requests: ReadonlyArray<Task.Request>
+}
+
+/**
+ * An agenda of requests made with `Task.request`. Times in their options are set aside: the agenda spreads them.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (requests: Iterable<Task.Request> = []): Agenda => ({ requests: [...requests] })
+
+/**
+ * The agenda with one more request at its end.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const add = <T extends Task.Any>(agenda: Agenda, task: T, ...args: Task.Arguments<T>): Agenda => ({
+  requests: [...agenda.requests, Task.request(task, ...args)]
+})
+
+/**
+ * How to scatter an agenda.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface ScatterOptions {
+  /** The span from the first to the last; more than 0. */
+  readonly over: Duration.Input
+  /** When the span begins. Default: now. */
+  readonly start?: DateTime.DateTime.Input | undefined
+  /** Moves each time at random by up to this much, up or down, never to before the start. Default: 0. */
+  readonly jitter?: Duration.Input | undefined
+}
+
+/**
+ * Schedules the requests at equal distances over a span: the first at its start, the last at its end, a single one in its
+ * middle. One handle for each request, in order.
+ *
+ * Everything is checked before anything is scheduled. An agenda can be scattered again: keys that are still live then
+ * report `already-scheduled`, and requests without a key get a fresh one each time.
+ *
+ * @category scheduling
+ * @since 0.1.0
+ */
+export const scatter: (
+  docket: Docket["Service"],
+  agenda: Agenda,
+  options: ScatterOptions
+) => Effect.Effect<ReadonlyArray<Execution<unknown, unknown>>, DocketError> = Effect.fnUntraced(function* (
+  docket,
+  { requests },
+  options
+) {
+  const spanMillis = Duration.toMillis(options.over)
+  if (!(spanMillis > 0) || !Number.isFinite(spanMillis)) {
+    return yield* invalid(`An agenda needs a finite span of more than 0 to be scattered over; it was ${spanMillis} ms`)
+  }
+  const start =
+    options.start === undefined
+      ? yield* Clock.currentTimeMillis
+      : yield* Effect.fromOption(DateTime.make(options.start)).pipe(
+          Effect.map(({ epochMilliseconds }) => epochMilliseconds),
+          Effect.mapError(() => invalid(`start is not a moment: ${String(options.start)}`))
+        )
+  const jitterMillis = Duration.toMillis(options.jitter ?? 0)
+  const placed = yield* Effect.forEach(
+    requests,
+    Effect.fnUntraced(function* ({ options, ...request }, i) {
+      const even = requests.length === 1 ? spanMillis / 2 : (spanMillis * i) / (requests.length - 1)
+      const moved = jitterMillis > 0 ? yield* Random.nextBetween(-jitterMillis, jitterMillis) : 0
+      const when = DateTime.makeUnsafe(Math.round(start + Math.max(0, even + moved)))
+      return { ...request, options: { key: options.key, when } }
+    })
+  )
+  return yield* docket.addAll(placed)
+})

@@ -1,0 +1,324 @@
+/**
+ * The docket: schedules tasks for now and for later, cancels and replaces them, and looks them up.
+ */
+import * as Config from "effect/Config"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import type { DocketError } from "./DocketError.ts"
+import { InvalidRequest } from "./DocketError.ts"
+import type { DocketStore } from "./DocketStore.ts"
+import type { Execution, ExecutionEvent, ExecutionInfo, FeedInterrupted } from "./Execution.ts"
+import { failWith } from "./internal/docketError.ts"
+import * as Events from "./internal/events.ts"
+import * as Executions from "./internal/executions.ts"
+import { failedExecutions, knowsTask, takeSnapshot, workersOf } from "./internal/operations.ts"
+import { makeScheduler } from "./internal/scheduling.ts"
+import type { FailedExecutions, Snapshot, WorkerInfo } from "./Snapshot.ts"
+import * as MemoryStore from "./store/memory/MemoryStore.ts"
+import { openStore } from "./store/openStore.ts"
+import type * as Option from "effect/Option"
+import type * as Task from "./Task.ts"
+
+/**
+ * The settings of a docket. Processes that share a docket use the same.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface Settings {
+  /** The docket's name. Dockets of different names share nothing. Default: `docket`. */
+  readonly name?: string | undefined
+  /** How long a settled execution is kept, with its result; 0 keeps nothing. Default: 15 minutes. */
+  readonly executionTtl?: Duration.Input | undefined
+  /**
+   * How long an execution that failed for good is kept, to be looked at and retried. Default: 7 days, or nothing when
+   * `executionTtl` is 0.
+   */
+  readonly failedTtl?: Duration.Input | undefined
+  /** How many failed executions are kept; the oldest go first. Default: 10,000. */
+  readonly failedMaximum?: number | undefined
+  /** How often a worker announces itself. Default: 2 seconds. */
+  readonly heartbeatInterval?: Duration.Input | undefined
+  /** After how many missed heartbeats a worker is no longer listed. Default: 5. */
+  readonly missedHeartbeats?: number | undefined
+}
+
+/**
+ * The settings of a docket, and where it is kept.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface Options extends Settings {
+  /**
+   * The store. The scheme picks its kind: `redis`, `rediss` (TLS), `valkey`, `valkeys`, `unix`, or `memory` for a docket
+   * that lives in this process. Default: `redis://localhost:6379/0`.
+   */
+  readonly url?: string | undefined
+}
+
+/**
+ * Schedules tasks, and steers what was scheduled.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Docket extends Context.Service<
+  Docket,
+  {
+    readonly name: string
+    /**
+     * Schedules a task: for now, or for later with `delay` or `when`.
+     *
+     * **Details**
+     *
+     * A key that is live (scheduled, queued or running) is left as it is, and the handle's disposition says
+     * `already-scheduled`. Fails with `DocketError`: the payload does not fit, the options contradict each other, or the
+     * store failed; in the last case the task may have been scheduled, and a key of your own makes it safe to try again.
+     */
+    readonly add: <T extends Task.Any>(
+      task: T,
+      ...args: Task.Arguments<T>
+    ) => Effect.Effect<Execution<Task.Success<T>, Task.Error<T>>, DocketError>
+    /**
+     * Schedules a batch, made with `Task.request`, in as few round trips as possible; one handle for each request, in
+     * order. Everything is checked before anything is scheduled. Within the batch the first request for a key wins.
+     */
+    readonly addAll: <const R extends ReadonlyArray<Task.Request>>(
+      requests: R
+    ) => Effect.Effect<
+      { readonly [I in keyof R]: Execution<Task.Success<R[I]["task"]>, Task.Error<R[I]["task"]>> },
+      DocketError
+    >
+    /**
+     * Schedules a task by name, where its contract cannot be imported. The payload is JSON data as the task's schema
+     * encodes it; the worker's contract decodes it. The result is JSON data as well.
+     */
+    readonly addNamed: (
+      task: string,
+      payload: unknown,
+      options?: Task.ScheduleOptions
+    ) => Effect.Effect<Execution<unknown, never>, DocketError>
+    /**
+     * Schedules a task in the place of whatever its key holds. What waited under the key will not run; what runs already
+     * is left alone, and the replacement runs besides it, when it is due. The key comes from the options or the task.
+     */
+    readonly replace: <T extends Task.Any>(
+      task: T,
+      ...args: Task.Arguments<T>
+    ) => Effect.Effect<Execution<Task.Success<T>, Task.Error<T>>, DocketError>
+    /**
+     * Cancels an execution. One that waits never runs; the handler of one that runs is interrupted, wherever that is.
+     * The key is free at once. An unknown or settled key is left as it is.
+     */
+    readonly cancel: (key: string) => Effect.Effect<void, DocketError>
+    /** A handle on the execution of a task under a key, whether or not there is one. */
+    readonly execution: <T extends Task.Any>(task: T, key: string) => Execution<Task.Success<T>, Task.Error<T>>
+    /** What the docket knows about a key, whatever its task; nothing when there is no record. */
+    readonly info: (key: string) => Effect.Effect<Option.Option<ExecutionInfo>, DocketError>
+    /**
+     * Every change in the docket, as it happens, from the moment at which the stream starts. A lost connection leaves a
+     * `FeedInterrupted` where events may be missing.
+     */
+    readonly events: Stream.Stream<ExecutionEvent | FeedInterrupted, DocketError>
+    /** The executions that failed for good: to list, to retry, to discard. */
+    readonly failed: FailedExecutions
+    /** Cancels everything that waits, and returns how many there were. What runs goes on. */
+    readonly clear: Effect.Effect<number, DocketError>
+    /** Looks at the docket. Lists at most `limit` running executions, and as many to come. Default: 1,000. */
+    readonly snapshot: (options?: { readonly limit?: number | undefined }) => Effect.Effect<Snapshot, DocketError>
+    /** The workers that can take work, by name. */
+    readonly workers: Effect.Effect<ReadonlyArray<WorkerInfo>, DocketError>
+    /** The workers that know a task, given by contract or by name. */
+    readonly taskWorkers: (task: Task.Any | string) => Effect.Effect<ReadonlyArray<WorkerInfo>, DocketError>
+    /** The port beneath, for workers and tools. */
+    readonly store: DocketStore["Service"]
+    /** The settings in force, in milliseconds. */
+    readonly settings: {
+      readonly executionTtlMillis: number
+      readonly failedTtlMillis: number
+      readonly failedMaximum: number
+      readonly heartbeatMillis: number
+      readonly missedHeartbeats: number
+    }
+  }
+>()("effect-docket/Docket") {
+  /** The docket with these options, for as long as the layer lives. */
+  static readonly layer = (options: Options = {}): Layer.Layer<Docket, DocketError> =>
+    Layer.effect(Docket, make(options))
+
+  /** The docket whose options come from configuration. */
+  static readonly layerConfig = (
+    options: Config.Wrap<Options>
+  ): Layer.Layer<Docket, DocketError | Config.ConfigError> =>
+    Layer.effect(Docket, Effect.flatMap(Config.unwrap(options), make))
+
+  /**
+   * A docket in memory, of its own for each time the layer is built. It behaves like one on Redis, follows the `Clock`,
+   * and is gone with the layer.
+   */
+  static readonly layerMemory: Layer.Layer<Docket, DocketError> = Layer.effect(
+    Docket,
+    Effect.suspend(() => makeMemory())
+  )
+}
+
+const defaults = {
+  name: "docket",
+  url: "redis://localhost:6379/0",
+  executionTtl: "15 minutes",
+  failedTtl: "7 days",
+  failedMaximum: 10_000,
+  heartbeatInterval: "2 seconds",
+  missedHeartbeats: 5,
+  snapshotLimit: 1000
+} as const
+
+/**
+ * Makes a docket that is open for as long as the scope is: for an app with several dockets.
+ *
+ * Fails when the name or the URL is malformed. A store that cannot be reached is not an error here: the operations fail
+ * while it is away.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make: (options?: Options) => Effect.Effect<Docket["Service"], DocketError, Scope.Scope> =
+  Effect.fnUntraced(function* (options: Options = {}) {
+    const settings = yield* settingsOf(options)
+    const store = yield* failWith(openStore(options.url ?? defaults.url, settings))
+    return yield* assemble(store, settings)
+  })
+
+/**
+ * Makes a docket in memory.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const makeMemory: (options?: Settings) => Effect.Effect<Docket["Service"], DocketError, Scope.Scope> =
+  Effect.fnUntraced(function* (options: Settings = {}) {
+    const settings = yield* settingsOf(options)
+    return yield* assemble(yield* MemoryStore.make(settings), settings)
+  })
+
+/**
+ * Makes a docket on a store that is open already, such as one of your own. The settings have to be those that the store
+ * was opened with.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fromStore: (
+  store: DocketStore["Service"],
+  options?: Settings
+) => Effect.Effect<Docket["Service"], DocketError, Scope.Scope> = Effect.fnUntraced(function* (store, options = {}) {
+  return yield* assemble(store, yield* settingsOf(options))
+})
+
+const assemble = Effect.fnUntraced(function* (
+  store: DocketStore["Service"],
+  { name, ...settings }: { readonly name: string } & Docket["Service"]["settings"]
+) {
+  const source: Executions.Source = { store, keepsResults: settings.executionTtlMillis > 0 }
+  const workers = workersOf(store)
+  const { prepare, prepareNamed, schedule, scheduleAll } = yield* makeScheduler(store)
+
+  const scheduleTask = Effect.fnUntraced(function* <T extends Task.Any>(
+    task: T,
+    [payload, options]: Task.Arguments<T>,
+    replace: boolean
+  ) {
+    const request = yield* prepare(task, payload ?? {}, options ?? {}, replace)
+    return Executions.handle(source, task, request.key, yield* schedule(request))
+  })
+
+  return Docket.of({
+    name,
+    store,
+    settings,
+    add: (task, ...args) => scheduleTask(task, args, false),
+    replace: (task, ...args) => scheduleTask(task, args, true),
+    addAll: Effect.fnUntraced(function* <const R extends ReadonlyArray<Task.Request>>(requests: R) {
+      const prepared = yield* Effect.forEach(requests, ({ options, payload, task }) =>
+        prepare(task, payload, options, false)
+      )
+      const dispositions = yield* scheduleAll(prepared)
+      const handles = requests.map(({ task }, i) => Executions.handle(source, task, prepared[i]!.key, dispositions[i]))
+      // One handle for each request, made with that request's task.
+      return handles as { [I in keyof R]: Execution<Task.Success<R[I]["task"]>, Task.Error<R[I]["task"]>> }
+    }),
+    addNamed: Effect.fnUntraced(function* (task: string, payload: unknown, options: Task.ScheduleOptions = {}) {
+      const request = yield* prepareNamed(task, payload, options)
+      return Executions.handleNamed(source, task, request.key, yield* schedule(request))
+    }),
+    cancel: (key) => failWith(store.cancel([key])),
+    execution: (task, key) => Executions.handle(source, task, key, undefined),
+    info: (key) => Executions.info(source, key),
+    events: Events.ofDocket(store),
+    failed: failedExecutions(store),
+    clear: failWith(store.clear),
+    snapshot: (options = {}) => takeSnapshot(name, store, options.limit ?? defaults.snapshotLimit),
+    workers,
+    taskWorkers: (task) =>
+      Effect.map(workers, (all) =>
+        all.filter((worker) => knowsTask(worker, typeof task === "string" ? task : task.name))
+      )
+  })
+})
+
+const settingsOf = Effect.fnUntraced(function* (options: Settings) {
+  const name = options.name ?? defaults.name
+  if (name === "" || /[{}]/.test(name)) {
+    return yield* failWith(
+      Effect.fail(
+        new InvalidRequest({
+          problem: `A docket's name needs at least one character, and no braces; it was ${JSON.stringify(name)}`
+        })
+      )
+    )
+  }
+  const executionTtlMillis = yield* millisOf("executionTtl", options.executionTtl ?? defaults.executionTtl, 0)
+  const failedTtl = options.failedTtl ?? (executionTtlMillis === 0 ? 0 : defaults.failedTtl)
+  return {
+    name,
+    executionTtlMillis,
+    failedTtlMillis: yield* millisOf("failedTtl", failedTtl, 0),
+    failedMaximum: options.failedMaximum ?? defaults.failedMaximum,
+    heartbeatMillis: yield* millisOf("heartbeatInterval", options.heartbeatInterval ?? defaults.heartbeatInterval, 1),
+    missedHeartbeats: options.missedHeartbeats ?? defaults.missedHeartbeats
+  }
+})
+
+const millisOf = (option: string, duration: Duration.Input, minimum: number) => {
+  const millis = Math.ceil(Duration.toMillis(duration))
+  return Number.isFinite(millis) && millis >= minimum
+    ? Effect.succeed(millis)
+    : failWith(
+        Effect.fail(
+          new InvalidRequest({
+            problem: `${option} has to be a finite duration of at least ${minimum} ms; it was ${millis}`
+          })
+        )
+      )
+}
+
+/**
+ * The docket of the environment: `DOCKET_NAME`, `DOCKET_URL`, `DOCKET_EXECUTION_TTL`, `DOCKET_FAILED_TTL`,
+ * `DOCKET_HEARTBEAT_INTERVAL` and `DOCKET_MISSED_HEARTBEATS`, each with the default of {@link Options}. Durations are written as in `15 minutes`.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const DocketLive: Layer.Layer<Docket, DocketError | Config.ConfigError> = Docket.layerConfig({
+  name: Config.String("DOCKET_NAME").pipe(Config.withDefault(defaults.name)),
+  url: Config.String("DOCKET_URL").pipe(Config.withDefault(defaults.url)),
+  executionTtl: Config.Duration("DOCKET_EXECUTION_TTL").pipe(Config.withDefault(defaults.executionTtl)),
+  failedTtl: Config.Duration("DOCKET_FAILED_TTL").pipe(Config.withDefault(undefined)),
+  heartbeatInterval: Config.Duration("DOCKET_HEARTBEAT_INTERVAL").pipe(Config.withDefault(defaults.heartbeatInterval)),
+  missedHeartbeats: Config.Int("DOCKET_MISSED_HEARTBEATS").pipe(Config.withDefault(defaults.missedHeartbeats))
+})

@@ -1,0 +1,186 @@
+/**
+ * Every error that a user of the docket can meet.
+ *
+ * **Details**
+ *
+ * Operations of a docket fail with {@link DocketError}, whose `reason` says why: use `Effect.catchReason` to handle one
+ * of them. Whoever waits for a result meets, next to the task's own error, one of the errors in {@link ResultError}.
+ */
+import * as Schema from "effect/Schema"
+
+/**
+ * The store could not be reached, or refused the operation.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class StoreError extends Schema.TaggedError<StoreError>("effect-docket/StoreError")("StoreError", {
+  /** The operation that failed, as in `DocketStore.schedule`. */
+  operation: Schema.String,
+  /** What the store's client reported. It holds no password. */
+  cause: Schema.Defect()
+}) {
+  override get message() {
+    return `The docket's store failed in ${this.operation}: ${describe(this.cause)}`
+  }
+}
+
+/**
+ * A payload does not fit its task's schema.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class InvalidPayload extends Schema.TaggedError<InvalidPayload>("effect-docket/InvalidPayload")(
+  "InvalidPayload",
+  {
+    task: Schema.String,
+    /** What the schema found. */
+    issue: Schema.String
+  }
+) {
+  override get message() {
+    return `The payload does not fit task "${this.task}": ${this.issue}`
+  }
+}
+
+/**
+ * A key, a task name or an option that a docket cannot accept.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class InvalidRequest extends Schema.TaggedError<InvalidRequest>("effect-docket/InvalidRequest")(
+  "InvalidRequest",
+  {
+    /** What is wrong, and what to do. */
+    problem: Schema.String
+  }
+) {
+  override get message() {
+    return this.problem
+  }
+}
+
+/**
+ * An operation of a docket failed.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class DocketError extends Schema.TaggedError<DocketError>("effect-docket/DocketError")("DocketError", {
+  reason: Schema.Union([StoreError, InvalidPayload, InvalidRequest])
+}) {
+  override get message() {
+    return this.reason.message
+  }
+}
+
+/**
+ * The execution was cancelled before it had a result.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class TaskCancelled extends Schema.TaggedError<TaskCancelled>("effect-docket/TaskCancelled")("TaskCancelled", {
+  key: Schema.String
+}) {
+  override get message() {
+    return `The execution "${this.key}" was cancelled`
+  }
+}
+
+/**
+ * The execution failed in a way that its contract does not name: a defect, a timeout, too many deliveries, a payload
+ * that the worker could not read.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class TaskFailed extends Schema.TaggedError<TaskFailed>("effect-docket/TaskFailed")("TaskFailed", {
+  key: Schema.String,
+  /** The stored error: its name, a colon, its message. */
+  error: Schema.String
+}) {
+  override get message() {
+    return `The execution "${this.key}" failed: ${this.error}`
+  }
+}
+
+/**
+ * A run took longer than its task's timeout. It is what the attempt failed with, and is read in the record's error.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class TaskTimedOut extends Schema.TaggedError<TaskTimedOut>("effect-docket/TaskTimedOut")("TaskTimedOut", {
+  key: Schema.String,
+  /** How long the run was allowed to take, extensions included, in milliseconds. */
+  timeoutMillis: Schema.Finite
+}) {
+  override get message() {
+    return `The execution "${this.key}" did not end within ${this.timeoutMillis} ms`
+  }
+}
+
+/**
+ * A worker's middleware failed, so the execution has failed whatever its handler did.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class MiddlewareFailed extends Schema.TaggedError<MiddlewareFailed>("effect-docket/MiddlewareFailed")(
+  "MiddlewareFailed",
+  {
+    /** The middleware's name. */
+    middleware: Schema.String,
+    cause: Schema.Defect()
+  }
+) {
+  override get message() {
+    return `The middleware "${this.middleware}" failed: ${describe(this.cause)}`
+  }
+}
+
+/**
+ * There is no result to read: the key was never scheduled, its record has expired, or the docket keeps no results.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ResultNotKept extends Schema.TaggedError<ResultNotKept>("effect-docket/ResultNotKept")("ResultNotKept", {
+  key: Schema.String
+}) {
+  override get message() {
+    return (
+      `There is no result for the execution "${this.key}": it was never scheduled, its record has expired, ` +
+      "or the docket keeps none (executionTtl is 0)"
+    )
+  }
+}
+
+/**
+ * The wait for a result ended before the execution did. The execution goes on.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ResultTimeout extends Schema.TaggedError<ResultTimeout>("effect-docket/ResultTimeout")("ResultTimeout", {
+  key: Schema.String,
+  /** How long the wait was, in milliseconds. */
+  waitedMillis: Schema.Finite
+}) {
+  override get message() {
+    return `The execution "${this.key}" had no result within ${this.waitedMillis} ms`
+  }
+}
+
+/**
+ * What waiting for a result can fail with, next to the task's own error.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type ResultError = TaskCancelled | TaskFailed | ResultNotKept | DocketError
+
+const describe = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))

@@ -1,0 +1,551 @@
+/**
+ * The port between the docket and whatever keeps it: every durable operation, batch-shaped, in terms of keys, task
+ * names, encoded payloads and leases. A store knows no schemas and no handlers.
+ *
+ * **Details**
+ *
+ * The contract that every store keeps, and that one conformance suite checks:
+ *
+ * - *Atomic.* Each operation happens at once, as if nothing else ran.
+ * - *Idempotent.* A write names the generation of the execution, and a worker's write names its lease as well. A write
+ *   that comes late, twice, or from a worker that lost its lease changes nothing. So whoever misses a reply sends the
+ *   same call again.
+ * - *Fair.* Due executions are handed out in the order in which they became due.
+ * - *Clean.* What is left of a settled execution disappears after the record's time to live.
+ * - *Its own clock.* The store decides what is due and which lease has expired. Times that leave the store are epoch
+ *   milliseconds on its clock; waits that it recommends are relative, so that a caller with a wrong clock is not misled.
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
+import type * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
+import type { StoreError } from "./DocketError.ts"
+
+/**
+ * The states of an execution: `scheduled` (due later, or held back), `queued` (due now), `running`, and the settled
+ * ones, `completed`, `failed` and `cancelled`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type State = "scheduled" | "queued" | "running" | "completed" | "failed" | "cancelled"
+
+/**
+ * Tells whether a state is final.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const isSettled = (state: State): boolean => state === "completed" || state === "failed" || state === "cancelled"
+
+/**
+ * When an execution is due: at a moment (epoch milliseconds), or so many milliseconds after the store takes the
+ * request. What lies in the past, and a delay of zero, is due at once.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Due =
+  { readonly _tag: "At"; readonly epochMillis: number } | { readonly _tag: "After"; readonly millis: number }
+
+/**
+ * Due at once.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const dueNow: Due = { _tag: "After", millis: 0 }
+
+/**
+ * What happened to a request to schedule: `scheduled` placed it, `already-scheduled` found the key live and left it as
+ * it was, `replaced` displaced a schedule that had not started, `struck` was refused by a strike.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Disposition = "scheduled" | "already-scheduled" | "replaced" | "struck"
+
+/**
+ * A request to schedule one execution.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ScheduleRequest {
+  readonly key: string
+  readonly task: string
+  /** The payload as its schema encoded it: JSON text. */
+  readonly payload: string
+  readonly due: Due
+  /** Whether a live key is replaced (`true`) or left as it is (`false`). */
+  readonly replace: boolean
+  /** The trace to which the run will link: a W3C `traceparent`, or empty. */
+  readonly trace: string
+}
+
+/**
+ * An execution handed to a worker, under a lease.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Delivery {
+  readonly key: string
+  readonly task: string
+  readonly payload: string
+  /** Counts the schedules of the key. */
+  readonly generation: number
+  /** The lease under which the worker holds it; only writes that name it count. */
+  readonly lease: string
+  /** The attempt that this run is, from 1. */
+  readonly attempt: number
+  /** How often this schedule was handed out, this time included; above 1 for a redelivery. */
+  readonly deliveries: number
+  /** When it was due, epoch milliseconds. */
+  readonly due: number
+  /** When this run began, epoch milliseconds: the moment of the claim. */
+  readonly started: number
+  readonly trace: string
+}
+
+/**
+ * How a run ended, as far as the store is concerned.
+ *
+ * - `Completed`: it succeeded; `result` is the encoded success value, absent when there is none.
+ * - `Failed`: it failed for good; `error` is text for people, `failure` the encoded typed error.
+ * - `Cancelled`: it was cancelled, or may not run.
+ * - `Retry`: this attempt failed and another follows.
+ * - `Postponed`: it was not admitted; it is scheduled anew, at the same attempt, as if it had not been delivered.
+ * - `Released`: it goes back to the ready stream as if it had not been delivered.
+ *
+ * A run that ends for good can name its successor in `next`: the key is then scheduled again, at attempt 1, in the same
+ * step that settles this run.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Outcome =
+  | { readonly _tag: "Completed"; readonly result: string | undefined; readonly next?: Next | undefined }
+  | {
+      readonly _tag: "Failed"
+      readonly error: string
+      readonly failure: string | undefined
+      readonly next?: Next | undefined
+    }
+  | { readonly _tag: "Cancelled" }
+  | { readonly _tag: "Retry"; readonly error: string; readonly due: Due }
+  | { readonly _tag: "Postponed"; readonly due: Due }
+  | { readonly _tag: "Released" }
+
+/**
+ * The next run of a key that recurs. Without a payload of its own it keeps the present one.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Next {
+  readonly due: Due
+  readonly payload?: string | undefined
+}
+
+/**
+ * The end of one run, to be written by `exchange`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Settlement {
+  readonly key: string
+  readonly generation: number
+  readonly lease: string
+  /** Whether the run reported progress, so that there is some to delete. */
+  readonly reported: boolean
+  readonly outcome: Outcome
+}
+
+/**
+ * What became of a settlement: `applied`; `superseded` when the key was scheduled anew meanwhile (its record belongs to
+ * the successor, the end was only announced); `lost` when the lease had passed to another worker, or the same settlement
+ * was applied before.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type SettlementStatus = "applied" | "superseded" | "lost"
+
+/**
+ * What a worker asks of the store in one round trip.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ExchangeRequest {
+  /** Names the leases that this call grants; unique per call. A call that is sent again keeps its id. */
+  readonly lease: string
+  /** Whether the call is sent again because its reply was lost: leases granted under this id are then handed out again. */
+  readonly resent: boolean
+  readonly finished: ReadonlyArray<Settlement>
+  /** The most deliveries to hand back; 0 only settles. */
+  readonly take: number
+}
+
+/**
+ * The store's answer to an exchange.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ExchangeReply {
+  /** One for each settlement, in order. */
+  readonly settled: ReadonlyArray<SettlementStatus>
+  readonly deliveries: ReadonlyArray<Delivery>
+  /** Milliseconds until the next execution in the schedule queue is due; `undefined` when there is none. */
+  readonly nextDueMillis: number | undefined
+  /** Executions set aside in this call because the worker does not know their task, with all that wait for it now. */
+  readonly unknown: ReadonlyArray<{ readonly task: string; readonly waiting: number }>
+  /** Executions that were failed instead of delivered because they had been delivered `maxDeliveries` times. */
+  readonly exhausted: ReadonlyArray<{ readonly key: string; readonly task: string; readonly deliveries: number }>
+}
+
+/**
+ * A lease as its holder knows it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Lease {
+  readonly key: string
+  readonly generation: number
+  readonly lease: string
+}
+
+/**
+ * How far a running execution has come. Only the holder of its lease may say so.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ProgressUpdate extends Lease {
+  readonly current: number
+  readonly total: number
+  readonly message: string | undefined
+}
+
+/**
+ * What a renewal found: the lease is `held` for another period; the execution is to be `cancelled`; the key was
+ * scheduled anew, so that this run is `superseded` and no longer needs a lease; or the lease is `lost` to another worker.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type LeaseStatus = "held" | "cancelled" | "superseded" | "lost"
+
+/**
+ * What a heartbeat brings back.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface HeartbeatReply {
+  /** How many expired leases this call returned to the ready stream. */
+  readonly reclaimed: number
+  /** Whether an exchange would find something for this worker now. */
+  readonly work: boolean
+  /** Milliseconds until the next execution in the schedule queue is due; `undefined` when there is none. */
+  readonly nextDueMillis: number | undefined
+}
+
+/**
+ * A request to interrupt a running execution.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Cancellation {
+  readonly key: string
+  readonly generation: number
+}
+
+/**
+ * What a worker tells the store about itself when it opens its session.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface WorkerOptions {
+  readonly name: string
+  /** The names of the tasks that it can run; `"any"` when it has a fallback for unknown ones. */
+  readonly tasks: ReadonlySet<string> | "any"
+  /** How long a lease lives unless it is renewed, in milliseconds. */
+  readonly leaseMillis: number
+  /** After so many deliveries an execution is failed instead of delivered. */
+  readonly maxDeliveries: number
+  /** How long the worker is listed after its last heartbeat, in milliseconds. */
+  readonly presenceMillis: number
+}
+
+/**
+ * A worker's connection to the store, for as long as its scope is open. It survives losses of the connection beneath
+ * it: calls fail meanwhile, and `reconnected` tells when to try again.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface WorkerSession {
+  /**
+   * One atomic round trip: settle what is finished, move what has become due to the ready stream, and claim up to
+   * `take` executions.
+   */
+  readonly exchange: (request: ExchangeRequest) => Effect.Effect<ExchangeReply, StoreError>
+  /**
+   * Waits until there may be something to exchange. New work wakes as many waiting workers as it can feed. Safe to
+   * interrupt: a wake-up that nobody waits for is passed on to another worker.
+   */
+  readonly awaitWork: Effect.Effect<void, StoreError>
+  /** Extends leases by the lease time; one status for each, in order. */
+  readonly renew: (leases: ReadonlyArray<Lease>) => Effect.Effect<ReadonlyArray<LeaseStatus>, StoreError>
+  /**
+   * Whether the store needs heartbeats to know that the worker is alive, and to find expired leases. A store in the
+   * worker's own process does not: there `exchange` returns expired leases to the ready queue itself, and
+   * `nextDueMillis` also counts the next expiry of a lease, so that a virtual clock need not stop at every heartbeat.
+   */
+  readonly needsHeartbeat: boolean
+  /** Announces the worker, and returns expired leases of any worker to the ready stream (so many a call). */
+  readonly heartbeat: Effect.Effect<HeartbeatReply, StoreError>
+  /**
+   * Keeps and publishes progress, the updates of one execution in the order given. It is deleted when the run ends, and
+   * before another run of the key starts.
+   */
+  readonly progress: (updates: ReadonlyArray<ProgressUpdate>) => Effect.Effect<void, StoreError>
+  /** Takes the worker off the list; its leases stay. */
+  readonly leave: Effect.Effect<void, StoreError>
+  /**
+   * Requests to interrupt executions that this worker runs. Those that are sent while the connection is down are not
+   * lost: `renew` reports them.
+   */
+  readonly cancellations: Queue.Dequeue<Cancellation>
+  /** Completes the next time that a lost connection is there again. */
+  readonly reconnected: Effect.Effect<void>
+}
+
+/**
+ * What the store keeps about an execution.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ExecutionRecord {
+  readonly key: string
+  readonly task: string
+  readonly payload: string
+  readonly state: State
+  readonly generation: number
+  readonly attempt: number
+  readonly deliveries: number
+  /** Epoch milliseconds. */
+  readonly due: number
+  readonly worker: string | undefined
+  readonly started: number | undefined
+  readonly completed: number | undefined
+  /** The error as text: its name, a colon, its message. */
+  readonly error: string | undefined
+  /** The encoded success value of a completed execution. */
+  readonly result: string | undefined
+  /** The encoded typed error of a failed execution. */
+  readonly failure: string | undefined
+  /** What a running execution reported last; nothing before its first report. */
+  readonly progress: ProgressRecord | undefined
+  readonly trace: string
+}
+
+/**
+ * A progress as the store keeps it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ProgressRecord {
+  readonly current: number
+  readonly total: number
+  readonly message: string | undefined
+  /** Epoch milliseconds. */
+  readonly updated: number
+}
+
+/**
+ * A failed attempt. A store keeps the newest {@link maximumAttempts} of an execution, as long as its record.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface AttemptRecord {
+  readonly attempt: number
+  readonly worker: string
+  /** Epoch milliseconds. */
+  readonly started: number
+  /** Epoch milliseconds. */
+  readonly ended: number
+  readonly error: string
+}
+
+/**
+ * How many failed attempts a store keeps of an execution.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const maximumAttempts = 20
+
+/**
+ * A change in an execution's life.
+ *
+ * `Changed` carries the state and what belongs to it, `Progressed` what a running execution reported. `Interrupted` says that the feed had a gap, because the connection
+ * was lost and found again: whoever follows the execution reads its record once more.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type ExecutionEvent =
+  | {
+      readonly _tag: "Changed"
+      readonly key: string
+      readonly task: string
+      readonly state: State
+      readonly generation: number
+      readonly deliveries: number
+      readonly due: number | undefined
+      readonly worker: string | undefined
+      readonly started: number | undefined
+      readonly completed: number | undefined
+      readonly error: string | undefined
+    }
+  | ({ readonly _tag: "Progressed"; readonly key: string; readonly generation: number } & ProgressRecord)
+  | { readonly _tag: "Interrupted" }
+
+/**
+ * How much of a docket is live, by where it is.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Depth {
+  /** Due and not started, those set aside for an unknown task included. */
+  readonly queued: number
+  /** For later. */
+  readonly scheduled: number
+  /** Held by workers. */
+  readonly running: number
+}
+
+/**
+ * A docket at a moment.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SnapshotRecord {
+  /** When it was taken, epoch milliseconds. */
+  readonly taken: number
+  readonly depth: Depth
+  /** What runs, by start: no more than were asked for. */
+  readonly running: ReadonlyArray<ExecutionRecord>
+  /** What waits: first what is due in its order, then what was set aside, then what comes later by its due time. */
+  readonly waiting: ReadonlyArray<ExecutionRecord>
+}
+
+/**
+ * A worker that is listed.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface WorkerRecord {
+  readonly name: string
+  /** Its last sign of life, epoch milliseconds. */
+  readonly lastSeen: number
+  /** The tasks that it knows, sorted. */
+  readonly tasks: ReadonlyArray<string>
+}
+
+/**
+ * Which failed executions to list: the newest first, those that failed before a moment.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface FailedPage {
+  readonly limit: number
+  /** How many of the newest to leave out. */
+  readonly offset: number
+}
+
+/**
+ * The store of one docket.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class DocketStore extends Context.Service<
+  DocketStore,
+  {
+    /** Schedules a batch; one disposition for each request, in order. Within a batch the first request for a key wins. */
+    readonly schedule: (
+      requests: ReadonlyArray<ScheduleRequest>
+    ) => Effect.Effect<ReadonlyArray<Disposition>, StoreError>
+    /**
+     * Cancels executions. One that waits is removed and reads `cancelled`; one that runs is reported to its worker and
+     * its key is free from then on. Unknown and settled keys are left as they are.
+     */
+    readonly cancel: (keys: ReadonlyArray<string>) => Effect.Effect<void, StoreError>
+    /** Reads records; nothing for a key without one, or whose record lacks its task, payload or time. */
+    readonly read: (
+      keys: ReadonlyArray<string>
+    ) => Effect.Effect<ReadonlyArray<Option.Option<ExecutionRecord>>, StoreError>
+    /** Follows an execution. The feed is live when this returns: what changes from then on is in the queue. */
+    readonly watch: (key: string) => Effect.Effect<Queue.Dequeue<ExecutionEvent>, StoreError, Scope.Scope>
+    /** Follows all executions of the docket; otherwise like `watch`. */
+    readonly watchAll: Effect.Effect<Queue.Dequeue<ExecutionEvent>, StoreError, Scope.Scope>
+    /** The failed attempts of an execution, oldest first. */
+    readonly attempts: (key: string) => Effect.Effect<ReadonlyArray<AttemptRecord>, StoreError>
+    /** Executions that failed for good and are still kept, newest first. */
+    readonly failed: (page: FailedPage) => Effect.Effect<ReadonlyArray<ExecutionRecord>, StoreError>
+    /**
+     * Schedules failed executions again, due at once, at attempt 1, with the payload that they had. Tells for each key
+     * whether it was a failed execution.
+     */
+    readonly retryFailed: (keys: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<boolean>, StoreError>
+    /** Forgets failed executions. Tells for each key whether it was one. */
+    readonly discardFailed: (keys: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<boolean>, StoreError>
+    /**
+     * Cancels everything that waits, and returns how many there were. Running executions, settled records and workers
+     * stay as they are.
+     */
+    readonly clear: Effect.Effect<number, StoreError>
+    /** Looks at the docket, listing at most `limit` running and `limit` waiting executions. */
+    readonly snapshot: (limit: number) => Effect.Effect<SnapshotRecord, StoreError>
+    /** The workers that were heard of within their presence, by name; others are forgotten. */
+    readonly workers: Effect.Effect<ReadonlyArray<WorkerRecord>, StoreError>
+    /** Counts what is live. */
+    readonly depth: Effect.Effect<Depth, StoreError>
+    /** Opens a worker's session. It listens for cancellations before this returns. */
+    readonly open: (options: WorkerOptions) => Effect.Effect<WorkerSession, StoreError, Scope.Scope>
+  }
+>()("effect-docket/DocketStore") {}
+
+/**
+ * What a store's constructor is told about the docket that it keeps.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface StoreOptions {
+  /** The docket's name. */
+  readonly name: string
+  /** How long a settled execution is kept, in milliseconds; 0 keeps nothing. */
+  readonly executionTtlMillis: number
+  /** How long an execution that failed for good is kept, in milliseconds; 0 as long as any other settled one. */
+  readonly failedTtlMillis: number
+  /** The most failed executions that are listed; the oldest are forgotten first. */
+  readonly failedMaximum: number
+}

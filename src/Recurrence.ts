@@ -1,0 +1,128 @@
+/**
+ * Recurrence: when the next run of a task is due that runs again and again under one key.
+ */
+import * as Cron from "effect/Cron"
+import type * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Result from "effect/Result"
+
+/**
+ * When a task runs again. `Every` measures from start to start; `At` runs at the times of a calendar expression.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Recurrence =
+  | { readonly _tag: "Every"; readonly everyMillis: number; readonly automatic: boolean }
+  | { readonly _tag: "At"; readonly cron: Cron.Cron; readonly missed: Missed; readonly automatic: boolean }
+
+/**
+ * What becomes of times that passed while nobody could run: `skip` runs once for all of them and goes on with the next
+ * time to come; `all` runs once for each, one after the other.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Missed = "skip" | "all"
+
+/**
+ * The options of a task that runs at intervals.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface PerpetualOptions {
+  /** The time from the start of one run to the start of the next; a run that takes longer is followed at once. */
+  readonly every: Duration.Input
+  /** Whether workers schedule it when they start, under the task's name as key. Default: false. */
+  readonly automatic?: boolean | undefined
+}
+
+/**
+ * The options of a task that runs at calendar times.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface CronOptions {
+  /**
+   * Five fields (minute, hour, day of month, month, day of week), or one of `@yearly`, `@annually`, `@monthly`,
+   * `@weekly`, `@daily`, `@midnight`, `@hourly`.
+   */
+  readonly expression: string
+  /** The zone in which the expression is read, with its daylight-saving changes. Default: UTC. */
+  readonly timeZone?: string | DateTime.TimeZone | undefined
+  /**
+   * Which of the two occurrences count when clocks go back and a time comes twice. A time that is skipped when clocks go
+   * forward runs at the moment after the gap. Default: `earlier`.
+   */
+  readonly repeated?: "earlier" | "later" | "both" | undefined
+  /** What becomes of times that passed while nobody could run. Default: `skip`. */
+  readonly missed?: Missed | undefined
+  /** Whether workers schedule it when they start, under the task's name as key. Default: true. */
+  readonly automatic?: boolean | undefined
+}
+
+/**
+ * A recurrence at intervals. A duration that is not finite, or negative, throws.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const every = (options: PerpetualOptions): Recurrence => {
+  const everyMillis = Duration.toMillis(options.every)
+  if (!Number.isFinite(everyMillis) || everyMillis < 0) {
+    throw new RangeError(`perpetual: every has to be a finite duration of at least 0; it was ${everyMillis} ms`)
+  }
+  return { _tag: "Every", everyMillis, automatic: options.automatic ?? false }
+}
+
+const nicknames: Readonly<Record<string, string>> = {
+  "@yearly": "0 0 1 1 *",
+  "@annually": "0 0 1 1 *",
+  "@monthly": "0 0 1 * *",
+  "@weekly": "0 0 * * 0",
+  "@daily": "0 0 * * *",
+  "@midnight": "0 0 * * *",
+  "@hourly": "0 * * * *"
+}
+
+/**
+ * A recurrence at calendar times. An expression or a time zone that is not valid throws, where the task is defined.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const cron = (options: CronOptions): Recurrence => {
+  const expression = nicknames[options.expression] ?? options.expression
+  const parsed = Cron.parse(expression, options.timeZone ?? "UTC", { onDstOverlap: options.repeated ?? "earlier" })
+  if (Result.isFailure(parsed)) {
+    throw new RangeError(`cron: ${JSON.stringify(options.expression)} is not valid: ${parsed.failure.message}`)
+  }
+  if (expression.trim().split(/\s+/).length !== 5) {
+    throw new RangeError(`cron: ${JSON.stringify(options.expression)} needs five fields: minute hour day month weekday`)
+  }
+  return { _tag: "At", cron: parsed.success, missed: options.missed ?? "skip", automatic: options.automatic ?? true }
+}
+
+/**
+ * When the first run of a recurring task is due, as epoch milliseconds: at once at intervals, at the next time of a
+ * calendar.
+ *
+ * @category arithmetic
+ * @since 0.1.0
+ */
+export const first = (recurrence: Recurrence, now: number): number =>
+  recurrence._tag === "Every" ? now : Cron.next(recurrence.cron, now).getTime()
+
+/**
+ * The calendar time after a run, as epoch milliseconds: the first one that is later than the time the run was due for
+ * and, with `skip`, later than now, so that one time never runs twice.
+ *
+ * @category arithmetic
+ * @since 0.1.0
+ */
+export const next = (
+  { cron, missed }: Extract<Recurrence, { readonly _tag: "At" }>,
+  { due, now }: { readonly due: number; readonly now: number }
+): number => Cron.next(cron, missed === "skip" ? Math.max(due, now) : due).getTime()

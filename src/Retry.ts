@@ -1,0 +1,169 @@
+/**
+ * Retry policies: whether a failed attempt is followed by another one, and after which delay.
+ *
+ * **Details**
+ *
+ * A policy is a pure function of the attempt that failed and its error, so any worker can apply it, also one that did not
+ * run the attempts before. Between attempts the execution waits in the store and holds no worker's slot.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as Pull from "effect/Pull"
+import * as Random from "effect/Random"
+import * as Schedule from "effect/Schedule"
+
+/**
+ * The identifier of retry policies.
+ *
+ * @category symbols
+ * @since 0.1.0
+ */
+export const TypeId = "~effect-docket/Retry"
+
+/**
+ * Decides about the attempts of a task that fails with `E`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Policy<in E> {
+  readonly [TypeId]: typeof TypeId
+  /** The delay before the next attempt, in milliseconds, or nothing when the failure is final. */
+  readonly next: (failed: Failed<E>) => Effect.Effect<Option.Option<number>>
+}
+
+/**
+ * An attempt that failed.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Failed<out E> {
+  /** Which attempt it was, from 1. */
+  readonly attempt: number
+  /** The typed error; nothing for a defect, which has no type. */
+  readonly error: Option.Option<E>
+}
+
+/**
+ * What all policies have in common.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface Options<in E> {
+  /** How many attempts there are in all, the first included; 1 means none but the first. */
+  readonly attempts: number | "unlimited"
+  /** Spreads each delay at random by up to this share of it, up and down, within the policy's bounds: 0 to 1. Default: 0. */
+  readonly jitter?: number | undefined
+  /** Decides by the typed error whether to retry at all. Defects are always retried. Default: every error is. */
+  readonly while?: ((error: E) => boolean) | undefined
+}
+
+/**
+ * Waits the same delay between attempts; by default none.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const linear = <E = unknown>(
+  options: Options<E> & { readonly delay?: Duration.Input | undefined }
+): Policy<E> => {
+  const delay = millisOf("delay", options.delay ?? 0)
+  return make(options, () => delay, { minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
+}
+
+/**
+ * Waits the minimum after the first failure and twice as long after each further one, up to the maximum.
+ *
+ * The defaults, 1 and 64 seconds, and the doubling are pydocket's `ExponentialRetry`.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const exponential = <E = unknown>(
+  options: Options<E> & {
+    /** Default: 1 second. */
+    readonly minimum?: Duration.Input | undefined
+    /** Default: 64 seconds. */
+    readonly maximum?: Duration.Input | undefined
+  }
+): Policy<E> => {
+  const minimum = millisOf("minimum", options.minimum ?? "1 second")
+  const maximum = millisOf("maximum", options.maximum ?? "64 seconds")
+  if (maximum < minimum) {
+    throw new RangeError(`Retry.exponential: maximum (${maximum} ms) is less than minimum (${minimum} ms)`)
+  }
+  return make(options, (attempt) => Math.min(maximum, minimum * 2 ** (attempt - 1)), { minimum, maximum })
+}
+
+/**
+ * Makes a policy from a schedule, whose input is the error.
+ *
+ * **Details**
+ *
+ * The delay after attempt n is that of the schedule's n-th step. It is found by replaying n steps, each with the present
+ * error, at times one delay apart, so it needs no memory but the attempt number. A schedule that ends makes the failure
+ * final. A defect is given to the schedule as it is.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fromSchedule = <E>(schedule: Schedule.Schedule<unknown, E>): Policy<E> => ({
+  [TypeId]: TypeId,
+  next: Effect.fnUntraced(function* ({ attempt, error }) {
+    const step = yield* Schedule.toStep(schedule)
+    // A schedule that looks at its input can do so for typed errors only; for a defect there is none to look at.
+    const input = Option.getOrUndefined(error) as E
+    let now = 0
+    let delay = 0
+    for (let i = 0; i < attempt; i++) {
+      const taken = yield* step(now, input).pipe(
+        Effect.asSome,
+        Pull.catchDone(() => Effect.succeedNone)
+      )
+      if (Option.isNone(taken)) return Option.none()
+      delay = Duration.toMillis(taken.value[1])
+      now += delay
+    }
+    return Option.some(delay)
+  })
+})
+
+/**
+ * Tells whether a value is a retry policy.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isPolicy = (u: unknown): u is Policy<never> => Predicate.hasProperty(u, TypeId)
+
+const make = <E>(
+  options: Options<E>,
+  delayAfter: (attempt: number) => number,
+  bounds: { readonly minimum: number; readonly maximum: number }
+): Policy<E> => {
+  const attempts = options.attempts === "unlimited" ? Infinity : options.attempts
+  if (!(attempts >= 1)) throw new RangeError(`Retry: attempts has to be at least 1; it was ${options.attempts}`)
+  const jitter = options.jitter ?? 0
+  if (!(jitter >= 0 && jitter <= 1)) throw new RangeError(`Retry: jitter has to be between 0 and 1; it was ${jitter}`)
+  return {
+    [TypeId]: TypeId,
+    next: Effect.fnUntraced(function* ({ attempt, error }) {
+      if (attempt >= attempts) return Option.none()
+      if (Option.isSome(error) && options.while?.(error.value) === false) return Option.none()
+      const delay = delayAfter(attempt)
+      if (jitter === 0) return Option.some(delay)
+      const spread = yield* Random.nextBetween(1 - jitter, 1 + jitter)
+      return Option.some(Math.min(bounds.maximum, Math.max(bounds.minimum, Math.round(delay * spread))))
+    })
+  }
+}
+
+const millisOf = (option: string, duration: Duration.Input): number => {
+  const millis = Duration.toMillis(duration)
+  if (Number.isFinite(millis) && millis >= 0) return millis
+  throw new RangeError(`Retry: ${option} has to be a finite duration of at least 0; it was ${millis} ms`)
+}

@@ -1,0 +1,350 @@
+/**
+ * Workers: they take executions from a docket and run the handlers of their tasks.
+ */
+import { hostname } from "node:os"
+import { pid } from "node:process"
+import * as SecureRandom from "effect/crypto/SecureRandom"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
+import { Docket } from "./Docket.ts"
+import { DocketError, InvalidRequest } from "./DocketError.ts"
+import type { Depth, WorkerSession } from "./DocketStore.ts"
+import { type Bounds, atMost, unbounded } from "./internal/worker/bounds.ts"
+import * as Automatic from "./internal/worker/automatic.ts"
+import * as Intake from "./internal/worker/intake.ts"
+import * as Leases from "./internal/worker/leases.ts"
+import * as Outage from "./internal/worker/outage.ts"
+import * as Progress from "./internal/worker/progress.ts"
+import * as Registry from "./internal/worker/registry.ts"
+import * as Runs from "./internal/worker/runs.ts"
+import type { Middleware } from "./Middleware.ts"
+import type * as Task from "./Task.ts"
+import type { TaskServices } from "./TaskContext.ts"
+import type * as TaskGroup from "./TaskGroup.ts"
+
+/**
+ * The options of a worker.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface Options<R = never> {
+  /** The worker's name in records and logs. Default: host name, process id and a random part. */
+  readonly name?: string | undefined
+  /** How many executions run at once, at least 1. Default: 10. */
+  readonly concurrency?: number | undefined
+  /**
+   * How long an execution whose worker fell silent is left alone before another worker takes it over. Running
+   * executions renew their leases four times within it. Default: 5 minutes.
+   */
+  readonly redeliveryTimeout?: Duration.Input | undefined
+  /** The longest pause between attempts to reach a store that is away; shorter ones come first. Default: 5 seconds. */
+  readonly reconnectionDelay?: Duration.Input | undefined
+  /** How often a bounded run looks whether other workers have finished what they run. Default: 250 milliseconds. */
+  readonly minimumCheckInterval?: Duration.Input | undefined
+  /**
+   * How long a worker that is told to stop lets its executions run on, before it interrupts them and gives them back.
+   * Default: 25 seconds, within the 30 that container platforms usually grant.
+   */
+  readonly shutdownTimeout?: Duration.Input | undefined
+  /** After how many deliveries without an end an execution is failed, so that it cannot take down every worker. Default: 10. */
+  readonly maxDeliveries?: number | undefined
+  /** Whether the worker schedules the group's automatic tasks, now and when their chain was severed. Default: true. */
+  readonly scheduleAutomaticTasks?: boolean | undefined
+  /** Wraps every execution of this worker, the first one outermost. Default: none. */
+  readonly middleware?: ReadonlyArray<Middleware<R>> | undefined
+  /** Runs executions of tasks that the group does not name. Default: they wait for a worker that knows them. */
+  readonly fallback?: Fallback<R> | undefined
+}
+
+/**
+ * The handler of last resort. It gets the payload as it was stored, JSON text, and can ask for everything that a handler
+ * can; `CurrentExecution` has the task's name.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Fallback<R = never> = (encodedPayload: string) => Effect.Effect<unknown, unknown, R>
+
+/**
+ * A fallback that settles executions of unknown tasks as failed.
+ *
+ * @category fallbacks
+ * @since 0.1.0
+ */
+export const drop: Fallback = () =>
+  Effect.fail(
+    new DocketError({
+      reason: new InvalidRequest({ problem: "UnknownTask: the worker has no handler for it, and drops it" })
+    })
+  )
+
+/**
+ * A worker that is running.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Worker extends Context.Service<
+  Worker,
+  {
+    readonly name: string
+    /** How many executions run now. */
+    readonly running: Effect.Effect<number>
+    /**
+     * Completes when nothing in the docket is live: nothing due, nothing running anywhere, and nothing scheduled for
+     * later, however far away. The worker goes on.
+     */
+    readonly finished: Effect.Effect<void>
+    /**
+     * Takes nothing more, and completes when everything that runs has ended and is settled. It has no time limit of its
+     * own; closing the worker's scope does the same within the shutdown timeout.
+     */
+    readonly drain: Effect.Effect<void>
+    /** Interrupts what runs and gives it back, so that another worker runs it. Use after `drain` has begun. */
+    readonly giveBack: Effect.Effect<void>
+  }
+>()("effect-docket/Worker") {}
+
+type Requirements<T extends Task.Any, R> = Task.Handlers<T> | Docket | Exclude<R, TaskServices>
+
+/**
+ * Starts a worker that runs until the scope closes. Then it takes nothing more, lets what runs end within the shutdown
+ * timeout, gives the rest back, and leaves.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make: <T extends Task.Any, R = never>(
+  tasks: TaskGroup.TaskGroup<T>,
+  options?: Options<R>
+) => Effect.Effect<Worker["Service"], DocketError, Requirements<T, R> | Scope.Scope> = Effect.fnUntraced(function* <
+  T extends Task.Any,
+  R = never
+>(tasks: TaskGroup.TaskGroup<T>, options: Options<R> = {}) {
+  return yield* start(tasks, options, unbounded)
+})
+
+/**
+ * A worker as a layer: it runs for as long as the layer lives.
+ *
+ * **Example**
+ *
+ * ```ts
+ * Worker.layer(tasks, { concurrency: 20 }).pipe(
+ *   Layer.provide(HandlersLive),
+ *   Layer.provide(DocketLive),
+ *   Layer.launch,
+ *   NodeRuntime.runMain
+ * )
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = <T extends Task.Any, R = never>(
+  tasks: TaskGroup.TaskGroup<T>,
+  options?: Options<R>
+): Layer.Layer<Worker, DocketError, Requirements<T, R>> => Layer.effect(Worker, make(tasks, options))
+
+/**
+ * Runs a worker for ever, or until it is interrupted.
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const run = <T extends Task.Any, R = never>(
+  tasks: TaskGroup.TaskGroup<T>,
+  options?: Options<R>
+): Effect.Effect<never, DocketError, Requirements<T, R>> =>
+  Effect.scoped(Effect.andThen(make(tasks, options), Effect.never))
+
+/**
+ * Runs a worker until nothing in the docket is live: nothing due, nothing running anywhere, and nothing scheduled for
+ * later, however far away.
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const runUntilFinished = <T extends Task.Any, R = never>(
+  tasks: TaskGroup.TaskGroup<T>,
+  options: Options<R> = {}
+): Effect.Effect<void, DocketError, Requirements<T, R>> => runBounded(tasks, options, unbounded)
+
+/**
+ * Like {@link runUntilFinished}, with each of the named keys run at most so many times: then its further schedules are
+ * cancelled, so that a recurring key ends.
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const runAtMost = <T extends Task.Any, R = never>(
+  tasks: TaskGroup.TaskGroup<T>,
+  runsByKey: Readonly<Record<string, number>>,
+  options: Options<R> = {}
+): Effect.Effect<void, DocketError, Requirements<T, R>> => runBounded(tasks, options, atMost(runsByKey))
+
+const defaults = {
+  concurrency: 10,
+  redeliveryTimeout: "5 minutes",
+  reconnectionDelay: "5 seconds",
+  minimumCheckInterval: "250 millis",
+  shutdownTimeout: "25 seconds",
+  maxDeliveries: 10
+} as const
+
+const start = Effect.fnUntraced(function* <T extends Task.Any, R>(
+  tasks: TaskGroup.TaskGroup<T>,
+  options: Options<R>,
+  bounds: Bounds
+): Effect.fn.Return<Worker["Service"], DocketError, Requirements<T, R> | Scope.Scope> {
+  const docket = yield* Docket
+  const context = yield* Effect.context<Requirements<T, R>>()
+  const concurrency = yield* atLeastOne("concurrency", options.concurrency ?? defaults.concurrency)
+  const maxDeliveries = yield* atLeastOne("maxDeliveries", options.maxDeliveries ?? defaults.maxDeliveries)
+  const leaseMillis = Math.ceil(Duration.toMillis(options.redeliveryTimeout ?? defaults.redeliveryTimeout))
+  const shutdownTimeout = options.shutdownTimeout ?? defaults.shutdownTimeout
+  const id = SecureRandom.uuidV4Unsafe().slice(0, 8)
+  const name = options.name ?? `${hostname()}#${pid}-${id}`
+  const { heartbeatMillis, missedHeartbeats } = docket.settings
+
+  const registry = Registry.make(tasks, context, options.fallback && Registry.fallback(options.fallback, context))
+  const outage = Outage.make(Duration.fromInputUnsafe(options.reconnectionDelay ?? defaults.reconnectionDelay))
+  const session = yield* outage.untilAnswered(
+    () =>
+      docket.store.open({
+        name,
+        tasks: registry.any ? "any" : registry.names,
+        leaseMillis,
+        maxDeliveries,
+        presenceMillis: heartbeatMillis * missedHeartbeats
+      }),
+    Effect.never
+  )
+  yield* Effect.addFinalizer(() => leave(session))
+
+  const runs: Runs.Runs = yield* Runs.make({
+    docket,
+    workerName: name,
+    registry,
+    reporter: yield* Progress.make(session),
+    // Their services are in the context that executions are forked with, or are those of each execution.
+    middleware: (options.middleware ?? []) as ReadonlyArray<Middleware>,
+    onEnd: (end) => intake.finish(end)
+  })
+  const beat = Effect.flatMap(
+    outage.untilAnswered(() => session.heartbeat, session.reconnected),
+    (reply) => intake.heard(reply)
+  )
+  // It listens for cancellations since its session is open; it is listed before it takes its first execution.
+  if (session.needsHeartbeat) yield* outage.untilAnswered(() => session.heartbeat, session.reconnected)
+  const intake: Intake.Intake = yield* Intake.make({
+    session,
+    concurrency,
+    leasePrefix: id,
+    outage,
+    bounds,
+    runs
+  })
+  yield* Effect.forkScoped(Leases.renewForever(session, runs, leaseMillis))
+  yield* Effect.forkScoped(Effect.forever(listenForCancellations(session, runs)))
+  if (session.needsHeartbeat) {
+    yield* Effect.forkScoped(Effect.forever(Effect.delay(beat, Duration.millis(heartbeatMillis))))
+  }
+  // What was cancelled while the connection was down did not arrive as a message; a renewal tells.
+  yield* Effect.forkScoped(Effect.forever(Effect.andThen(session.reconnected, Leases.renew(session, runs))))
+
+  if (options.scheduleAutomaticTasks !== false) {
+    yield* Automatic.seed({ tasks: tasks.tasks.values(), store: docket.store, session, outage, bounds })
+  }
+
+  const giveBack = Effect.sync(() => {
+    for (const run of runs.all()) runs.interrupt(run, "shutting-down")
+  })
+  const drain = Effect.andThen(intake.close, intake.awaitEmpty)
+  yield* Effect.addFinalizer(() => stop({ drain, giveBack, shutdownTimeout }))
+
+  const finished = awaitFinished({
+    intake,
+    dropExhausted: Effect.suspend(() => {
+      const keys = bounds.exhaustedKeys()
+      if (keys.length === 0) return Effect.void
+      return outage.untilAnswered(() => docket.store.cancel(keys), session.reconnected)
+    }),
+    depth: outage.untilAnswered(() => docket.store.depth, session.reconnected),
+    checkInterval: options.minimumCheckInterval ?? defaults.minimumCheckInterval
+  })
+  return Worker.of({ name, running: Effect.sync(runs.size), finished, drain, giveBack })
+})
+
+const atLeastOne = (option: string, value: number): Effect.Effect<number, DocketError> =>
+  Number.isInteger(value) && value >= 1
+    ? Effect.succeed(value)
+    : Effect.fail(
+        new DocketError({
+          reason: new InvalidRequest({ problem: `${option} has to be a whole number of at least 1; it was ${value}` })
+        })
+      )
+
+const listenForCancellations = Effect.fnUntraced(function* (session: WorkerSession, runs: Runs.Runs) {
+  const { generation, key } = yield* Queue.take(session.cancellations)
+  const run = runs.find(key, generation)
+  if (run !== undefined) runs.interrupt(run, "cancelled")
+})
+
+// What could not be settled by now, because the store is away, comes back when its lease expires.
+const lastWord = "5 seconds"
+
+const stop = Effect.fnUntraced(function* (options: {
+  readonly drain: Effect.Effect<void>
+  readonly giveBack: Effect.Effect<void>
+  readonly shutdownTimeout: Duration.Input
+}) {
+  const drained = yield* Effect.timeoutOption(options.drain, options.shutdownTimeout)
+  if (Option.isSome(drained)) return
+  yield* options.giveBack
+  const settled = yield* Effect.timeoutOption(options.drain, lastWord)
+  if (Option.isNone(settled)) {
+    yield* Effect.logWarning(
+      "The worker stops before everything that ran is settled; it runs again when its leases expire"
+    )
+  }
+})
+
+const leave = (session: WorkerSession) =>
+  session.leave.pipe(
+    Effect.timeout(lastWord),
+    Effect.catchCause((cause) => Effect.logWarning("The worker could not take itself off the list", cause))
+  )
+
+const awaitFinished = Effect.fnUntraced(function* (options: {
+  readonly intake: Intake.Intake
+  /** Cancels what waits under keys that have had their runs, however far away. */
+  readonly dropExhausted: Effect.Effect<void>
+  readonly depth: Effect.Effect<Depth>
+  readonly checkInterval: Duration.Input
+}) {
+  while (true) {
+    yield* options.intake.awaitIdle
+    yield* options.dropExhausted
+    const depth = yield* options.depth
+    if (depth.queued + depth.running + depth.scheduled === 0) return
+    // Later work wakes this worker when it is due; what other workers hold or wait for does not.
+    yield* depth.queued + depth.running > 0
+      ? Effect.raceFirst(Effect.sleep(options.checkInterval), options.intake.awaitBusy)
+      : options.intake.awaitBusy
+  }
+})
+
+const runBounded = Effect.fnUntraced(function* <T extends Task.Any, R>(
+  tasks: TaskGroup.TaskGroup<T>,
+  options: Options<R>,
+  bounds: Bounds
+): Effect.fn.Return<void, DocketError, Requirements<T, R> | Scope.Scope> {
+  return yield* (yield* start(tasks, options, bounds)).finished
+}, Effect.scoped)

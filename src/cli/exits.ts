@@ -1,0 +1,53 @@
+/**
+ * How commands end: the errors that they fail with, the sentence that each prints, and the code that the process exits
+ * with.
+ *
+ * **Details**
+ *
+ * | code | meaning |
+ * | --- | --- |
+ * | 0 | done, or stopped by a signal in good order |
+ * | 1 | failed |
+ * | 2 | wrong usage: a flag, a variable, a URL, a module that does not fit |
+ * | 3 | not found |
+ */
+import type * as Config from "effect/Config"
+import * as Schema from "effect/Schema"
+import type { DocketError } from "../DocketError.ts"
+
+/** The exit codes of the command. */
+export const codes = { failed: 1, usage: 2, notFound: 3 } as const
+
+/** Something was asked for in a way that cannot be understood or served. */
+export class UsageError extends Schema.TaggedError<UsageError>("effect-docket/cli/UsageError")("UsageError", {
+  message: Schema.String
+}) {}
+
+/** What was asked for could not be done. */
+export class CommandFailed extends Schema.TaggedError<CommandFailed>("effect-docket/cli/CommandFailed")(
+  "CommandFailed",
+  { message: Schema.String }
+) {}
+
+/** What was asked for does not exist. */
+export class NotFound extends Schema.TaggedError<NotFound>("effect-docket/cli/NotFound")("NotFound", {
+  message: Schema.String
+}) {}
+
+/** Everything that a command may fail with, apart from mistakes in its arguments. */
+export type CommandError = UsageError | CommandFailed | NotFound | DocketError | Config.ConfigError
+
+/** The exit code of an error. */
+export const codeOf = (error: CommandError): number => {
+  switch (error._tag) {
+    case "UsageError":
+    case "ConfigError":
+      return codes.usage
+    case "NotFound":
+      return codes.notFound
+    case "DocketError":
+      return error.reason._tag === "StoreError" ? codes.failed : codes.usage
+    case "CommandFailed":
+      return codes.failed
+  }
+}

@@ -1,0 +1,133 @@
+/**
+ * The flags that commands share, and the parts that flags are made of. Each flag has a variable in the environment,
+ * which counts when the flag is not given; an empty variable counts as not set.
+ */
+import * as CliError from "effect/cli/CliError"
+import * as Flag from "effect/cli/Flag"
+import * as GlobalFlag from "effect/cli/GlobalFlag"
+import * as Config from "effect/Config"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Durations from "./durations.ts"
+
+interface Setting {
+  /** The flag's name, without the dashes. */
+  readonly name: string
+  readonly variable: string
+  /** What it is for: a phrase without a full stop. */
+  readonly description: string
+  readonly metavar: string
+}
+
+interface Reading<A> {
+  /** What the text has to be, for the message that refuses it. */
+  readonly expected: string
+  /** The value, or `undefined` when the text is refused. */
+  readonly read: (text: string) => A | undefined
+}
+
+const describe = (setting: Setting, fallback?: string) =>
+  `${setting.description} (${setting.variable}${fallback === undefined ? "" : `; default ${fallback}`})`
+
+const make = <A>(setting: Setting, { expected, read }: Reading<A>, description: string): Flag.Flag<A> =>
+  Flag.String(setting.name).pipe(
+    Flag.withMetavar(`<${setting.metavar}>`),
+    Flag.withDescription(description),
+    Flag.map((text) => ({ text, source: `--${setting.name}` })),
+    Flag.withFallbackConfig(
+      Config.map(Config.String(setting.variable), (text) => ({ text, source: setting.variable }))
+    ),
+    Flag.mapEffect(({ source, text }) => {
+      const value = read(text)
+      return value === undefined
+        ? Effect.fail(
+            new CliError.ValidationError({ message: `${source} has to be ${expected}; it was ${JSON.stringify(text)}` })
+          )
+        : Effect.succeed(value)
+    })
+  )
+
+const anyText: Reading<string> = { expected: "some text", read: (text) => text }
+
+/** A flag with a text, that may be left out. */
+export const text = (setting: Setting): Flag.Flag<string | undefined> =>
+  Flag.map(Flag.optional(make(setting, anyText, describe(setting))), Option.getOrUndefined)
+
+/** A flag with a whole number of at least 1. */
+export const count = (setting: Setting, fallback: number): Flag.Flag<number> =>
+  make(
+    setting,
+    {
+      expected: "a whole number of at least 1",
+      read: (text) => (/^0*[1-9]\d{0,8}$/.test(text) ? Number(text) : undefined)
+    },
+    describe(setting, String(fallback))
+  ).pipe(Flag.withDefault(fallback))
+
+/** A flag with a duration: above zero, unless `zero` is allowed. */
+export const duration = (
+  setting: Omit<Setting, "metavar"> & { readonly zero?: boolean },
+  fallback: string
+): Flag.Flag<Duration.Duration> => {
+  const read = (text: string) => {
+    const value = Durations.parse(text)
+    return value !== undefined && (setting.zero === true || Duration.toMillis(value) > 0) ? value : undefined
+  }
+  const given = { ...setting, metavar: "duration" }
+  const expected = `a duration${setting.zero === true ? "" : " above zero"}, such as ${Durations.examples}`
+  // The defaults are written as a user would write them, so that the help shows them like that.
+  return make(given, { expected, read }, describe(given, fallback)).pipe(Flag.withDefault(read(fallback)!))
+}
+
+/** A flag with one of a few words, in any case; several words may mean the same. */
+export const oneOf = <A>(
+  setting: Setting,
+  meanings: Readonly<Record<string, A>>,
+  fallback: string
+): Flag.Flag<A | undefined> =>
+  make(
+    setting,
+    {
+      expected: `one of ${Object.keys(meanings).join(", ")}`,
+      read: (text) => new Map(Object.entries(meanings)).get(text.toLowerCase())
+    },
+    describe(setting, fallback)
+  ).pipe(Flag.optional, Flag.map(Option.getOrUndefined))
+
+/** A flag that may be given several times. Its variable holds the values with commas between them. */
+export const list = (setting: Setting): Flag.Flag<ReadonlyArray<string>> =>
+  Flag.String(setting.name).pipe(
+    Flag.withMetavar(`<${setting.metavar}>`),
+    Flag.withDescription(describe(setting)),
+    Flag.atLeast(1),
+    Flag.withFallbackConfig(
+      Config.map(Config.String(setting.variable), (text) =>
+        text
+          .split(",")
+          .map((item) => item.trim())
+          .filter((item) => item !== "")
+      )
+    ),
+    Flag.withDefault<ReadonlyArray<string>>([])
+  )
+
+/** A flag that is given or not. */
+export const toggle = (name: string, description: string): Flag.Flag<boolean> =>
+  Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withoutNegation, Flag.withDefault(false))
+
+const given = (setting: Setting, fallback: string): Flag.Flag<string> =>
+  make(setting, anyText, describe(setting, fallback)).pipe(Flag.withDefault(fallback))
+
+/** The docket's name, for all commands. */
+export const DocketName = GlobalFlag.Setting("docket")({
+  flag: given({ name: "docket", variable: "DOCKET_NAME", description: "The docket's name", metavar: "name" }, "docket")
+})
+
+/** The store's URL, for all commands. */
+export const StoreUrl = GlobalFlag.Setting("url")({
+  flag: given(
+    { name: "url", variable: "DOCKET_URL", description: "Where the docket is kept", metavar: "url" },
+    "redis://localhost:6379/0"
+  )
+})

@@ -1,0 +1,48 @@
+/**
+ * How the command line answers mistakes in its arguments: with a sentence, rather than with the whole help.
+ */
+import type * as CliError from "effect/cli/CliError"
+import * as CliOutput from "effect/cli/CliOutput"
+import * as Console from "effect/Console"
+import { redact } from "../store/redis/Connection.ts"
+
+/** Prints help as usual, the version alone, and for a mistake what it is and where to read more. */
+export const presenter: CliOutput.Presenter = {
+  present: (event) => {
+    switch (event._tag) {
+      case "Help":
+        return CliOutput.defaultPresenter.present(event)
+      case "Version":
+        return Console.log(event.version)
+      case "InvalidInvocation": {
+        const command = event.commandPath.join(" ")
+        return Console.error(`${command}: ${event.errors.map(describe).join("; ")}. See ${command} --help`)
+      }
+    }
+  }
+}
+
+/** A text on one line, without the wrapping that schema errors come in. */
+export const sentence = (text: string): string =>
+  text
+    .replace(/SchemaError\((.*)\)/s, "$1")
+    .trim()
+    .replace(/\s*\n\s*/g, " ")
+
+const describe = (error: CliError.NonShowHelpErrors): string =>
+  // What was typed may be a URL with a password, in the wrong place.
+  sentence(problemOf(error)).replace(/[\w+]+:\/\/\S+/g, redact)
+
+const problemOf = (error: CliError.NonShowHelpErrors): string => {
+  switch (error._tag) {
+    case "UnrecognizedOption":
+      return `there is no flag ${error.option}${meant(error.suggestions)}`
+    case "UnknownSubcommand":
+      return `there is no command ${error.subcommand}${meant(error.suggestions)}`
+    default:
+      return error.message.replace(/\.$/, "")
+  }
+}
+
+const meant = (suggestions: ReadonlyArray<string>): string =>
+  suggestions.length === 0 ? "" : ` (did you mean ${suggestions.join(" or ")}?)`

@@ -1,0 +1,176 @@
+/**
+ * `docket worker`: runs the tasks of modules until it is told to stop.
+ */
+import * as Command from "effect/cli/Command"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Queue from "effect/Queue"
+import process from "node:process"
+import { Docket } from "../Docket.ts"
+import { redact } from "../store/redis/Connection.ts"
+import * as Worker from "../Worker.ts"
+import { codes } from "./exits.ts"
+import * as Flags from "./flags.ts"
+import * as Logging from "./logging.ts"
+import * as Modules from "./modules.ts"
+import * as Signals from "./signals.ts"
+import { signatureOf } from "./signature.ts"
+import * as Store from "./store.ts"
+import { packageVersion } from "./version.ts"
+
+const flags = {
+  tasks: Flags.list({
+    name: "tasks",
+    variable: "DOCKET_TASKS",
+    description: "A module with tasks and their handlers, as ./file.ts or ./file.ts:export; may be given several times",
+    metavar: "module"
+  }),
+  name: Flags.text({
+    name: "name",
+    variable: "DOCKET_WORKER_NAME",
+    description: "The worker's name; without it, the host name, process id and a random part",
+    metavar: "name"
+  }),
+  concurrency: Flags.count(
+    {
+      name: "concurrency",
+      variable: "DOCKET_WORKER_CONCURRENCY",
+      description: "How many executions run at once",
+      metavar: "number"
+    },
+    10
+  ),
+  redeliveryTimeout: Flags.duration(
+    {
+      name: "redelivery-timeout",
+      variable: "DOCKET_WORKER_REDELIVERY_TIMEOUT",
+      description: "How long the executions of a silent worker are left alone before another one runs them"
+    },
+    "5m"
+  ),
+  reconnectionDelay: Flags.duration(
+    {
+      name: "reconnection-delay",
+      variable: "DOCKET_WORKER_RECONNECTION_DELAY",
+      description: "The longest pause between attempts to reach a store that is away"
+    },
+    "5s"
+  ),
+  minimumCheckInterval: Flags.duration(
+    {
+      name: "minimum-check-interval",
+      variable: "DOCKET_WORKER_MINIMUM_CHECK_INTERVAL",
+      description: "With --until-finished, how often to look whether other workers have finished"
+    },
+    "250ms"
+  ),
+  shutdownTimeout: Flags.duration(
+    {
+      name: "shutdown-timeout",
+      variable: "DOCKET_WORKER_SHUTDOWN_TIMEOUT",
+      description: "How long running executions may go on after a signal to stop, before they are given back",
+      zero: true
+    },
+    "25s"
+  ),
+  untilFinished: Flags.toggle("until-finished", "Stop when nothing is running, due, or scheduled for later"),
+  ...Logging.flags
+}
+
+type Options = Command.Command.Config.Infer<typeof flags>
+
+/** Runs a worker. */
+export const worker = Command.make(
+  "worker",
+  flags,
+  Effect.fnUntraced(function* (options) {
+    yield* Effect.provide(runUntilToldToStop(options), Logging.layer(options))
+  })
+).pipe(
+  Command.withDescription(
+    "Run the tasks of one or more modules. SIGTERM or SIGINT stops the worker once what it runs has ended; " +
+      "a second one interrupts that and gives it back, so that another worker runs it."
+  ),
+  Command.withShortDescription("Run tasks"),
+  Command.withExamples([
+    {
+      command: "docket worker --tasks ./handlers.ts --concurrency 20",
+      description: "Run what ./handlers.ts exports by default, on redis://localhost:6379/0"
+    },
+    {
+      command:
+        "docket worker --tasks ./mail.ts:mail --tasks ./billing.ts --url rediss://redis.example.com --docket shop",
+      description: "Run the tasks of two modules, one of them a named export, from the docket shop on another server"
+    },
+    {
+      command: "docket worker --tasks ./handlers.ts --until-finished",
+      description: "Run what there is to run, and stop"
+    }
+  ])
+)
+
+const runUntilToldToStop = Effect.fnUntraced(function* (options: Options) {
+  const signals = yield* Signals.listen
+  const started: Started = { worker: undefined }
+  // The first to end interrupts the other one. A worker that is interrupted drains.
+  yield* Effect.raceFirst(run(options, started), awaitStop(signals, started, options))
+  yield* Effect.logInfo("The worker has stopped")
+}, Effect.scoped)
+
+/** Where the worker is found once it has started. */
+interface Started {
+  worker: Worker.Worker["Service"] | undefined
+}
+
+const run = Effect.fnUntraced(function* (options: Options, started: Started) {
+  const { layer, tasks } = yield* Modules.load(options.tasks)
+  const { name } = yield* Docket
+  yield* Effect.logInfo(`effect-docket ${yield* packageVersion}, docket "${name}" at ${redact(yield* Flags.StoreUrl)}`)
+  yield* Effect.provide(serve(tasks, options, started), layer)
+}, Effect.provide(Store.layer))
+
+const serve = Effect.fnUntraced(function* (tasks: Modules.Loaded["tasks"], options: Options, started: Started) {
+  const worker = yield* Worker.make(tasks, options)
+  started.worker = worker
+  yield* Effect.logInfo(`Worker ${worker.name} runs up to ${options.concurrency} executions at once, of these tasks:`)
+  for (const line of taskLines(tasks)) yield* Effect.logInfo(line)
+  yield* options.untilFinished ? worker.finished : Effect.never
+}, Effect.scoped)
+
+/** How many lines the tasks may take at start, so that the whole announcement has ten at most. */
+const longestTaskList = 8
+
+const taskLines = ({ tasks }: Modules.Loaded["tasks"]): ReadonlyArray<string> => {
+  const lines = Array.from(tasks.values(), (task) => `* ${signatureOf(task)}`)
+  if (lines.length <= longestTaskList) return lines
+  const others = [...tasks.keys()].slice(longestTaskList - 1)
+  return [...lines.slice(0, longestTaskList - 1), `* and ${others.length} more: ${others.join(", ")}`]
+}
+
+const awaitStop = Effect.fnUntraced(function* (
+  signals: Queue.Dequeue<Signals.Signal>,
+  started: Started,
+  { shutdownTimeout }: Options
+) {
+  const signal = yield* Queue.take(signals)
+  const running = started.worker === undefined ? 0 : yield* started.worker.running
+  yield* Effect.logInfo(
+    running === 0
+      ? `Received ${signal}`
+      : `Received ${signal}: waiting up to ${Duration.format(shutdownTimeout)} for ${running} ${running === 1 ? "execution" : "executions"} to end`
+  )
+  yield* Effect.forkScoped(hurry(signals, started))
+})
+
+const hurry = Effect.fnUntraced(function* (signals: Queue.Dequeue<Signals.Signal>, { worker }: Started) {
+  if (worker !== undefined) {
+    const signal = yield* Queue.take(signals)
+    yield* Effect.logInfo(`Received ${signal} again: giving back what runs, so that another worker runs it`)
+    yield* worker.giveBack
+  }
+  const signal = yield* Queue.take(signals)
+  yield* Effect.logWarning(
+    `Received ${signal} once more: ending at once; what still ran is run again when its lease expires`
+  )
+  return yield* Effect.sync(() => process.exit(codes.failed))
+})

@@ -1,0 +1,34 @@
+/**
+ * A distributed background task system for Effect, on Redis streams.
+ */
+
+/** Requests that are collected, and then scattered over a span of time. */
+export * as Agenda from "./Agenda.ts"
+/** The docket: schedules tasks, and steers what was scheduled. */
+export { Docket, DocketLive } from "./Docket.ts"
+/** Constructors and options of dockets. */
+export * as Dockets from "./Docket.ts"
+/** Every error that a user can meet. */
+export * from "./DocketError.ts"
+/** The port beneath a docket, for those who write a store of their own. */
+export * as DocketStore from "./DocketStore.ts"
+/** Handles on executions. */
+export type * from "./Execution.ts"
+/** What wraps every execution of a worker. */
+export * as Middleware from "./Middleware.ts"
+/** When tasks recur. */
+export * as Recurrence from "./Recurrence.ts"
+/** What follows a failed attempt. */
+export * as Retry from "./Retry.ts"
+/** What an operator sees of a docket. */
+export type * from "./Snapshot.ts"
+/** Contracts of tasks. */
+export * as Task from "./Task.ts"
+/** What handlers can ask for. */
+export * from "./TaskContext.ts"
+/** Groups of tasks, and their handlers. */
+export * as TaskGroup from "./TaskGroup.ts"
+/** What a module of handlers exports for the `docket worker` command. */
+export * as TaskModule from "./TaskModule.ts"
+/** Workers: they run the handlers. */
+export * as Worker from "./Worker.ts"

@@ -1,0 +1,68 @@
+/**
+ * The JSON text of payloads, results and errors, by the schemas of a task. The codecs of a task are built once.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Schema from "effect/Schema"
+import type * as Task from "../Task.ts"
+
+/** Encodes and decodes the data of one task. */
+export interface Codec {
+  /** Makes a payload from what a producer gave, filling defaults, and encodes it. */
+  readonly encodePayload: (
+    input: unknown
+  ) => Effect.Effect<{ readonly payload: unknown; readonly text: string }, Schema.SchemaError>
+  readonly decodePayload: (text: string) => Exit.Exit<unknown, Schema.SchemaError>
+  /** `undefined` is stored as nothing. */
+  readonly encodeSuccess: (value: unknown) => Exit.Exit<string | undefined, Schema.SchemaError>
+  readonly decodeSuccess: (text: string | undefined) => Exit.Exit<unknown, Schema.SchemaError>
+  readonly encodeError: (error: unknown) => Exit.Exit<string, Schema.SchemaError>
+  readonly decodeError: (text: string) => Exit.Exit<unknown, Schema.SchemaError>
+}
+
+const codecs = new WeakMap<Task.Any, Codec>()
+
+/** The codec of a task. */
+export const codecOf = (task: Task.Any): Codec => {
+  const known = codecs.get(task)
+  if (known !== undefined) return known
+  const codec = makeCodec(task)
+  codecs.set(task, codec)
+  return codec
+}
+
+const makeCodec = (task: Task.Any): Codec => {
+  const payload = jsonOf(task.payloadSchema)
+  const success = jsonOf(task.successSchema)
+  const error = jsonOf(task.errorSchema)
+  return {
+    encodePayload: (input) =>
+      Effect.flatMap(make(task.payloadSchema, input), (payloadValue) =>
+        Exit.map(payload.encode(payloadValue), (text) => ({ payload: payloadValue, text }))
+      ),
+    decodePayload: payload.decode,
+    encodeSuccess: (value) => (value === undefined ? Exit.succeed(undefined) : success.encode(value)),
+    decodeSuccess: (text) => (text === undefined ? Exit.succeed(undefined) : success.decode(text)),
+    encodeError: error.encode,
+    decodeError: error.decode
+  }
+}
+
+const make = (schema: Task.DataSchema, input: unknown): Effect.Effect<unknown, Schema.SchemaError> =>
+  Effect.mapError(schema.makeEffect(input), (issue) => new Schema.SchemaError(issue))
+
+const parseJson = Schema.decodeUnknownExit(Schema.fromJsonString(Schema.Unknown))
+
+// The fast path for JSON is the plain function: its input is what a codec for JSON just produced, so it cannot throw.
+const jsonOf = (schema: Task.DataSchema) => {
+  const json = Schema.toCodecJson(schema)
+  const encode = Schema.encodeUnknownExit(json)
+  const decode = Schema.decodeUnknownExit(json)
+  return {
+    encode: (value: unknown) => Exit.map(encode(value), (encoded) => JSON.stringify(encoded)),
+    decode: (text: string) => {
+      const parsed = parseJson(text)
+      return Exit.isSuccess(parsed) ? decode(parsed.value) : parsed
+    }
+  }
+}

@@ -1,0 +1,171 @@
+/**
+ * Handles on executions: reading their records, and waiting for their results.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
+import * as Schema from "effect/Schema"
+import { type DocketError, ResultNotKept, ResultTimeout, TaskCancelled, TaskFailed } from "../DocketError.ts"
+import type { ResultError } from "../DocketError.ts"
+import * as DocketStore from "../DocketStore.ts"
+import type { Execution, ExecutionInfo } from "../Execution.ts"
+import type * as Task from "../Task.ts"
+import { codecOf } from "./codec.ts"
+import { failWith } from "./docketError.ts"
+import * as Events from "./events.ts"
+import { attemptOf, infoOf } from "./info.ts"
+
+/** Where handles find their executions. */
+export interface Source {
+  readonly store: DocketStore.DocketStore["Service"]
+  /** Whether the docket keeps results at all. */
+  readonly keepsResults: boolean
+}
+
+/** How the data of an execution is read. */
+interface Decoder<A, E> {
+  readonly success: (text: string | undefined) => Exit.Exit<A, Schema.SchemaError>
+  /** Absent where nothing is known of the error's type: it is then reported as text. */
+  readonly error?: (text: string) => Exit.Exit<E, Schema.SchemaError>
+}
+
+/** A handle with the types of its task. */
+export const handle = <T extends Task.Any>(
+  source: Source,
+  task: T,
+  key: string,
+  disposition: DocketStore.Disposition | undefined
+): Execution<Task.Success<T>, Task.Error<T>> => {
+  const codec = codecOf(task)
+  return new Handle<Task.Success<T>, Task.Error<T>>(source, key, task.name, disposition, {
+    success: codec.decodeSuccess,
+    error: codec.decodeError
+  })
+}
+
+/** A handle on an execution whose contract is not at hand: its result is JSON data. */
+export const handleNamed = (
+  source: Source,
+  task: string,
+  key: string,
+  disposition: DocketStore.Disposition | undefined
+): Execution<unknown, never> =>
+  new Handle<unknown, never>(source, key, task, disposition, {
+    success: (text) => (text === undefined ? Exit.succeed(undefined) : parseJson(text))
+  })
+
+/** What the docket knows about a key. */
+export const info = (source: Source, key: string): Effect.Effect<Option.Option<ExecutionInfo>, DocketError> =>
+  Effect.map(read(source, key), Option.map(infoOf))
+
+// A class, so that a handle costs a producer that only wants its key next to nothing.
+class Handle<A, E> implements Execution<A, E> {
+  readonly key: string
+  readonly task: string
+  readonly disposition: DocketStore.Disposition | undefined
+  readonly #source: Source
+  readonly #decoder: Decoder<A, E>
+
+  constructor(
+    source: Source,
+    key: string,
+    task: string,
+    disposition: DocketStore.Disposition | undefined,
+    decoder: Decoder<A, E>
+  ) {
+    this.#source = source
+    this.key = key
+    this.task = task
+    this.disposition = disposition
+    this.#decoder = decoder
+  }
+
+  get info() {
+    return info(this.#source, this.key)
+  }
+
+  get result() {
+    return resultOf(this.#source, this.key, this.#decoder)
+  }
+
+  resultWithin(duration: Duration.Input) {
+    return Effect.timeoutOrElse(this.result, {
+      duration,
+      orElse: () => Effect.fail(new ResultTimeout({ key: this.key, waitedMillis: Duration.toMillis(duration) }))
+    })
+  }
+
+  get events() {
+    return Events.ofExecution(this.#source.store, this.key)
+  }
+
+  get attempts() {
+    return Effect.map(failWith(this.#source.store.attempts(this.key)), (attempts) => attempts.map(attemptOf))
+  }
+
+  get cancel() {
+    return failWith(this.#source.store.cancel([this.key]))
+  }
+}
+
+const read = (source: Source, key: string): Effect.Effect<Option.Option<DocketStore.ExecutionRecord>, DocketError> =>
+  Effect.map(failWith(source.store.read([key])), ([record]) => record ?? Option.none())
+
+const resultOf = Effect.fnUntraced(function* <A, E>(
+  source: Source,
+  key: string,
+  decoder: Decoder<A, E>
+): Effect.fn.Return<A, E | ResultError> {
+  const first = yield* read(source, key)
+  const record =
+    Option.isSome(first) && !DocketStore.isSettled(first.value.state) ? yield* awaitSettled(source, key) : first
+  if (Option.isNone(record)) return yield* new ResultNotKept({ key })
+  const { error, failure, result, state } = record.value
+  if (state === "cancelled") return yield* new TaskCancelled({ key })
+  if (state === "completed") {
+    const value = decoder.success(result)
+    return Exit.isSuccess(value) ? value.value : yield* unreadable(key, "result")
+  }
+  if (failure === undefined || decoder.error === undefined) {
+    return yield* new TaskFailed({ key, error: error ?? "Error: unknown" })
+  }
+  const typed = decoder.error(failure)
+  return yield* Exit.isSuccess(typed) ? Effect.fail(typed.value) : unreadable(key, "error")
+})
+
+// The feed is live before the record is read, so no end goes unnoticed.
+const awaitSettled = Effect.fnUntraced(function* (source: Source, key: string) {
+  const events = yield* failWith(source.store.watch(key))
+  let awaited = yield* read(source, key)
+  while (Option.isSome(awaited) && !DocketStore.isSettled(awaited.value.state)) {
+    const end = yield* takeEnd(events, awaited.value.generation)
+    const found: Option.Option<DocketStore.ExecutionRecord> = yield* read(source, key)
+    if (end === undefined || Option.isNone(found) || DocketStore.isSettled(found.value.state)) {
+      awaited = found
+    } else {
+      // The key goes on with its next run: the record has what this one left, but for its state and error.
+      return source.keepsResults ? Option.some({ ...found.value, state: end.state, error: end.error }) : Option.none()
+    }
+  }
+  return awaited
+}, Effect.scoped)
+
+// The end of the run of this generation; nothing when the feed had a gap. When the key is scheduled anew before that, the
+// end to wait for is the new one's. (A key that recurs is scheduled anew after its end.)
+const takeEnd = Effect.fnUntraced(function* (events: Queue.Dequeue<DocketStore.ExecutionEvent>, generation: number) {
+  let awaited = generation
+  while (true) {
+    const event = yield* Queue.take(events)
+    if (event._tag === "Interrupted") return undefined
+    if (event._tag === "Progressed" || event.generation < awaited) continue
+    if (DocketStore.isSettled(event.state)) return event
+    awaited = event.generation
+  }
+})
+
+const parseJson = Schema.decodeUnknownExit(Schema.fromJsonString(Schema.Unknown))
+
+const unreadable = (key: string, what: "result" | "error") =>
+  new TaskFailed({ key, error: `SchemaError: the stored ${what} does not fit this process's contract of the task` })

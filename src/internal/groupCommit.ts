@@ -1,0 +1,84 @@
+/**
+ * Group commit: callers that ask at the same time share one call.
+ *
+ * A lone request goes out at the end of the current turn; while the allowed number of calls is under way, further
+ * requests gather, and leave together as soon as one of the calls returns.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberSet from "effect/FiberSet"
+import type * as Scope from "effect/Scope"
+
+interface Waiting<A, B, E> {
+  readonly item: A
+  readonly resume: (exit: Exit.Exit<B, E>) => void
+}
+
+/**
+ * Makes a function that sends items in groups of at most `maximumSize`, with at most `inFlight` groups under way.
+ *
+ * `send` answers one value for each item, in order. A caller that is interrupted before its group left takes its item
+ * back; later, the item is sent and the answer dropped.
+ */
+export const make: <A, B, E>(options: {
+  readonly send: (items: ReadonlyArray<A>) => Effect.Effect<ReadonlyArray<B>, E>
+  readonly maximumSize: number
+  readonly inFlight: number
+}) => Effect.Effect<(item: A) => Effect.Effect<B, E>, never, Scope.Scope> = Effect.fnUntraced(function* <A, B, E>({
+  inFlight,
+  maximumSize,
+  send
+}: {
+  readonly send: (items: ReadonlyArray<A>) => Effect.Effect<ReadonlyArray<B>, E>
+  readonly maximumSize: number
+  readonly inFlight: number
+}) {
+  const run = yield* FiberSet.makeRuntime<never>()
+  let waiting: Array<Waiting<A, B, E>> = []
+  let underWay = 0
+
+  const sendGroup = Effect.suspend(() => {
+    const group = waiting.slice(0, maximumSize)
+    waiting = waiting.slice(maximumSize)
+    // More than one group was waiting, and there may be room for another call.
+    sendWaiting()
+    if (group.length === 0) return Effect.void
+    return Effect.onExit(send(group.map(({ item }) => item)), (exit) =>
+      Effect.sync(() => {
+        for (let i = 0; i < group.length; i++) {
+          const { resume } = group[i]!
+          // `send` answers one value for each item, so there is one at every index.
+          resume(Exit.map(exit, (answers) => answers[i] as B))
+        }
+      })
+    )
+  })
+
+  const sendWaiting = () => {
+    if (underWay >= inFlight || waiting.length === 0) return
+    underWay++
+    run(
+      Effect.yieldNow.pipe(
+        Effect.andThen(sendGroup),
+        Effect.ensuring(
+          Effect.sync(() => {
+            underWay--
+            sendWaiting()
+          })
+        ),
+        // Every caller of the group was told.
+        Effect.ignoreCause
+      )
+    )
+  }
+
+  return (item: A) =>
+    Effect.callback<B, E>((resume) => {
+      const entry: Waiting<A, B, E> = { item, resume }
+      waiting.push(entry)
+      sendWaiting()
+      return Effect.sync(() => {
+        waiting = waiting.filter((other) => other !== entry)
+      })
+    })
+})

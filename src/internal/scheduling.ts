@@ -1,0 +1,120 @@
+/**
+ * From a task with its payload and options to a request that the store understands.
+ */
+import * as Context from "effect/Context"
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as SecureRandom from "effect/crypto/SecureRandom"
+import { DocketError, InvalidPayload } from "../DocketError.ts"
+import { type DocketStore, type Due, dueNow, type ScheduleRequest } from "../DocketStore.ts"
+import type * as Task from "../Task.ts"
+import { codecOf } from "./codec.ts"
+import { failWith, invalid } from "./docketError.ts"
+import * as GroupCommit from "./groupCommit.ts"
+
+// A script call of about a hundred requests keeps Redis busy for less than a millisecond, and gains nothing by being
+// longer; two under way keep it busy while the replies travel.
+const groupSize = 100
+const groupsInFlight = 2
+
+/** Makes the keys of executions that have none; one for the process, so that keys sort in the order they were made. */
+const KeySource = Context.Reference("effect-docket/KeySource", {
+  defaultValue: () => SecureRandom.make(SecureRandom.randomBytesUnsafe)
+})
+
+/** Prepares requests, and sends them to the store in groups. */
+export const makeScheduler = Effect.fnUntraced(function* (store: DocketStore["Service"]) {
+  const random = yield* KeySource
+
+  const schedule = yield* GroupCommit.make({
+    send: (requests: ReadonlyArray<ScheduleRequest>) => failWith(store.schedule(requests)),
+    maximumSize: groupSize,
+    inFlight: groupsInFlight
+  })
+
+  const scheduleAll = (requests: ReadonlyArray<ScheduleRequest>) =>
+    Effect.map(
+      Effect.forEach(chunksOf(requests, groupSize), (chunk) => failWith(store.schedule(chunk)), {
+        // In order, so that the first request for a key wins also across chunks.
+        concurrency: 1
+      }),
+      (dispositions) => dispositions.flat()
+    )
+
+  const prepare = Effect.fnUntraced(function* (
+    task: Task.Any,
+    input: unknown,
+    options: Task.ScheduleOptions,
+    replace: boolean
+  ) {
+    const { payload, text } = yield* Effect.mapError(codecOf(task).encodePayload(input), (error) =>
+      invalidPayload(task.name, error)
+    )
+    const due = yield* dueOf(options)
+    const key = options.key ?? task.behaviour.key?.(payload)
+    if (replace && key === undefined) {
+      return yield* invalid(
+        `replace needs a key for task "${task.name}": give options.key, or the task a key of its own`
+      )
+    }
+    if (key === "") return yield* invalid(`The key of task "${task.name}" is empty`)
+    return request(key ?? (yield* random.uuidV7()), task.name, text, due, replace)
+  })
+
+  const prepareNamed = Effect.fnUntraced(function* (task: string, payload: unknown, options: Task.ScheduleOptions) {
+    if (task === "" || task.includes("\0")) {
+      return yield* invalid(
+        `A task's name needs at least one character, none of them NUL; it was ${JSON.stringify(task)}`
+      )
+    }
+    const due = yield* dueOf(options)
+    if (options.key === "") return yield* invalid(`The key of task "${task}" is empty`)
+    const text = encodeJson(payload)
+    if (Exit.isFailure(text)) {
+      return yield* new DocketError({
+        reason: new InvalidPayload({ task, issue: "the payload of addNamed has to be JSON data" })
+      })
+    }
+    return request(options.key ?? (yield* random.uuidV7()), task, text.value, due, false)
+  })
+
+  return { prepare, prepareNamed, schedule, scheduleAll }
+})
+
+const request = (key: string, task: string, payload: string, due: Due, replace: boolean): ScheduleRequest => ({
+  key,
+  task,
+  payload,
+  due,
+  replace,
+  trace: ""
+})
+
+const encodeJson = Schema.encodeUnknownExit(Schema.fromJsonString(Schema.Json))
+
+const invalidPayload = (task: string, error: Schema.SchemaError) =>
+  new DocketError({ reason: new InvalidPayload({ task, issue: error.message }) })
+
+const dueOf = (options: Task.ScheduleOptions): Effect.Effect<Due, DocketError> => {
+  if (options.when !== undefined && options.delay !== undefined) {
+    return Effect.fail(invalid("Give either delay or when, not both"))
+  }
+  if (options.when !== undefined) {
+    const when = DateTime.make(options.when)
+    return Option.isSome(when)
+      ? Effect.succeed({ _tag: "At", epochMillis: when.value.epochMilliseconds })
+      : Effect.fail(invalid(`when is not a moment: ${String(options.when)}`))
+  }
+  if (options.delay === undefined) return Effect.succeed(dueNow)
+  const millis = Math.ceil(Duration.toMillis(options.delay))
+  return Number.isFinite(millis)
+    ? Effect.succeed({ _tag: "After", millis: Math.max(0, millis) })
+    : Effect.fail(invalid("delay has to be finite"))
+}
+
+const chunksOf = <A>(items: ReadonlyArray<A>, size: number): ReadonlyArray<ReadonlyArray<A>> =>
+  Array.from({ length: Math.ceil(items.length / size) }, (_, i) => items.slice(i * size, (i + 1) * size))

@@ -1,0 +1,223 @@
+/**
+ * The heart of a worker: settles what has finished and claims what comes next, both in one round trip.
+ *
+ * Two lanes take turns, so that one exchange is under way while the executions of the other one run. Each claims at most
+ * half of the slots; what finishes meanwhile is settled by whichever lane is free next, so a busy worker needs few round
+ * trips and a quiet one answers at once. When an exchange brings less than was asked for, the worker is idle: it waits
+ * for the store's wake-up or for the next due time, and asks nothing until then.
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
+import type * as Scope from "effect/Scope"
+import type { Delivery, ExchangeReply, HeartbeatReply, Outcome, Settlement, WorkerSession } from "../../DocketStore.ts"
+import type { Bounds } from "./bounds.ts"
+import type { Outage } from "./outage.ts"
+import type { Runs } from "./runs.ts"
+import { makeUnknownTasks } from "./unknownTasks.ts"
+
+/** What the parts of a worker tell the intake, and ask of it. */
+export interface Intake {
+  /** Takes the end of a run. */
+  readonly finish: (end: End) => void
+  /** Looks at what a heartbeat brought. */
+  readonly heard: (reply: HeartbeatReply) => Effect.Effect<void>
+  /** Takes nothing more from now on. */
+  readonly close: Effect.Effect<void>
+  /** Completes when nothing runs and everything is settled. */
+  readonly awaitEmpty: Effect.Effect<void>
+  /** Completes when nothing runs, everything is settled, and the store had nothing more to hand out. */
+  readonly awaitIdle: Effect.Effect<void>
+  /** Completes when the worker looks for work again. */
+  readonly awaitBusy: Effect.Effect<void>
+}
+
+/** The end of a run. */
+export interface End {
+  readonly delivery: Delivery
+  /** Nothing when the lease was lost, and with it the right to settle. */
+  readonly outcome: Outcome | undefined
+  /** Whether the run reported progress. */
+  readonly reported: boolean
+}
+
+type Ended = End & { readonly outcome: Outcome }
+
+interface Options {
+  readonly session: WorkerSession
+  readonly concurrency: number
+  /** Begins the ids of this worker's leases; unique among workers. */
+  readonly leasePrefix: string
+  readonly outage: Outage
+  readonly bounds: Bounds
+  readonly runs: Pick<Runs, "start" | "size">
+}
+
+/** Starts the lanes; they stop when the scope closes. */
+export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scope> = Effect.fnUntraced(function* ({
+  bounds,
+  concurrency,
+  leasePrefix,
+  outage,
+  runs,
+  session
+}) {
+  const clock = yield* Clock.Clock
+  const unknownTasks = makeUnknownTasks()
+  const largestTake = Math.ceil(concurrency / 2)
+
+  let finished: Array<Ended> = []
+  /** Slots for which an exchange under way may bring an execution. */
+  let claiming = 0
+  let exchanging = 0
+  let exchanges = 0
+  let idle = false
+  let open = true
+  let nextDue: number | undefined = undefined
+
+  /** Open while a lane may find something to do. */
+  const bell = yield* Latch.make(true)
+  /** Opened to make the idle worker look at its wait again. */
+  const retime = yield* Latch.make(false)
+  const empty = yield* Latch.make(true)
+  const quiet = yield* Latch.make(false)
+  const busy = yield* Latch.make(true)
+
+  const free = () => concurrency - runs.size() - claiming
+  /** Brings the latches in line with the state; called after each change of it. */
+  const changed = () => {
+    const settled = runs.size() === 0 && finished.length === 0 && exchanging === 0
+    set(empty, settled)
+    set(quiet, settled && idle)
+    set(busy, !idle)
+    if (finished.length > 0 || (open && !idle && free() > 0)) bell.openUnsafe()
+  }
+
+  const wake = Effect.sync(() => {
+    idle = false
+    changed()
+  })
+
+  const exchange = Effect.fnUntraced(function* (batch: typeof finished, take: number) {
+    const settlements = batch.map(settlementOf)
+    const lease = `${leasePrefix}-${++exchanges}`
+    let resent = false
+    const reply = yield* outage.untilAnswered((failures) => {
+      resent = failures > 0
+      return session.exchange({ lease, resent, finished: settlements, take })
+    }, session.reconnected)
+    yield* reportSettled(batch, reply, resent)
+    yield* reportTaken(reply)
+    return reply
+  })
+
+  const lane = Effect.gen(function* () {
+    while (true) {
+      yield* bell.await
+      const batch = finished
+      // An idle worker that settles anyway asks for more in the same call.
+      const take = open && (!idle || batch.length > 0) ? Math.max(0, Math.min(free(), largestTake)) : 0
+      if (batch.length === 0 && take === 0) {
+        bell.closeUnsafe()
+        continue
+      }
+      finished = []
+      claiming += take
+      exchanging++
+      const reply = yield* exchange(batch, take)
+      exchanging--
+      claiming -= take
+      nextDue = reply.nextDueMillis === undefined ? undefined : clock.currentTimeMillisUnsafe() + reply.nextDueMillis
+      if (take > 0) idle = reply.deliveries.length < take
+      for (const delivery of reply.deliveries) {
+        if (bounds.admit(delivery.key)) {
+          runs.start(delivery)
+        } else {
+          finished.push({ delivery, outcome: { _tag: "Cancelled" }, reported: false })
+        }
+      }
+      changed()
+      if (idle) retime.openUnsafe()
+    }
+  })
+
+  const reportSettled = Effect.fnUntraced(function* (batch: typeof finished, reply: ExchangeReply, resent: boolean) {
+    for (let i = 0; i < batch.length; i++) {
+      const status = reply.settled[i]
+      // A settlement that was sent again may find that the first sending arrived.
+      if (status === "applied" || (status === "lost" && resent)) continue
+      const { key, task } = batch[i]!.delivery
+      yield* status === "superseded"
+        ? Effect.logInfo(`${task}{${key}} was superseded while it ran`)
+        : Effect.logWarning(
+            `${task}{${key}} ended after its lease had passed to another worker; its outcome was dropped`
+          )
+    }
+  })
+
+  const reportTaken = Effect.fnUntraced(function* (reply: ExchangeReply) {
+    for (const unknown of reply.unknown) yield* unknownTasks.report(unknown)
+    for (const { deliveries, key, task } of reply.exhausted) {
+      yield* Effect.logError(
+        `${task}{${key}} was delivered ${deliveries} times without ending, and failed: does it take its process down?`
+      )
+    }
+  })
+
+  // Waits for work only while there are slots for it, so that a wake-up goes to a worker that can use it.
+  const waiter = Effect.gen(function* () {
+    while (true) {
+      yield* retime.await
+      retime.closeUnsafe()
+      if (!idle || !open || free() <= 0) continue
+      const work = outage.untilAnswered(() => session.awaitWork, session.reconnected)
+      const due =
+        nextDue === undefined
+          ? Effect.never
+          : Effect.sleep(Duration.millis(Math.max(0, nextDue - clock.currentTimeMillisUnsafe())))
+      const woken = Effect.raceAllFirst([work, due, session.reconnected])
+      if (yield* Effect.raceFirst(Effect.as(woken, true), Effect.as(retime.await, false))) yield* wake
+    }
+  })
+
+  yield* Effect.forkScoped(waiter)
+  yield* Effect.forkScoped(lane)
+  if (concurrency > 1) yield* Effect.forkScoped(lane)
+
+  return {
+    finish: ({ delivery, outcome, reported }) => {
+      if (outcome !== undefined) finished.push({ delivery, outcome: bounds.limit(delivery.key, outcome), reported })
+      changed()
+      if (idle) retime.openUnsafe()
+    },
+    heard: ({ nextDueMillis, work }) =>
+      Effect.sync(() => {
+        if (work) idle = false
+        nextDue = nextDueMillis === undefined ? undefined : clock.currentTimeMillisUnsafe() + nextDueMillis
+        changed()
+        if (idle) retime.openUnsafe()
+      }),
+    close: Effect.sync(() => {
+      open = false
+      changed()
+      retime.openUnsafe()
+    }),
+    awaitEmpty: empty.await,
+    awaitIdle: quiet.await,
+    awaitBusy: busy.await
+  }
+})
+
+const set = (latch: Latch.Latch, open: boolean) => {
+  if (open) latch.openUnsafe()
+  else latch.closeUnsafe()
+}
+
+const settlementOf = ({ delivery, outcome, reported }: Ended): Settlement => ({
+  key: delivery.key,
+  generation: delivery.generation,
+  lease: delivery.lease,
+  reported,
+  outcome
+})

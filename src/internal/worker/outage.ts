@@ -1,0 +1,55 @@
+/**
+ * What a worker does while the store is away: it says so once, and tries again with growing pauses.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { StoreError } from "../../DocketError.ts"
+
+const firstPause = Duration.millis(50)
+
+/** Repeats calls to the store until they are answered. */
+export interface Outage {
+  /**
+   * Makes a call until the store answers it. The call is told how often it failed before; a pause ends early when the
+   * connection is made anew.
+   */
+  readonly untilAnswered: <A, R>(
+    call: (failures: number) => Effect.Effect<A, StoreError, R>,
+    reconnected: Effect.Effect<void>
+  ) => Effect.Effect<A, never, R>
+}
+
+/** Makes the shared memory of an outage, so that several callers log it once. */
+export const make = (longestPause: Duration.Duration): Outage => {
+  let away = false
+
+  const lost = (error: StoreError) =>
+    Effect.suspend(() => {
+      if (away) return Effect.void
+      away = true
+      return Effect.logWarning(
+        `${error.message}. The worker goes on with what it runs, and tries again at least every ${Duration.format(longestPause)}`
+      )
+    })
+
+  const found = Effect.suspend(() => {
+    if (!away) return Effect.void
+    away = false
+    return Effect.logInfo("The store answers again")
+  })
+
+  return {
+    untilAnswered: Effect.fnUntraced(function* (call, reconnected) {
+      for (let failures = 0; ; failures++) {
+        const answer = yield* Effect.result(call(failures))
+        if (answer._tag === "Success") {
+          yield* found
+          return answer.success
+        }
+        yield* lost(answer.failure)
+        const pause = Duration.min(Duration.times(firstPause, 2 ** Math.min(failures, 20)), longestPause)
+        yield* Effect.race(Effect.sleep(pause), reconnected)
+      }
+    })
+  }
+}

@@ -1,0 +1,73 @@
+/**
+ * From the way a handler ended to what the store is told: completed, failed, retried, cancelled, or given back.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import type { Due, Next, Outcome } from "../../DocketStore.ts"
+import { failureText } from "../failureText.ts"
+import * as Signal from "../signal.ts"
+import type { Runnable } from "./registry.ts"
+import type { Run } from "./runs.ts"
+
+/** Decides the outcome of a run; nothing when its lease was lost, and with it the right to settle. */
+export const outcomeOf = (
+  runnable: Runnable,
+  run: Run,
+  exit: Exit.Exit<unknown, unknown>,
+  next: () => Next | undefined
+): Effect.Effect<Outcome | undefined> => {
+  if (run.interruptReason === "lease-lost") return Effect.undefined
+  if (Exit.isFailure(exit)) return outcomeOfFailure(runnable, run, exit.cause, next)
+  const result = runnable.encodeSuccess(exit.value)
+  return Exit.isSuccess(result)
+    ? Effect.succeed({ _tag: "Completed", result: result.value, next: next() })
+    : Effect.succeed({
+        _tag: "Failed",
+        error: `InvalidResult: the result does not fit the task's schema: ${failureText(result.cause)}`,
+        failure: undefined,
+        next: next()
+      })
+}
+
+const outcomeOfFailure = Effect.fnUntraced(function* (
+  runnable: Runnable,
+  run: Run,
+  cause: Cause.Cause<unknown>,
+  next: () => Next | undefined
+): Effect.fn.Return<Outcome> {
+  if (Cause.hasInterrupts(cause)) {
+    if (run.interruptReason === "cancelled") return { _tag: "Cancelled" }
+    if (run.interruptReason === "shutting-down") return { _tag: "Released" }
+  }
+  // A handler that interrupts itself wants to be cancelled.
+  if (Cause.hasInterruptsOnly(cause)) return { _tag: "Cancelled" }
+  const refused = Signal.findNotAdmitted(cause)
+  if (refused !== undefined) return { _tag: "Postponed", due: { _tag: "After", millis: refused.delayMillis } }
+  const due = yield* nextAttempt(runnable, run, cause)
+  const error = failureText(cause)
+  if (due !== undefined) return { _tag: "Retry", error, due }
+  return { _tag: "Failed", error, failure: typedFailure(runnable, cause), next: next() }
+})
+
+const nextAttempt = Effect.fnUntraced(function* (
+  runnable: Runnable,
+  run: Run,
+  cause: Cause.Cause<unknown>
+): Effect.fn.Return<Due | undefined> {
+  if (Signal.isFinal(cause)) return undefined
+  const policy = runnable.behaviour?.retry
+  const requested = Signal.findRetry(cause)
+  if (policy === undefined) return requested?.due
+  const delay = yield* policy.next({ attempt: run.delivery.attempt, error: Cause.findErrorOption(cause) })
+  if (Option.isNone(delay)) return undefined
+  return requested?.due ?? { _tag: "After", millis: delay.value }
+})
+
+const typedFailure = (runnable: Runnable, cause: Cause.Cause<unknown>): string | undefined => {
+  const error = Cause.findErrorOption(cause)
+  if (Option.isNone(error)) return undefined
+  const text = runnable.encodeError(error.value)
+  return Exit.isSuccess(text) ? text.value : undefined
+}

@@ -1,0 +1,116 @@
+/**
+ * Progress of running executions: kept here, and published at a bounded rate, many executions in one call.
+ */
+import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
+import type * as Scope from "effect/Scope"
+import type { StoreError } from "../../DocketError.ts"
+import type { Delivery, ProgressUpdate, WorkerSession } from "../../DocketStore.ts"
+import type { Progress, ProgressState } from "../../TaskContext.ts"
+import { failWith } from "../docketError.ts"
+
+// Ten times a second is as often as a person can follow.
+const publishInterval = Duration.millis(100)
+
+/** The progress of one run. */
+export interface RunProgress {
+  readonly service: Progress["Service"]
+  /** Whether anything was ever reported. */
+  readonly reported: () => boolean
+  /** Publishes what is left to publish, right before the run is settled. */
+  readonly flush: Effect.Effect<void>
+}
+
+/** Makes the progress of runs. */
+export interface Reporter {
+  readonly start: (delivery: Delivery) => RunProgress
+}
+
+/** Makes the reporter of a worker. */
+export const make: (session: WorkerSession) => Effect.Effect<Reporter, never, Scope.Scope> = Effect.fnUntraced(
+  function* (session) {
+    const clock = yield* Clock.Clock
+    const fork = yield* FiberSet.makeRuntime<never>()
+    const dirty = new Map<string, ProgressUpdate>()
+    let publishing = false
+
+    // What cannot be published now stays to be published, unless something newer came meanwhile.
+    const publish = Effect.suspend(() => {
+      const updates = [...dirty]
+      dirty.clear()
+      if (updates.length === 0) return Effect.void
+      return Effect.tapError(session.progress(updates.map(([, update]) => update)), () =>
+        Effect.sync(() => {
+          for (const [id, update] of updates) if (!dirty.has(id)) dirty.set(id, update)
+        })
+      )
+    })
+
+    // The first change goes out at once, the others at intervals, until there is nothing to publish.
+    const publishAll: Effect.Effect<void> = Effect.gen(function* () {
+      while (dirty.size > 0) {
+        // The worker's other calls report that the store is away; progress is tried again.
+        yield* Effect.ignore(publish)
+        yield* Effect.sleep(publishInterval)
+      }
+    }).pipe(
+      Effect.ensuring(
+        Effect.sync(() => {
+          publishing = false
+        })
+      )
+    )
+
+    const changed = (id: string, update: ProgressUpdate) => {
+      dirty.set(id, update)
+      if (publishing) return
+      publishing = true
+      fork(publishAll)
+    }
+
+    const start = ({ generation, key, lease }: Delivery): RunProgress => {
+      const id = `${generation} ${key}`
+      let state: ProgressState = { current: 0, total: 100, message: undefined, updated: undefined }
+      let reported = false
+
+      const change = (fields: Partial<ProgressState>) => {
+        reported = true
+        state = { ...state, ...fields, updated: DateTime.makeUnsafe(clock.currentTimeMillisUnsafe()) }
+        const { current, message, total } = state
+        changed(id, { key, generation, lease, current, total, message })
+      }
+
+      const sync: Effect.Effect<void, StoreError> = Effect.suspend(() => (dirty.has(id) ? publish : Effect.void))
+
+      return {
+        service: {
+          setTotal: (total) =>
+            total >= 1
+              ? Effect.sync(() => change({ total }))
+              : Effect.die(new RangeError(`A progress needs a total of at least 1; it was ${total}`)),
+          increment: (amount = 1) =>
+            amount >= 1
+              ? Effect.sync(() => change({ current: state.current + amount }))
+              : Effect.die(new RangeError(`A progress is incremented by at least 1; it was ${amount}`)),
+          setMessage: (message) => Effect.sync(() => change({ message })),
+          current: Effect.sync(() => state),
+          sync: failWith(sync)
+        },
+        reported: () => reported,
+        flush: Effect.suspend(() =>
+          reported
+            ? Effect.ensuring(
+                Effect.ignore(sync),
+                Effect.sync(() => dirty.delete(id))
+              )
+            : Effect.void
+        )
+      }
+    }
+
+    return { start }
+  }
+)

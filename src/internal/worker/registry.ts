@@ -1,0 +1,72 @@
+/**
+ * The tasks that a worker knows, each with its codec and its handler.
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Schema from "effect/Schema"
+import type * as Task from "../../Task.ts"
+import type * as TaskGroup from "../../TaskGroup.ts"
+import { codecOf } from "../codec.ts"
+import { handlerOf, type Implementation } from "../handlers.ts"
+
+/** What it takes to run one task. */
+export interface Runnable {
+  readonly behaviour: Task.Behaviour | undefined
+  /** The services that the handler's layer was built with. */
+  readonly context: Context.Context<never>
+  readonly decodePayload: (text: string) => Exit.Exit<unknown, Schema.SchemaError>
+  readonly encodeSuccess: (value: unknown) => Exit.Exit<string | undefined, Schema.SchemaError>
+  readonly encodeError: (error: unknown) => Exit.Exit<string, Schema.SchemaError>
+  readonly run: Implementation["run"]
+}
+
+/** Finds how to run a task by its name. */
+export interface Registry {
+  readonly names: ReadonlySet<string>
+  /** Whether every name can be run, because there is a fallback. */
+  readonly any: boolean
+  readonly find: (name: string) => Runnable | undefined
+}
+
+/** Collects the handlers of a group from a context. A fallback runs what the group does not name. */
+export const make = <T extends Task.Any>(
+  group: TaskGroup.TaskGroup<T>,
+  context: Context.Context<Task.Handlers<T>>,
+  fallback: Runnable | undefined
+): Registry => {
+  const runnables = new Map<string, Runnable>()
+  for (const task of group.tasks.values()) {
+    const { context: services, run } = Context.getUnsafe(context, handlerOf(task.name))
+    const { decodePayload, encodeError, encodeSuccess } = codecOf(task)
+    runnables.set(task.name, {
+      behaviour: task.behaviour,
+      context: services,
+      decodePayload,
+      encodeSuccess,
+      encodeError,
+      run
+    })
+  }
+  return {
+    names: new Set(runnables.keys()),
+    any: fallback !== undefined,
+    find: (name) => runnables.get(name) ?? fallback
+  }
+}
+
+const encodeJson = Schema.encodeUnknownExit(Schema.fromJsonString(Schema.Json))
+
+/** A fallback as something that can be run: it reads stored text, and succeeds with JSON data or nothing. */
+export const fallback = <R>(
+  run: (encodedPayload: string) => Effect.Effect<unknown, unknown, R>,
+  context: Context.Context<never>
+): Runnable => ({
+  behaviour: undefined,
+  context,
+  decodePayload: Exit.succeed,
+  encodeSuccess: (value) => (value === undefined ? Exit.succeed(undefined) : encodeJson(value)),
+  encodeError: encodeJson,
+  // `decodePayload` hands the text on as it is. Its services are in `context`, or are those of each execution.
+  run: run as unknown as Implementation["run"]
+})

@@ -1,0 +1,227 @@
+/**
+ * The executions that a worker runs: one supervised fiber each.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as FiberSet from "effect/FiberSet"
+import * as Latch from "effect/Latch"
+import * as Option from "effect/Option"
+import * as References from "effect/References"
+import * as Scope from "effect/Scope"
+import type { Docket } from "../../Docket.ts"
+import { InvalidPayload, type MiddlewareFailed, type TaskTimedOut } from "../../DocketError.ts"
+import type { Delivery } from "../../DocketStore.ts"
+import type { Middleware } from "../../Middleware.ts"
+import * as TaskContext from "../../TaskContext.ts"
+import { failureText } from "../failureText.ts"
+import type { HandlerError } from "../handlers.ts"
+import * as Signal from "../signal.ts"
+import * as Deadline from "./deadline.ts"
+import type { End } from "./intake.ts"
+import { outcomeOf } from "./outcome.ts"
+import type { Reporter, RunProgress } from "./progress.ts"
+import type { Registry, Runnable } from "./registry.ts"
+import * as RunLog from "./runLog.ts"
+import * as Succession from "./succession.ts"
+
+/** An execution that runs on this worker. */
+export interface Run {
+  readonly delivery: Delivery
+  readonly progress: RunProgress
+  /** Whether the key was scheduled anew meanwhile; such a run needs no lease. */
+  superseded: boolean
+  interruptReason: TaskContext.InterruptReason | undefined
+  fiber: Fiber.Fiber<void> | undefined
+}
+
+/** The running executions of a worker. */
+export interface Runs {
+  /** Starts an execution; `onEnd` is told how it ended. */
+  readonly start: (delivery: Delivery) => void
+  /** Interrupts an execution, if it runs here. */
+  readonly interrupt: (run: Run, reason: TaskContext.InterruptReason) => void
+  readonly find: (key: string, generation: number) => Run | undefined
+  readonly all: () => ReadonlyArray<Run>
+  readonly size: () => number
+  /** Completes while something runs. */
+  readonly awaitSome: Effect.Effect<void>
+}
+
+const runId = (key: string, generation: number) => `${generation} ${key}`
+
+/** Makes the place where executions run. Closing the scope interrupts what still runs. */
+export const make: (options: {
+  readonly docket: Docket["Service"]
+  readonly workerName: string
+  readonly registry: Registry
+  readonly reporter: Reporter
+  /** The first one outermost. */
+  readonly middleware: ReadonlyArray<Middleware>
+  readonly onEnd: (end: End) => void
+}) => Effect.Effect<Runs, never, Scope.Scope> = Effect.fnUntraced(function* (options) {
+  const { docket, middleware, onEnd, registry, reporter, workerName } = options
+  const running = new Map<string, Run>()
+  const some = yield* Latch.make(false)
+  const fork = yield* FiberSet.makeRuntime<never>()
+  const clock = yield* Clock.Clock
+  const workerAnnotations = {
+    ...(yield* References.CurrentLogAnnotations),
+    "docket.name": docket.name,
+    "docket.worker": workerName
+  }
+
+  // What the handlers' layers were built with. Their clock is the worker's, and their scope that of each execution.
+  const contexts = new WeakMap<Runnable, Context.Context<never>>()
+  const contextOf = (runnable: Runnable) => {
+    const known = contexts.get(runnable)
+    if (known !== undefined) return known
+    const context = Context.add(Context.omit(Scope.Scope)(runnable.context), Clock.Clock, clock)
+    contexts.set(runnable, context)
+    return context
+  }
+
+  const annotationsOf = (delivery: Delivery) => ({
+    ...workerAnnotations,
+    "docket.task": delivery.task,
+    "docket.key": delivery.key,
+    "docket.when": DateTime.formatIso(DateTime.makeUnsafe(delivery.due)),
+    "docket.attempt": delivery.attempt
+  })
+
+  const start = (delivery: Delivery) => {
+    const run: Run = {
+      delivery,
+      progress: reporter.start(delivery),
+      superseded: false,
+      interruptReason: undefined,
+      fiber: undefined
+    }
+    const runnable = registry.find(delivery.task)
+    if (runnable === undefined) {
+      // The store hands out only what the worker named, so this is for a store that breaks its word.
+      const error = `UnknownTask: this worker has no task "${delivery.task}"`
+      return onEnd({ delivery, outcome: { _tag: "Failed", error, failure: undefined }, reported: false })
+    }
+    running.set(runId(delivery.key, delivery.generation), run)
+    some.openUnsafe()
+    run.fiber = fork(
+      Effect.provideService(
+        Effect.uninterruptibleMask((restore) => execute(run, runnable, restore)),
+        References.CurrentLogAnnotations,
+        annotationsOf(delivery)
+      )
+    )
+  }
+
+  // Uninterruptible but for the handler: from the claim to the recorded end nothing gets lost.
+  const execute = Effect.fnUntraced(function* (
+    run: Run,
+    runnable: Runnable,
+    restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  ) {
+    const { delivery, progress } = run
+    const { recurrence, timeoutMillis } = runnable.behaviour ?? {}
+    const payload = runnable.decodePayload(delivery.payload)
+    const call = RunLog.describe(delivery, Exit.isSuccess(payload) ? payload.value : undefined, runnable.behaviour)
+    const succession = recurrence === undefined ? Succession.none : Succession.make(recurrence, delivery)
+    const deadline =
+      timeoutMillis === undefined
+        ? Deadline.none
+        : Deadline.make({
+            key: delivery.key,
+            timeoutMillis,
+            clock,
+            onTimeout: () => {
+              run.interruptReason ??= "timed-out"
+            }
+          })
+    yield* RunLog.started(delivery, call)
+    const began = clock.currentTimeMillisUnsafe()
+    const exit = yield* Exit.isSuccess(payload)
+      ? handle(run, runnable, payload.value, succession, deadline).pipe(Effect.scoped, restore, Effect.exit)
+      : Effect.succeed(Exit.failCause(Signal.finalFailure(unreadable(delivery.task, failureText(payload.cause)))))
+    const elapsed = clock.currentTimeMillisUnsafe() - began
+    const outcome = yield* outcomeOf(runnable, run, exit, () => succession.next(elapsed))
+    yield* RunLog.ended(call, elapsed, exit, outcome)
+    yield* progress.flush
+    running.delete(runId(delivery.key, delivery.generation))
+    if (running.size === 0) some.closeUnsafe()
+    onEnd({ delivery, outcome, reported: progress.reported() })
+  })
+
+  const handle = (
+    run: Run,
+    runnable: Runnable,
+    payload: unknown,
+    succession: Succession.Succession,
+    deadline: Deadline.Deadline
+  ) => {
+    const services = <R>(context: Context.Context<R>) => addServices(context, run, payload, succession, deadline)
+    const handler = deadline.limit(
+      Effect.provideContext(
+        Effect.suspend(() => runnable.run(payload)),
+        services(contextOf(runnable))
+      )
+    )
+    if (middleware.length === 0) return handler
+    return Effect.provideContext(
+      middleware.reduceRight<Effect.Effect<unknown, HandlerError | TaskTimedOut | MiddlewareFailed>>(
+        (inner, { wrap }) => wrap(inner),
+        handler
+      ),
+      services(Context.empty())
+    )
+  }
+
+  const addServices = <R>(
+    context: Context.Context<R>,
+    run: Run,
+    payload: unknown,
+    succession: Succession.Succession,
+    deadline: Deadline.Deadline
+  ) => {
+    const { delivery, progress } = run
+    return context.pipe(
+      Context.add(References.CurrentLogAnnotations, annotationsOf(delivery)),
+      Context.add(TaskContext.CurrentDocket, docket),
+      Context.add(TaskContext.CurrentWorker, { name: workerName }),
+      Context.add(TaskContext.TaskKey, delivery.key),
+      Context.add(TaskContext.Progress, progress.service),
+      Context.add(TaskContext.Perpetual, succession.service),
+      Context.add(TaskContext.TaskTimeout, deadline.service),
+      Context.add(TaskContext.CurrentExecution, {
+        key: delivery.key,
+        task: delivery.task,
+        payload,
+        encodedPayload: delivery.payload,
+        attempt: delivery.attempt,
+        deliveries: delivery.deliveries,
+        redelivered: delivery.deliveries > 1,
+        generation: delivery.generation,
+        due: DateTime.makeUnsafe(delivery.due),
+        started: DateTime.makeUnsafe(delivery.started),
+        lease: delivery.lease,
+        interruptReason: Effect.sync(() => Option.fromUndefinedOr(run.interruptReason))
+      })
+    )
+  }
+
+  return {
+    start,
+    find: (key, generation) => running.get(runId(key, generation)),
+    all: () => [...running.values()],
+    size: () => running.size,
+    awaitSome: some.await,
+    interrupt: (run, reason) => {
+      if (run.interruptReason !== undefined) return
+      run.interruptReason = reason
+      run.fiber?.interruptUnsafe()
+    }
+  }
+})
+
+const unreadable = (task: string, issue: string) => new InvalidPayload({ task, issue })

@@ -1,0 +1,78 @@
+/**
+ * What follows a run of a task that recurs, by its recurrence and by what its handler asked for.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { DocketError, InvalidPayload } from "../../DocketError.ts"
+import type { Delivery, Due, Next } from "../../DocketStore.ts"
+import * as Recurrence from "../../Recurrence.ts"
+import type { Perpetual } from "../../TaskContext.ts"
+import { codecOf } from "../codec.ts"
+import { invalid } from "../docketError.ts"
+
+/** The succession of one run, as the handler and as the worker see it. */
+export interface Succession {
+  readonly service: Perpetual["Service"]
+  /** The next run, for a run that has ended `elapsedMillis` after its start; nothing when this was the last. */
+  readonly next: (elapsedMillis: number) => Next | undefined
+}
+
+const ignored = { cancel: Effect.void, every: () => Effect.void, after: () => Effect.void, at: () => Effect.void }
+
+/** For a task that does not recur. */
+export const none: Succession = {
+  service: { ...ignored, next: () => Effect.void },
+  next: () => undefined
+}
+
+/** Makes the succession of a run. */
+export const make = (recurrence: Recurrence.Recurrence, delivery: Delivery): Succession => {
+  let stopped = false
+  let everyMillis: number | undefined = undefined
+  let due: Due | undefined = undefined
+  let payload: string | undefined = undefined
+
+  const dueAfter = (elapsedMillis: number): Due => {
+    if (due !== undefined) return due
+    if (everyMillis !== undefined) return after(everyMillis - elapsedMillis)
+    if (recurrence._tag === "Every") return after(recurrence.everyMillis - elapsedMillis)
+    const { due: runDue, started } = delivery
+    // The store's clock told when the run started; this worker's clock only how long ago that is.
+    return { _tag: "At", epochMillis: Recurrence.next(recurrence, { due: runDue, now: started + elapsedMillis }) }
+  }
+
+  return {
+    service: {
+      cancel: Effect.sync(() => {
+        stopped = true
+      }),
+      every: (interval) =>
+        Effect.sync(() => {
+          everyMillis = Duration.toMillis(interval)
+        }),
+      after: (delay) =>
+        Effect.sync(() => {
+          due = after(Duration.toMillis(delay))
+        }),
+      at: (moment) =>
+        Effect.sync(() => {
+          due = { _tag: "At", epochMillis: moment.epochMilliseconds }
+        }),
+      next: Effect.fnUntraced(function* (task, input) {
+        if (task.name !== delivery.task) {
+          return yield* invalid(
+            `Perpetual.next takes the task that runs, "${delivery.task}"; it was given "${task.name}"`
+          )
+        }
+        const { text } = yield* Effect.mapError(
+          codecOf(task).encodePayload(input),
+          (error) => new DocketError({ reason: new InvalidPayload({ task: task.name, issue: error.message }) })
+        )
+        payload = text
+      })
+    },
+    next: (elapsedMillis) => (stopped ? undefined : { due: dueAfter(elapsedMillis), payload })
+  }
+}
+
+const after = (millis: number): Due => ({ _tag: "After", millis: Math.max(0, Math.ceil(millis)) })

@@ -1,0 +1,323 @@
+/**
+ * The executions of one docket in plain data: what is known of each, where it is, and the steps from one place to the
+ * next. Every step publishes what it changed.
+ *
+ * **Details**
+ *
+ * | state | where | left by |
+ * | --- | --- | --- |
+ * | `scheduled` | the heap `schedule`, by due time | `moveDue` |
+ * | `queued` | the line `ready`, or the line of its task in `aside` | a claim |
+ * | `running` | the line of its lease in `grants`, and the heap `leases` by expiry | a settlement, a reclaim |
+ * | `failed` | the line `failed`, oldest first | the end of its time to live, or a newer one when there are too many |
+ * | settled otherwise | the line `settled`, oldest first | the end of its time to live |
+ */
+import * as DocketStore from "../../DocketStore.ts"
+import * as Events from "./Events.ts"
+import * as Heap from "./Heap.ts"
+import * as Line from "./Line.ts"
+
+/** One execution: its record, and what the store needs to find its way. */
+export interface Entry {
+  readonly key: string
+  task: string
+  payload: string
+  trace: string
+  state: DocketStore.State
+  generation: number
+  attempt: number
+  deliveries: number
+  due: number
+  worker: string | undefined
+  started: number | undefined
+  completed: number | undefined
+  error: string | undefined
+  result: string | undefined
+  failure: string | undefined
+  progress: DocketStore.ProgressRecord | undefined
+  readonly attempts: Array<DocketStore.AttemptRecord>
+  /** The lease of the present run, or of the last one. */
+  lease: string
+  /** The lease whose settlement was the last to be applied: the same settlement sent again is known by it. */
+  settledLease: string
+  /** Whether the present run was asked to stop. */
+  cancelled: boolean
+  /** When the record of a settled execution ends. */
+  expires: number
+  place: Line.Place<Entry> | undefined
+  node: Heap.Node<Entry> | undefined
+}
+
+/** The time of a step, and how long what it settles is kept. */
+export interface Step {
+  readonly now: number
+  readonly options: DocketStore.StoreOptions
+}
+
+export interface Executions {
+  readonly entries: Map<string, Entry>
+  readonly schedule: Heap.Heap<Entry>
+  readonly ready: Line.Line<Entry>
+  readonly aside: Map<string, Line.Line<Entry>>
+  readonly grants: Map<string, Line.Line<Entry>>
+  readonly leases: Heap.Heap<Entry>
+  readonly failed: Line.Line<Entry>
+  readonly settled: Line.Line<Entry>
+  readonly events: Events.Events
+}
+
+export const make = (): Executions => ({
+  entries: new Map(),
+  schedule: Heap.make(),
+  ready: Line.make(),
+  aside: new Map(),
+  grants: new Map(),
+  leases: Heap.make(),
+  failed: Line.make(),
+  settled: Line.make(),
+  events: Events.make()
+})
+
+/** The execution of a key, unless its record has ended. */
+export const lookup = (self: Executions, key: string, { now }: Step): Entry | undefined => {
+  const entry = self.entries.get(key)
+  if (entry === undefined || !DocketStore.isSettled(entry.state) || entry.expires > now) return entry
+  forget(self, entry)
+  return undefined
+}
+
+/** Removes records that have ended, the oldest first. */
+export const sweep = (self: Executions, { now }: Step): void => {
+  for (const line of [self.settled, self.failed]) {
+    for (let left = sweepLimit; left > 0; left--) {
+      const oldest = line.first?.value
+      if (oldest === undefined || oldest.expires > now) break
+      forget(self, oldest)
+    }
+  }
+}
+
+/** What one step spends on it at most: a step settles fewer, as a rule. */
+const sweepLimit = 256
+
+/** Removes an execution, and all that is known of it. */
+export const forget = (self: Executions, entry: Entry): void => {
+  detach(self, entry)
+  self.entries.delete(entry.key)
+}
+
+/** Adds an execution that is nowhere yet. */
+export const add = (self: Executions, key: string): Entry => {
+  const entry: Entry = {
+    key,
+    task: "",
+    payload: "",
+    trace: "",
+    state: "scheduled",
+    generation: 0,
+    attempt: 1,
+    deliveries: 0,
+    due: 0,
+    worker: undefined,
+    started: undefined,
+    completed: undefined,
+    error: undefined,
+    result: undefined,
+    failure: undefined,
+    progress: undefined,
+    attempts: [],
+    lease: "",
+    settledLease: "",
+    cancelled: false,
+    expires: 0,
+    place: undefined,
+    node: undefined
+  }
+  self.entries.set(key, entry)
+  return entry
+}
+
+/** Lets an execution wait until it is due: in the ready line when it is due already, else in the schedule. */
+export const wait = (self: Executions, entry: Entry, due: DocketStore.Due, { now }: Step): void => {
+  detach(self, entry)
+  entry.due = due._tag === "At" ? wholeMillis(due.epochMillis) : now + wholeMillis(due.millis)
+  entry.worker = undefined
+  entry.started = undefined
+  entry.completed = undefined
+  entry.progress = undefined
+  entry.cancelled = false
+  if (entry.due <= now) return enqueue(self, entry)
+  entry.node = Heap.insert(self.schedule, entry.due, entry)
+  entry.state = "scheduled"
+  Events.publishState(self.events, entry)
+}
+
+/** Never before its time, and near enough for times to stay exact. */
+const wholeMillis = (millis: number) => Math.ceil(Math.min(Math.max(millis, -farAway), farAway))
+
+/** The last moment that a date can name. */
+const farAway = 8.64e15
+
+/** Moves what has become due to the ready line. */
+export const moveDue = (self: Executions, { now }: Step): void => {
+  for (;;) {
+    const node = Heap.peek(self.schedule)
+    if (node === undefined || node.at > now) return
+    detach(self, node.value)
+    enqueue(self, node.value)
+  }
+}
+
+const enqueue = (self: Executions, entry: Entry) => {
+  entry.place = Line.append(self.ready, entry)
+  entry.state = "queued"
+  Events.publishState(self.events, entry)
+}
+
+/** Sets a queued execution aside, to wait for a worker that knows its task; tells how many wait like it. */
+export const setAside = (self: Executions, entry: Entry): number => {
+  detach(self, entry)
+  const line = lineOf(self.aside, entry.task)
+  entry.place = Line.append(line, entry)
+  return line.size
+}
+
+/** Puts what was set aside for a task back into the ready line. */
+export const putBack = (self: Executions, task: string): void => {
+  for (let place = self.aside.get(task)?.first; place !== undefined; place = place.after) {
+    detach(self, place.value)
+    place.value.place = Line.append(self.ready, place.value)
+  }
+}
+
+/** Hands a queued execution to a worker. */
+export const start = (
+  self: Executions,
+  entry: Entry,
+  hold: { readonly worker: string; readonly lease: string; readonly leaseMillis: number },
+  { now }: Step
+): void => {
+  detach(self, entry)
+  entry.lease = hold.lease
+  entry.place = Line.append(lineOf(self.grants, hold.lease), entry)
+  entry.node = Heap.insert(self.leases, now + hold.leaseMillis, entry)
+  entry.deliveries++
+  entry.worker = hold.worker
+  entry.started = now
+  entry.state = "running"
+  Events.publishState(self.events, entry)
+}
+
+/** Lets the lease of a running execution live on until `expires`. */
+export const extend = (self: Executions, entry: Entry, expires: number): void => {
+  if (entry.node !== undefined) Heap.remove(self.leases, entry.node)
+  entry.node = Heap.insert(self.leases, expires, entry)
+}
+
+/** Takes a running execution from its worker, to be delivered again. */
+export const reclaim = (self: Executions, entry: Entry): void => {
+  detach(self, entry)
+  entry.worker = undefined
+  entry.started = undefined
+  entry.progress = undefined
+  enqueue(self, entry)
+}
+
+/** Settles an execution, and keeps its record for its time to live. */
+export const settle = (
+  self: Executions,
+  entry: Entry,
+  state: "completed" | "failed" | "cancelled",
+  { now, options }: Step
+): void => {
+  detach(self, entry)
+  entry.state = state
+  entry.completed = now
+  entry.cancelled = false
+  entry.progress = undefined
+  Events.publishState(self.events, entry)
+  const isListed = state === "failed" && options.failedMaximum > 0
+  keep(self, entry, isListed ? self.failed : self.settled, now + keptMillis(isListed, options), now)
+  while (self.failed.size > options.failedMaximum) {
+    const oldest = self.failed.first!.value
+    detach(self, oldest)
+    keep(self, oldest, self.settled, (oldest.completed ?? now) + keptMillis(false, options), now)
+  }
+}
+
+const keptMillis = (isListed: boolean, { executionTtlMillis, failedTtlMillis }: DocketStore.StoreOptions) =>
+  isListed && failedTtlMillis > 0 ? failedTtlMillis : executionTtlMillis
+
+const keep = (self: Executions, entry: Entry, line: Line.Line<Entry>, expires: number, now: number) => {
+  if (expires <= now) {
+    self.entries.delete(entry.key)
+  } else {
+    entry.expires = expires
+    entry.place = Line.append(line, entry)
+  }
+}
+
+/** Takes an execution away from where it is. Until then its task, lease and state say where that is. */
+export const detach = (self: Executions, entry: Entry): void => {
+  if (entry.place !== undefined) {
+    Line.leave(entry.place)
+    if (entry.place.line.size === 0) {
+      if (entry.state === "running") self.grants.delete(entry.lease)
+      else if (entry.place.line === self.aside.get(entry.task)) self.aside.delete(entry.task)
+    }
+    entry.place = undefined
+  }
+  if (entry.node !== undefined) {
+    Heap.remove(entry.state === "running" ? self.leases : self.schedule, entry.node)
+    entry.node = undefined
+  }
+}
+
+const lineOf = (lines: Map<string, Line.Line<Entry>>, name: string) => {
+  let line = lines.get(name)
+  if (line === undefined) lines.set(name, (line = Line.make()))
+  return line
+}
+
+/** Counts what is live. */
+export const depth = (self: Executions): DocketStore.Depth => {
+  let queued = self.ready.size
+  for (const line of self.aside.values()) queued += line.size
+  return { queued, scheduled: self.schedule.nodes.length, running: self.leases.nodes.length }
+}
+
+/** When time alone next makes work: something is due, or a lease expires. Infinite when nothing of the kind is ahead. */
+export const nextDue = (self: Executions): number =>
+  Math.min(
+    Heap.peek(self.schedule)?.at ?? Number.POSITIVE_INFINITY,
+    Heap.peek(self.leases)?.at ?? Number.POSITIVE_INFINITY
+  )
+
+/** Whether nothing is live. */
+export const isEmpty = (self: Executions): boolean =>
+  self.ready.size === 0 && self.aside.size === 0 && self.schedule.nodes.length === 0 && self.leases.nodes.length === 0
+
+export const toRecord = (entry: Entry): DocketStore.ExecutionRecord => ({
+  key: entry.key,
+  task: entry.task,
+  payload: entry.payload,
+  state: entry.state,
+  generation: entry.generation,
+  attempt: entry.attempt,
+  deliveries: entry.deliveries,
+  due: entry.due,
+  worker: entry.worker,
+  started: entry.started,
+  completed: entry.completed,
+  error: entry.error,
+  result: entry.result,
+  failure: entry.failure,
+  progress: entry.progress,
+  trace: entry.trace
+})
+
+/** Keeps and publishes how far a run has come. */
+export const report = (self: Executions, entry: Entry, progress: DocketStore.ProgressRecord): void => {
+  entry.progress = progress
+  Events.publishProgress(self.events, entry, progress)
+}

@@ -1,0 +1,117 @@
+/**
+ * Feeds of events, as the scripts publish them.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type { StoreError } from "../../DocketError.ts"
+import type { ExecutionEvent } from "../../DocketStore.ts"
+import type * as Keys from "./keys.ts"
+import * as Redis from "./Redis.ts"
+
+/** Follows what is published on channels, from the moment that it returns. */
+export type Follow = (
+  channels: ReadonlyArray<string>
+) => Effect.Effect<Queue.Dequeue<ExecutionEvent>, StoreError, Scope.Scope>
+
+/**
+ * Makes the feeds of one docket.
+ *
+ * **Details**
+ *
+ * Scripts publish nothing unless the key `watchers` is there, so it is set before a feed begins, and renewed for as long
+ * as there is one.
+ */
+export const make: (keys: Keys.Keys) => Effect.Effect<Follow, never, Redis.Redis | Scope.Scope> = Effect.fnUntraced(
+  function* (keys) {
+    const redis = yield* Redis.Redis
+    const announceFollower = redis.command("DocketStore.watch", "SET", keys.watchers, "1", "PX", 30_000)
+    let followers = 0
+    yield* Effect.suspend(() => (followers > 0 ? announceFollower : Effect.void)).pipe(
+      // While it fails nothing is published; with the connection it comes back, and so does a notice of the gap.
+      Effect.ignore,
+      Effect.repeat(Schedule.spaced("8 seconds")),
+      Effect.provideService(Clock.Clock, Clock.Clock.defaultValue()),
+      Effect.forkScoped
+    )
+
+    const follow: Follow = Effect.fnUntraced(function* (channels) {
+      const events = yield* Effect.acquireRelease(Queue.unbounded<ExecutionEvent>(), Queue.shutdown)
+      const interrupt = () => {
+        Queue.offerUnsafe(events, { _tag: "Interrupted" })
+      }
+      yield* Effect.acquireRelease(
+        Effect.sync(() => followers++),
+        () => Effect.sync(() => followers--)
+      )
+      yield* redis.subscribe(channels, {
+        onMessage: (message) => {
+          const event = decodeEvent(message)
+          if (Option.isSome(event)) Queue.offerUnsafe(events, toEvent(event.value))
+        },
+        onGap: interrupt
+      })
+      yield* announceFollower
+      return events
+    })
+    return follow
+  }
+)
+
+/** Numbers are text, since those of Lua's JSON have 14 digits. */
+const Changed = Schema.Struct({
+  type: Schema.Literal("state"),
+  key: Schema.String,
+  task: Schema.String,
+  state: Schema.Literals(["scheduled", "queued", "running", "completed", "failed", "cancelled"]),
+  generation: Schema.FiniteFromString,
+  deliveries: Schema.optional(Schema.FiniteFromString),
+  due: Schema.optional(Schema.FiniteFromString),
+  worker: Schema.optional(Schema.String),
+  started: Schema.optional(Schema.FiniteFromString),
+  completed: Schema.optional(Schema.FiniteFromString),
+  error: Schema.optional(Schema.String)
+})
+
+const Progressed = Schema.Struct({
+  type: Schema.Literal("progress"),
+  key: Schema.String,
+  generation: Schema.FiniteFromString,
+  current: Schema.FiniteFromString,
+  total: Schema.FiniteFromString,
+  message: Schema.optional(Schema.String),
+  updated: Schema.FiniteFromString
+})
+
+const Event = Schema.Union([Changed, Progressed])
+
+const decodeEvent = Schema.decodeUnknownOption(Schema.fromJsonString(Event))
+
+const toEvent = (event: typeof Event.Type): ExecutionEvent =>
+  event.type === "state"
+    ? {
+        _tag: "Changed",
+        key: event.key,
+        task: event.task,
+        state: event.state,
+        generation: event.generation,
+        deliveries: event.deliveries ?? 0,
+        due: event.due,
+        worker: event.worker,
+        started: event.started,
+        completed: event.completed,
+        error: event.error
+      }
+    : {
+        _tag: "Progressed",
+        key: event.key,
+        generation: event.generation,
+        current: event.current,
+        total: event.total,
+        message: event.message,
+        updated: event.updated
+      }

@@ -1,0 +1,162 @@
+/**
+ * The store of a docket in Redis: each of the port's operations is one script, or a few for a large batch.
+ */
+import * as Arr from "effect/Array"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import { InvalidRequest, type StoreError } from "../../DocketError.ts"
+import * as DocketStore from "../../DocketStore.ts"
+import { batchSize, inBatches } from "./batches.ts"
+import { cancel, clear } from "./cancel.ts"
+import * as Connection from "./Connection.ts"
+import type { Keeping } from "./exchange.ts"
+import * as Failed from "./failed.ts"
+import * as Feed from "./Feed.ts"
+import * as Keys from "./keys.ts"
+import * as Read from "./read.ts"
+import * as Record from "./record.ts"
+import * as Redis from "./Redis.ts"
+import { schedule } from "./schedule.ts"
+import * as Session from "./Session.ts"
+import * as Workers from "./workers.ts"
+
+/** The time that scripts go by, epoch ms; empty for the server's clock. Tests set it to that of the `TestClock`. */
+export const ScriptTime: Context.Reference<Effect.Effect<number | "">> = Context.Reference("effect-docket/ScriptTime", {
+  defaultValue: (): Effect.Effect<number | ""> => Effect.succeed("")
+})
+
+/** The store of the docket with this name. It opens connections when they are needed. */
+export const make: (
+  options: DocketStore.StoreOptions
+) => Effect.Effect<DocketStore.DocketStore["Service"], InvalidRequest, Redis.Redis | Scope.Scope> = Effect.fnUntraced(
+  function* (options) {
+    const { name } = options
+    if (name === "" || /[{}]/.test(name)) {
+      return yield* new InvalidRequest({
+        problem: `The docket's name ${JSON.stringify(name)} cannot be used in Redis: it must not be empty or have braces`
+      })
+    }
+    const redis = yield* Redis.Redis
+    const now = yield* ScriptTime
+    const keys = Keys.make(name)
+    const keeping = keepingOf(options)
+    const follow = yield* Feed.make(keys)
+    const run = {
+      schedule: redis.eval(schedule),
+      cancel: redis.eval(cancel),
+      clear: redis.eval(clear),
+      read: redis.eval(Read.read),
+      attempts: redis.eval(Read.attempts),
+      failed: redis.eval(Failed.failed),
+      retryFailed: redis.eval(Failed.retryFailed),
+      discardFailed: redis.eval(Failed.discardFailed),
+      snapshot: redis.eval(Read.snapshot),
+      workers: redis.eval(Workers.workers),
+      depth: redis.eval(Read.depth)
+    }
+
+    /** Goes on until all that waited at the beginning is gone, however much comes in meanwhile. */
+    const clearUpTo = (limit: number): Effect.Effect<number, StoreError> =>
+      Effect.flatMap(now, (now) =>
+        Effect.flatMap(
+          run.clear(keys, now, keeping.executionTtlMillis, Math.min(limit, batchSize.clear)),
+          ([cleared, waiting]) => {
+            const left = Math.min(limit - cleared, waiting)
+            return left > 0 ? Effect.map(clearUpTo(left), (more) => cleared + more) : Effect.succeed(cleared)
+          }
+        )
+      )
+
+    return DocketStore.DocketStore.of({
+      schedule: (requests) =>
+        inBatches(requests, batchSize.schedule, (batch) =>
+          Effect.flatMap(now, (now) =>
+            Effect.map(run.schedule(keys, now, batch), (letters) => Array.from(letters, toDisposition))
+          )
+        ),
+
+      cancel: (executions) =>
+        Effect.asVoid(
+          inBatches(executions, batchSize.cancel, (batch) =>
+            Effect.flatMap(now, (now) => Effect.as(run.cancel(keys, now, keeping.executionTtlMillis, batch), []))
+          )
+        ),
+
+      clear: Effect.flatMap(run.depth(keys), ([queued, scheduled]) =>
+        queued + scheduled === 0 ? Effect.succeed(0) : clearUpTo(queued + scheduled)
+      ),
+
+      read: (executions) =>
+        inBatches(executions, batchSize.read, (batch) =>
+          Effect.map(
+            run.read(keys, batch),
+            Arr.map((found, i) => Record.decode(batch[i] ?? "", found))
+          )
+        ),
+
+      attempts: (execution) => Effect.map(run.attempts(keys, execution), Read.decodeAttempts),
+
+      failed: (page) =>
+        Effect.flatMap(now, (now) =>
+          Effect.map(run.failed(keys, now, keeping.failedTtlMillis, page), ([executions, records]) =>
+            Read.decodeRecords(executions, records)
+          )
+        ),
+
+      retryFailed: (executions) =>
+        inBatches(executions, batchSize.schedule, (batch) =>
+          Effect.flatMap(now, (now) => Effect.map(run.retryFailed(keys, now, batch), toAnswers))
+        ),
+
+      discardFailed: (executions) =>
+        inBatches(executions, batchSize.cancel, (batch) => Effect.map(run.discardFailed(keys, batch), toAnswers)),
+
+      watch: (execution) => follow(keys.eventsOf(execution)),
+
+      watchAll: follow([keys.events]),
+
+      snapshot: (limit) =>
+        Effect.flatMap(now, (now) => Effect.map(run.snapshot(keys, now, limit), Read.decodeSnapshot)),
+
+      workers: Effect.flatMap(now, (now) => Effect.map(run.workers(keys, now), Arr.map(Workers.decode))),
+
+      depth: Effect.map(run.depth(keys), Read.decodeDepth),
+
+      open: (worker) => Effect.provideService(Session.open({ keys, now, keeping, worker }), Redis.Redis, redis)
+    })
+  }
+)
+
+/** The store of a docket over the `Redis` service. */
+export const layer = (
+  options: DocketStore.StoreOptions
+): Layer.Layer<DocketStore.DocketStore, InvalidRequest, Redis.Redis> =>
+  Layer.effect(DocketStore.DocketStore, make(options))
+
+/** The store of a docket over connections of its own to the Redis at a URL, which `Connection.parse` describes. */
+export const makeUrl: (
+  url: string,
+  options: DocketStore.StoreOptions
+) => Effect.Effect<DocketStore.DocketStore["Service"], InvalidRequest, Scope.Scope> = Effect.fnUntraced(
+  function* (url, options) {
+    const connection = yield* Connection.parse(url)
+    const redis = yield* Redis.make({ connection, connectionName: `docket:${options.name}` })
+    return yield* Effect.provideService(make(options), Redis.Redis, redis)
+  }
+)
+
+const toDisposition = (letter: string): DocketStore.Disposition =>
+  letter === "s" ? "scheduled" : letter === "a" ? "already-scheduled" : "replaced"
+
+const toAnswers = (letters: string): ReadonlyArray<boolean> => Array.from(letters, (letter) => letter === "y")
+
+const keepingOf = ({ executionTtlMillis, failedMaximum, failedTtlMillis }: DocketStore.StoreOptions): Keeping => ({
+  executionTtlMillis: wholeMillis(executionTtlMillis),
+  failedTtlMillis: wholeMillis(failedMaximum > 0 && failedTtlMillis > 0 ? failedTtlMillis : executionTtlMillis),
+  failedMaximum
+})
+
+/** What Redis takes as a time to live; at least one for what is to live at all. */
+const wholeMillis = (millis: number): number => Math.ceil(Math.min(Math.max(millis, 0), 1e15))

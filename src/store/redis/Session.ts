@@ -1,0 +1,109 @@
+/**
+ * A worker's connection to the store.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type { StoreError } from "../../DocketError.ts"
+import type * as DocketStore from "../../DocketStore.ts"
+import { batchSize, inBatches } from "./batches.ts"
+import * as Exchange from "./exchange.ts"
+import type * as Keys from "./keys.ts"
+import { progress } from "./progress.ts"
+import * as Redis from "./Redis.ts"
+import * as Renew from "./renew.ts"
+import * as Wakeups from "./Wakeups.ts"
+import * as Workers from "./workers.ts"
+
+export interface Options {
+  readonly keys: Keys.Keys
+  /** The time that scripts go by. */
+  readonly now: Effect.Effect<number | "">
+  readonly keeping: Exchange.Keeping
+  readonly worker: DocketStore.WorkerOptions
+}
+
+/** Opens the session of a worker, which listens to its channel before this returns. */
+export const open: (
+  options: Options
+) => Effect.Effect<DocketStore.WorkerSession, StoreError, Redis.Redis | Scope.Scope> = Effect.fnUntraced(function* ({
+  keeping,
+  keys,
+  now,
+  worker
+}) {
+  const redis = yield* Redis.Redis
+  const { awaitWork } = yield* Wakeups.make(keys, worker.name)
+  const cancellations = yield* Effect.acquireRelease(Queue.unbounded<DocketStore.Cancellation>(), Queue.shutdown)
+  yield* redis.subscribe([keys.cancel(worker.name)], {
+    onMessage: (message) => {
+      const cancellation = decodeCancellation(message)
+      if (Option.isSome(cancellation)) Queue.offerUnsafe(cancellations, cancellation.value)
+    },
+    // What was missed comes with the next renewal.
+    onGap: () => {}
+  })
+
+  const caller: Exchange.Caller = {
+    name: worker.name,
+    leaseMillis: Math.ceil(worker.leaseMillis),
+    maxDeliveries: worker.maxDeliveries,
+    known: Exchange.encodeTasks(worker.tasks)
+  }
+  const run = {
+    exchange: redis.eval(Exchange.exchange),
+    renew: redis.eval(Renew.renew),
+    progress: redis.eval(progress),
+    heartbeat: redis.eval(Workers.heartbeat),
+    leave: redis.eval(Workers.leave)
+  }
+
+  return {
+    exchange: (request) =>
+      Effect.flatMap(now, (now) =>
+        Effect.map(run.exchange(keys, now, caller, keeping, request), (reply) => Exchange.decode(request.lease, reply))
+      ),
+
+    awaitWork,
+
+    renew: (leases) =>
+      inBatches(leases, batchSize.renew, (batch) =>
+        Effect.flatMap(now, (now) =>
+          Effect.map(run.renew(keys, now, caller.leaseMillis, batch), (letters) => Array.from(letters, Renew.decode))
+        )
+      ),
+
+    needsHeartbeat: true,
+
+    heartbeat: Effect.flatMap(now, (now) =>
+      Effect.map(
+        run.heartbeat(keys, now, keeping.executionTtlMillis, worker),
+        ([reclaimed, isWorkThere, nextDueMillis]) => ({
+          reclaimed,
+          work: isWorkThere === 1,
+          nextDueMillis: nextDueMillis < 0 ? undefined : nextDueMillis
+        })
+      )
+    ),
+
+    progress: (updates) =>
+      Effect.asVoid(
+        inBatches(updates, batchSize.renew, (batch) =>
+          Effect.flatMap(now, (now) => Effect.as(run.progress(keys, now, batch), []))
+        )
+      ),
+
+    leave: Effect.asVoid(run.leave(keys, worker.name)),
+
+    cancellations,
+
+    reconnected: redis.reconnected
+  }
+})
+
+/** What comes in on a worker's channel. */
+const decodeCancellation = Schema.decodeUnknownOption(
+  Schema.fromJsonString(Schema.Struct({ key: Schema.String, generation: Schema.FiniteFromString }))
+)

@@ -1,0 +1,458 @@
+import * as DocketStore from "../../DocketStore.ts"
+import * as fragments from "./fragments.ts"
+import * as Keys from "./keys.ts"
+import * as Redis from "./Redis.ts"
+import { encodeDue } from "./schedule.ts"
+
+/** What the script is told of the worker that calls. */
+export interface Caller {
+  readonly name: string
+  readonly leaseMillis: number
+  readonly maxDeliveries: number
+  /** See `encodeTasks`. */
+  readonly known: string
+}
+
+/** How long what is settled is kept, and how many failures are listed. */
+export interface Keeping {
+  readonly executionTtlMillis: number
+  /** For what failed for good. */
+  readonly failedTtlMillis: number
+  readonly failedMaximum: number
+}
+
+/**
+ * What the script replies: a letter for each settlement (`a` applied, `s` superseded, `l` lost), the ms until the next
+ * due time or -1, for each delivery the eight values that `decode` names, the payloads of the deliveries, pairs of a
+ * task set aside and how many wait for it, and triples of a key failed for too many deliveries, its task and their number.
+ */
+type Reply = readonly [
+  settled: string,
+  nextDueMillis: number,
+  deliveries: ReadonlyArray<string | number>,
+  payloads: ReadonlyArray<string | null>,
+  unknown: ReadonlyArray<string | number>,
+  exhausted: ReadonlyArray<string | number>
+]
+
+/**
+ * Settles what a worker finished, moves what is due to the ready stream, and claims executions for the worker.
+ *
+ * KEYS       as `Keys.fixed` lists them
+ * ARGV[1]    now, epoch ms; empty for the server's clock
+ * ARGV[2]    prefix of the docket's keys
+ * ARGV[3]    the worker's name
+ * ARGV[4]    id of the leases that this call grants
+ * ARGV[5]    how long they live, ms
+ * ARGV[6]    deliveries after which an execution is failed
+ * ARGV[7]    the tasks that the worker knows (see `encodeTasks`)
+ * ARGV[8]    the most executions to claim
+ * ARGV[9]    `1` if the call is sent again because its reply was lost
+ * ARGV[10]   how long settled executions are kept, ms
+ * ARGV[11]   how long failed ones are, ms
+ * ARGV[12]   how many failed ones are listed
+ * ARGV[13…]  for each settlement: how it ended (a letter of `letters`, and a letter for each optional value that
+ *            follows: v, d, p), key, generation, lease; error of a failure or retry; v: result or typed failure;
+ *            d: due time of the next run; p: payload of the next run
+ * Reply      see `Reply`
+ * Cost       O(log n) a settlement and a claim, n being what runs; looks at no more than 200 entries beyond those
+ *            claimed; moves at most 100, takes up at most 100 or ARGV[8] of a task; sent again, it looks at all that runs
+ */
+export const exchange = Redis.script(
+  (keys: Keys.Keys, now: number | "", caller: Caller, keeping: Keeping, request: DocketStore.ExchangeRequest) => {
+    const args = [...Keys.fixed(keys), now, keys.prefix]
+    args.push(caller.name, request.lease, caller.leaseMillis, caller.maxDeliveries, caller.known)
+    args.push(request.take, request.resent ? "1" : "0")
+    args.push(keeping.executionTtlMillis, keeping.failedTtlMillis, keeping.failedMaximum)
+    for (const settlement of request.finished) encodeSettlement(args, settlement)
+    return args
+  },
+  {
+    operation: "DocketStore.exchange",
+    numberOfKeys: Keys.numberOfFixed,
+    lua: /* lua */ `
+${fragments.prologue}
+local worker, lease, leaseMillis, maxDeliveries, known = ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
+local take, isResent, ownWakeKey = tonumber(ARGV[8]), ARGV[9] == '1', prefix .. '${Keys.segments.wake}' .. worker
+local ttl, failedTtl, failedMaximum = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
+${fragments.announce}
+${fragments.enqueue}
+${fragments.wake}
+${fragments.absolute}
+${fragments.moveDue}
+${fragments.bury}
+${fragments.knows}
+${fragments.nextDue}
+
+local ends = { C = 'completed', F = 'failed', R = 'failed', X = 'cancelled' }
+
+-- Publishes that a run has ended, whatever its record says of the key.
+local function announceEnd(key, generation, outcome, problem, worker, started)
+  local found = call('HMGET', records .. key, 'task', 'deliveries')
+  publish(stateChannels .. key, {
+    type = 'state', key = key, task = found[1], state = ends[outcome], generation = generation, deliveries = found[2],
+    worker = worker, started = started, completed = nowText, error = outcome ~= 'X' and problem
+  })
+end
+
+-- Lists a failed execution. The oldest beyond the limit are kept no longer than others that are settled.
+local function list(key)
+  call('ZADD', failedKey, nowText, key)
+  call('PEXPIRE', failedKey, text(failedTtl))
+  call('ZREMRANGEBYSCORE', failedKey, '-inf', text(now - failedTtl))
+  local excess = call('ZCARD', failedKey) - failedMaximum
+  if excess <= 0 then return end
+  for _, oldest in ipairs(call('ZRANGE', failedKey, 0, math.min(excess, 100) - 1)) do
+    call('ZREM', failedKey, oldest)
+    local found = call('HMGET', records .. oldest, 'state', 'completed')
+    if found[1] == 'failed' then bury(oldest, found[2] + ttl - now, true) end
+  end
+end
+
+-- Keeps what a failed execution leaves.
+local function buryFailed(key, hasFailures)
+  bury(key, failedTtl, hasFailures)
+  if failedMaximum > 0 and failedTtl > 0 then list(key) end
+end
+
+-- Lets an ended run's key wait for the next one: "fields" are set, "cleared" go.
+local function goOn(key, generation, due, fields, cleared)
+  local record, state = records .. key, 'queued'
+  if due <= now then
+    fields[#fields + 1] = 'entry'
+    fields[#fields + 1] = enqueue(key)
+  else
+    state = 'scheduled'
+    call('ZADD', queueKey, text(due), key)
+  end
+  call('HSET', record, 'state', state, 'due', text(due), 'gen', text(generation + 1), unpack(fields))
+  call('HDEL', record, 'worker', 'started', 'progress', unpack(cleared))
+  if isFollowed(key) then announce(key) end
+end
+
+local function noteAttempt(key, run, problem)
+  call('RPUSH', attempts .. key, run[1] or '1', run[2] or '', run[3] or nowText, nowText, problem)
+  call('LTRIM', attempts .. key, ${-5 * DocketStore.maximumAttempts}, -1)
+end
+
+local function settle(key, generation, held, outcome, problem, value, due, payload)
+  local record = records .. key
+  local found = call('HMGET', record, 'gen', 'state', 'lease', 'cancel', 'failures', 'was', 'progress')
+  if found[1] ~= generation then
+    if not found[1] or found[6] == held then return 'l' end
+    -- What was given back or postponed has not ended.
+    if ends[outcome] and isFollowed(key) then announceEnd(key, generation, outcome, problem, worker, false) end
+    return 's'
+  end
+  if found[2] ~= 'running' or found[3] ~= held then return 'l' end
+
+  local wasCancelled, hasFailures = found[4], found[5]
+  if found[7] then call('DEL', progresses .. key) end
+  local run
+  if problem then
+    run = call('HMGET', record, 'attempt', 'worker', 'started')
+    hasFailures = '1'
+    noteAttempt(key, run, problem)
+  end
+  if wasCancelled then
+    due = false
+    if outcome == 'R' or outcome == 'P' or outcome == 'B' then outcome = 'X' end
+  end
+
+  if outcome == 'P' or outcome == 'B' then
+    local was = call('HMGET', record, 'deliveries', 'due')
+    goOn(key, generation, due or tonumber(was[2]), { 'was', held, 'deliveries', (tonumber(was[1]) or 1) - 1 }, {})
+    return 'a'
+  end
+  if outcome == 'R' then
+    local attempt = (tonumber(run[1]) or 1) + 1
+    goOn(key, generation, due, { 'was', held, 'attempt', attempt, 'error', problem, 'failures', '1' }, { 'deliveries' })
+    return 'a'
+  end
+
+  local kept = ttl
+  if outcome == 'F' and not due then kept = failedTtl end
+  if kept > 0 then
+    if value then
+      call('SET', results .. key, (outcome == 'C' and 'c' or 'f') .. value, 'PX', text(kept))
+    elseif outcome ~= 'X' and generation ~= '1' then
+      call('DEL', results .. key)
+    end
+  end
+  if isFollowed(key) then
+    run = call('HMGET', record, 'attempt', 'worker', 'started')
+    announceEnd(key, generation, outcome, problem, run[2], run[3])
+  end
+
+  if due then
+    if payload then call('SET', payloads .. key, payload) end
+    local fields, cleared = { 'was', held }, { 'deliveries', 'attempt' }
+    if hasFailures then
+      fields[3], fields[4] = 'failures', '1'
+    end
+    if outcome == 'F' and ttl > 0 then
+      fields[5], fields[6] = 'error', problem
+    else
+      cleared[3] = 'error'
+    end
+    goOn(key, generation, due, fields, cleared)
+    return 'a'
+  end
+  if kept > 0 then
+    if problem then
+      call('HSET', record, 'state', ends[outcome], 'completed', nowText, 'error', problem)
+    else
+      call('HSET', record, 'state', ends[outcome], 'completed', nowText)
+    end
+    if wasCancelled or found[7] or (hasFailures and outcome == 'C') then
+      call('HDEL', record, 'cancel', 'progress', outcome == 'C' and 'error' or 'cancel')
+    end
+  end
+  if outcome == 'F' then buryFailed(key, hasFailures) else bury(key, ttl, hasFailures) end
+  return 'a'
+end
+
+local statuses, ended = {}, {}
+local i = 13
+while i <= #ARGV do
+  local how, key, generation, held = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+  local outcome = string.sub(how, 1, 1)
+  local problem, value, due, payload = false, false, false, false
+  i = i + 4
+  if outcome == 'F' or outcome == 'R' then
+    problem = ARGV[i]
+    i = i + 1
+  end
+  if #how > 1 then
+    if string.find(how, 'v', 2, true) then
+      value = ARGV[i]
+      i = i + 1
+    end
+    if string.find(how, 'd', 2, true) then
+      due = absolute(ARGV[i])
+      i = i + 1
+    end
+    if string.find(how, 'p', 2, true) then
+      payload = ARGV[i]
+      i = i + 1
+    end
+  end
+  local status = settle(key, generation, held, outcome, problem, value, due, payload)
+  if status == 'a' then ended[#ended + 1] = key end
+  statuses[#statuses + 1] = status
+end
+-- In steps, as below: a call takes no more arguments than fit the stack of Lua.
+for first = 1, #ended, 1000 do
+  call('ZREM', leasesKey, unpack(ended, first, math.min(first + 999, #ended)))
+end
+
+moveDue()
+
+-- Takes up again what was set aside for want of a worker that knows the task: of each task what the worker can run,
+-- or 100.
+for _, task in ipairs(call('SMEMBERS', parkedKey)) do
+  if knows(task) then
+    local aside = prefix .. '${Keys.segments.parked}' .. task
+    local keys = call('ZRANGE', aside, 0, math.max(take, 100) - 1)
+    for _, key in ipairs(keys) do
+      local record = records .. key
+      local found = call('HMGET', record, 'state', 'parked')
+      if found[1] == 'queued' and found[2] then
+        call('HSET', record, 'entry', enqueue(key))
+        call('HDEL', record, 'parked')
+      end
+    end
+    for first = 1, #keys, 1000 do
+      call('ZREM', aside, unpack(keys, first, math.min(first + 999, #keys)))
+    end
+    if call('EXISTS', aside) == 0 then call('SREM', parkedKey, task) end
+  end
+end
+
+local deliveries, bodies, bodyKeys, grants = {}, {}, {}, {}
+local leaseEnd = text(now + leaseMillis)
+
+local function deliver(key, task, generation, attempt, count, due, started, trace)
+  local n = #deliveries
+  deliveries[n + 1] = key
+  deliveries[n + 2] = task
+  deliveries[n + 3] = tonumber(generation)
+  deliveries[n + 4] = tonumber(attempt or 1)
+  deliveries[n + 5] = count
+  deliveries[n + 6] = tonumber(due)
+  deliveries[n + 7] = started
+  deliveries[n + 8] = trace or ''
+  bodyKeys[#bodyKeys + 1] = payloads .. key
+  grants[#grants + 1] = leaseEnd
+  grants[#grants + 1] = key
+end
+
+-- Writes the grants of a round, and reads the payloads.
+local function flush()
+  if #bodyKeys == 0 then return end
+  call('ZADD', leasesKey, unpack(grants))
+  for _, body in ipairs(call('MGET', unpack(bodyKeys))) do
+    bodies[#bodies + 1] = body
+  end
+  bodyKeys, grants = {}, {}
+end
+
+local left = take
+if isResent then
+  for _, key in ipairs(call('ZRANGE', leasesKey, 0, -1)) do
+    local found = call('HMGET', records .. key, 'lease', 'state', 'task', 'gen', 'attempt', 'deliveries', 'due', 'started', 'trace')
+    if found[1] == lease and found[2] == 'running' then
+      deliver(key, found[3], found[4], found[5], tonumber(found[6]), found[7], tonumber(found[8]), found[9])
+      left = left - 1
+      if #bodyKeys == 200 then flush() end
+    end
+  end
+  flush()
+end
+
+local unknownTasks, exhausted = {}, {}
+local budget = take + 200
+while left > 0 and budget > 0 do
+  local entries = call('XRANGE', streamKey, '-', '+', 'COUNT', math.min(left, 200))
+  if #entries == 0 then break end
+  budget = budget - #entries
+  for _, entry in ipairs(entries) do
+    local id, key = entry[1], entry[2][2]
+    local record = records .. key
+    local found = call('HMGET', record, 'state', 'entry', 'task', 'gen', 'attempt', 'deliveries', 'due', 'trace', 'failures')
+    -- An entry that its record does not name is of an execution that is gone or elsewhere.
+    if found[1] == 'queued' and found[2] == id then
+      local task, count = found[3], (tonumber(found[6]) or 0) + 1
+      if not knows(task) then
+        call('HSET', record, 'parked', '1')
+        call('ZADD', prefix .. '${Keys.segments.parked}' .. task, nowText, key)
+        unknownTasks[task] = true
+      elseif count > maxDeliveries then
+        exhausted[#exhausted + 1] = key
+        exhausted[#exhausted + 1] = task
+        exhausted[#exhausted + 1] = count - 1
+        call('HSET', record, 'state', 'failed', 'completed', nowText, 'error',
+          'DeliveriesExhausted: delivered ' .. (count - 1) .. ' times without being settled; its workers died, or lost their leases')
+        if isFollowed(key) then announce(key) end
+        buryFailed(key, found[9])
+      else
+        call('HSET', record, 'state', 'running', 'worker', worker, 'lease', lease, 'started', nowText, 'deliveries', count)
+        deliver(key, task, found[4], found[5], count, found[7], now, found[8])
+        left = left - 1
+        if isFollowed(key) then announce(key) end
+      end
+    end
+  end
+  flush()
+  -- Every entry that was looked at is at the head of the stream, and has had its turn.
+  local time, sequence = string.match(entries[#entries][1], '^(%d+)-(%d+)$')
+  call('XTRIM', streamKey, 'MINID', '=', time .. '-' .. text(sequence + 1))
+end
+
+local unknown = {}
+for task in pairs(unknownTasks) do
+  call('SADD', parkedKey, task)
+  unknown[#unknown + 1] = task
+  unknown[#unknown + 1] = call('ZCARD', prefix .. '${Keys.segments.parked}' .. task)
+  -- A token for all could wake a worker that does not know the task either. At most 100 workers are looked at.
+  for _, name in ipairs(call('ZREVRANGE', workersKey, 0, 99)) do
+    local tasks = call('HGET', prefix .. '${Keys.segments.worker}' .. name, 'tasks')
+    local own = prefix .. '${Keys.segments.wake}' .. name
+    if tasks and (tasks == '*' or string.find(tasks, '\\0' .. task .. '\\0', 1, true)) and call('EXISTS', own) == 0 then
+      call('RPUSH', own, '1')
+      call('PEXPIRE', own, 60000)
+    end
+  end
+end
+
+-- A worker that took what it could leaves the rest to another; with nothing left there is nobody to wake.
+if call('XLEN', streamKey) > 0 then
+  wake()
+  call('DEL', ownWakeKey)
+else
+  call('DEL', wakeKey, ownWakeKey)
+end
+
+return { table.concat(statuses), nextDue(), deliveries, bodies, unknown, exhausted }
+`
+  }
+).withReplyType<Reply>()
+
+/** The tasks that a worker knows as the scripts read them: `*` for any, or the names with a NUL around each. */
+export const encodeTasks = (tasks: DocketStore.WorkerOptions["tasks"]): string =>
+  tasks === "any" ? "*" : `\0${Array.from(tasks).join("\0")}\0`
+
+const letters = { Completed: "C", Failed: "F", Cancelled: "X", Retry: "R", Postponed: "P", Released: "B" } as const
+
+const encodeSettlement = (
+  args: Array<string | number>,
+  { generation, key, lease, outcome }: DocketStore.Settlement
+): void => {
+  let how: string = letters[outcome._tag]
+  const at = args.push(how, key, generation, lease) - 4
+  if ("error" in outcome) args.push(shortened(outcome.error))
+  const value = outcome._tag === "Completed" ? outcome.result : outcome._tag === "Failed" ? outcome.failure : undefined
+  if (value !== undefined) {
+    how += "v"
+    args.push(value)
+  }
+  const next = "due" in outcome ? outcome : "next" in outcome ? outcome.next : undefined
+  if (next !== undefined) {
+    how += "d"
+    args.push(encodeDue(next.due))
+    if ("payload" in next && next.payload !== undefined) {
+      how += "p"
+      args.push(next.payload)
+    }
+  }
+  args[at] = how
+}
+
+/** Errors are for people; a record is to stay a record. */
+const shortened = (error: string): string => {
+  if (error.length <= errorLimit) return error
+  const cut = error.slice(0, errorLimit - 1)
+  // Not in the middle of a surrogate pair.
+  return `${cut.isWellFormed() ? cut : cut.slice(0, -1)}…`
+}
+
+const errorLimit = 16_384
+
+/** The reply in the words of the port. */
+export const decode = (
+  lease: string,
+  [settled, nextDueMillis, values, payloads, unknown, exhausted]: Reply
+): DocketStore.ExchangeReply => {
+  const deliveries: Array<DocketStore.Delivery> = []
+  // The script pushes eight values a delivery, of these types.
+  for (let i = 0; i < payloads.length; i++) {
+    const at = i * 8
+    deliveries.push({
+      key: values[at] as string,
+      task: values[at + 1] as string,
+      generation: values[at + 2] as number,
+      attempt: values[at + 3] as number,
+      deliveries: values[at + 4] as number,
+      due: values[at + 5] as number,
+      started: values[at + 6] as number,
+      trace: values[at + 7] as string,
+      // A payload that was lost does not decode, and so fails the execution rather than being forgotten.
+      payload: payloads[i] ?? "",
+      lease
+    })
+  }
+  return {
+    settled: Array.from(settled, (letter) => (letter === "a" ? "applied" : letter === "s" ? "superseded" : "lost")),
+    deliveries,
+    nextDueMillis: nextDueMillis < 0 ? undefined : nextDueMillis,
+    unknown: inGroups(unknown, 2).map(([task, waiting]) => ({ task: String(task), waiting: Number(waiting) })),
+    exhausted: inGroups(exhausted, 3).map(([key, task, deliveries]) => ({
+      key: String(key),
+      task: String(task),
+      deliveries: Number(deliveries)
+    }))
+  }
+}
+
+const inGroups = <A>(values: ReadonlyArray<A>, size: number): ReadonlyArray<ReadonlyArray<A>> =>
+  Array.from({ length: values.length / size }, (_, i) => values.slice(i * size, i * size + size))

@@ -1,0 +1,137 @@
+import type * as DocketStore from "../../DocketStore.ts"
+import * as fragments from "./fragments.ts"
+import * as Keys from "./keys.ts"
+import * as Record from "./record.ts"
+import * as Redis from "./Redis.ts"
+
+/**
+ * Lists executions that failed for good, the newest first.
+ *
+ * KEYS     as `Keys.fixed` lists them
+ * ARGV[1]  now, epoch ms; empty for the server's clock
+ * ARGV[2]  prefix of the docket's keys
+ * ARGV[3]  how long failed executions are kept, ms
+ * ARGV[4]  how many of the newest to leave out
+ * ARGV[5]  the most to give
+ * Reply    their keys, and for each what `Record.readRecord` gives
+ * Cost     one call for each that is given
+ */
+export const failed = Redis.script(
+  (keys: Keys.Keys, now: number | "", failedTtlMillis: number, { limit, offset }: DocketStore.FailedPage) => [
+    ...Keys.fixed(keys),
+    now,
+    keys.prefix,
+    failedTtlMillis,
+    offset,
+    limit
+  ],
+  {
+    operation: "DocketStore.failed",
+    numberOfKeys: Keys.numberOfFixed,
+    lua: /* lua */ `
+${fragments.prologue}
+local failedTtl, offset, limit = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+${Record.readRecord}
+call('ZREMRANGEBYSCORE', failedKey, '-inf', text(now - failedTtl))
+local keys, found = {}, {}
+if limit > 0 then
+  for _, key in ipairs(call('ZREVRANGE', failedKey, offset, offset + limit - 1)) do
+    if call('HGET', records .. key, 'state') == 'failed' then
+      keys[#keys + 1] = key
+      found[#found + 1] = readRecord(key)
+    else
+      -- Its record is gone before its time.
+      call('ZREM', failedKey, key)
+    end
+  end
+end
+return { keys, found }
+`
+  }
+).withReplyType<readonly [keys: ReadonlyArray<string>, records: ReadonlyArray<Record.Found>]>()
+
+/**
+ * Schedules failed executions again, due at once, at attempt 1, with the payload that they had.
+ *
+ * KEYS      as `Keys.fixed` lists them
+ * ARGV[1]   now, epoch ms; empty for the server's clock
+ * ARGV[2]   prefix of the docket's keys
+ * ARGV[3…]  keys of executions
+ * Reply     a letter for each: `y` if it was a failed execution, else `n`
+ * Cost      O(log n) a key, n being the failed ones; at most 100 due executions are moved besides
+ */
+export const retryFailed = Redis.script(
+  (keys: Keys.Keys, now: number | "", executions: ReadonlyArray<string>) => [
+    ...Keys.fixed(keys),
+    now,
+    keys.prefix,
+    ...executions
+  ],
+  {
+    operation: "DocketStore.retryFailed",
+    numberOfKeys: Keys.numberOfFixed,
+    lua: /* lua */ `
+${fragments.prologue}
+${fragments.announce}
+${fragments.enqueue}
+${fragments.wake}
+${fragments.moveDue}
+
+moveDue()
+local answers = {}
+for i = 3, #ARGV do
+  local key = ARGV[i]
+  local record = records .. key
+  local found = call('HMGET', record, 'state', 'gen', 'lease')
+  local answer = 'n'
+  if found[1] == 'failed' and call('PERSIST', payloads .. key) == 1 then
+    answer = 'y'
+    call('PERSIST', record)
+    call('DEL', results .. key, attempts .. key)
+    call('ZREM', failedKey, key)
+    call('HSET', record, 'state', 'queued', 'entry', enqueue(key), 'due', nowText, 'gen', text(found[2] + 1))
+    if found[3] then call('HSET', record, 'was', found[3]) end
+    call('HDEL', record, 'worker', 'started', 'completed', 'error', 'attempt', 'deliveries', 'failures')
+    if isFollowed(key) then announce(key) end
+  end
+  answers[#answers + 1] = answer
+end
+if call('XLEN', streamKey) > 0 then wake() end
+return table.concat(answers)
+`
+  }
+).withReplyType<string>()
+
+/**
+ * Forgets failed executions.
+ *
+ * KEYS      as `Keys.fixed` lists them
+ * ARGV[1]   now (not used)
+ * ARGV[2]   prefix of the docket's keys
+ * ARGV[3…]  keys of executions
+ * Reply     a letter for each: `y` if it was a failed execution, else `n`
+ * Cost      O(log n) a key, n being the failed ones
+ */
+export const discardFailed = Redis.script(
+  (keys: Keys.Keys, executions: ReadonlyArray<string>) => [...Keys.fixed(keys), 0, keys.prefix, ...executions],
+  {
+    operation: "DocketStore.discardFailed",
+    numberOfKeys: Keys.numberOfFixed,
+    lua: /* lua */ `
+${fragments.prologue}
+${fragments.bury}
+local answers = {}
+for i = 3, #ARGV do
+  local key = ARGV[i]
+  local answer = 'n'
+  if call('HGET', records .. key, 'state') == 'failed' then
+    answer = 'y'
+    bury(key, 0)
+    call('ZREM', failedKey, key)
+  end
+  answers[#answers + 1] = answer
+end
+return table.concat(answers)
+`
+  }
+).withReplyType<string>()

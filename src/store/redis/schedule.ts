@@ -1,0 +1,102 @@
+import type * as DocketStore from "../../DocketStore.ts"
+import * as fragments from "./fragments.ts"
+import * as Keys from "./keys.ts"
+import * as Redis from "./Redis.ts"
+
+/**
+ * Schedules a batch of executions, one after the other, and wakes a worker if there is something for it.
+ *
+ * KEYS      as `Keys.fixed` lists them
+ * ARGV[1]   now, epoch ms; empty for the server's clock
+ * ARGV[2]   prefix of the docket's keys
+ * ARGV[3…]  for each request: key, task, payload, due (see `encodeDue`), `1` to replace a live key or `0` to leave it,
+ *           trace
+ * Reply     a letter for each request: `s` scheduled, `a` already scheduled, `r` replaced
+ * Cost      O(log n) a request, n being what is scheduled for later; at most 100 due executions are moved besides
+ */
+export const schedule = Redis.script(
+  (keys: Keys.Keys, now: number | "", requests: ReadonlyArray<DocketStore.ScheduleRequest>) => {
+    const args = [...Keys.fixed(keys), now, keys.prefix]
+    for (const { due, key, payload, replace, task, trace } of requests) {
+      args.push(key, task, payload, encodeDue(due), replace ? "1" : "0", trace)
+    }
+    return args
+  },
+  {
+    operation: "DocketStore.schedule",
+    numberOfKeys: Keys.numberOfFixed,
+    lua: /* lua */ `
+${fragments.prologue}
+${fragments.announce}
+${fragments.enqueue}
+${fragments.wake}
+${fragments.absolute}
+${fragments.moveDue}
+${fragments.withdraw}
+
+-- What became due before this batch goes first.
+local isWorkThere = moveDue() > 0
+local head = tonumber(call('ZRANGE', queueKey, 0, 0, 'WITHSCORES')[2] or 'inf')
+local dispositions = {}
+
+for i = 3, #ARGV, 6 do
+  local key, task, payload, due, replace, trace = ARGV[i], ARGV[i + 1], ARGV[i + 2], absolute(ARGV[i + 3]), ARGV[i + 4], ARGV[i + 5]
+  local record = records .. key
+  local old = call('HMGET', record, 'state', 'gen', 'cancel', 'entry', 'parked', 'task', 'lease', 'was')
+  local state = old[1]
+  local isLive = state == 'queued' or state == 'scheduled' or (state == 'running' and not old[3])
+  if isLive and replace == '0' then
+    dispositions[#dispositions + 1] = 'a'
+  else
+    dispositions[#dispositions + 1] = isLive and 'r' or 's'
+    local fields = { 'task', task, 'due', text(due), 'gen', '1' }
+    if state then
+      fields[6] = text(old[2] + 1)
+      local was = old[8]
+      if state == 'running' then
+        -- The older run owns nothing any more: its settlement will find another generation.
+        call('ZREM', leasesKey, key)
+      elseif isLive then
+        withdraw(key, state, old[4], old[5], old[6])
+      else
+        if state == 'failed' then call('ZREM', failedKey, key) end
+        was = old[7] or was
+      end
+      if was then
+        fields[7], fields[8] = 'was', was
+      end
+      call('DEL', record, results .. key, progresses .. key, attempts .. key)
+    end
+    if trace ~= '' then
+      fields[#fields + 1] = 'trace'
+      fields[#fields + 1] = trace
+    end
+    if due <= now then
+      isWorkThere = true
+      call('HSET', record, 'state', 'queued', 'entry', enqueue(key), unpack(fields))
+    else
+      -- An idle worker sleeps until the next due time that it knows of.
+      isWorkThere = isWorkThere or due < head
+      call('ZADD', queueKey, text(due), key)
+      call('HSET', record, 'state', 'scheduled', unpack(fields))
+    end
+    call('SET', payloads .. key, payload)
+    if isFollowed(key) then announce(key) end
+  end
+end
+
+if isWorkThere then wake() end
+return table.concat(dispositions)
+`
+  }
+).withReplyType<string>()
+
+/** A due time as the scripts read it: `+` and milliseconds from now, or epoch milliseconds. */
+export const encodeDue = (due: DocketStore.Due): string =>
+  due._tag === "After" ? `+${Math.max(0, wholeMillis(due.millis))}` : String(wholeMillis(due.epochMillis))
+
+/** Never before its time, and near enough for times to stay exact. */
+const wholeMillis = (millis: number): number => Math.ceil(Math.min(Math.max(millis, -farAway), farAway))
+
+/** The last moment that a date can name. */
+const farAway = 8.64e15

@@ -1,0 +1,429 @@
+/** What whoever holds a handle learns: results, failures, and the record of an execution. */
+import { assert } from "@effect/vitest"
+import { Effect, Fiber, Latch, Layer, Option, Queue, Schema } from "effect"
+import { CurrentDocket, CurrentExecution, Docket, Task, TaskGroup, Worker } from "../src/index.ts"
+import { beginning, infoOf, onEveryStore, onMemory, pass, start, stateOf, TestDocket } from "./support/dockets.ts"
+
+class OutOfStock extends Schema.TaggedError<OutOfStock>()("OutOfStock", {
+  product: Schema.String,
+  since: Schema.Date,
+  missing: Schema.Int
+}) {}
+
+const Order = Task.make("order", {
+  payload: { product: Schema.String },
+  success: Schema.Struct({ id: Schema.Int, shipped: Schema.Date, note: Schema.Option(Schema.String) }),
+  error: OutOfStock,
+  key: ({ product }) => product
+})
+const Nothing = Task.make("nothing")
+const tasks = TaskGroup.make(Order, Nothing)
+
+const order = { id: 7, shipped: new Date(beginning), note: Option.some("with care") }
+
+type OrderOutcome = Effect.Effect<typeof order, OutOfStock, CurrentDocket>
+
+const makeWorker = (handler: OrderOutcome, nothing: Effect.Effect<void> = Effect.void) =>
+  Worker.layer(tasks).pipe(Layer.provide(tasks.toLayer({ order: () => handler, nothing: () => nothing })))
+
+onEveryStore("Execution", (it) => {
+  it.effect("RES-01 the result is what the handler succeeded with, in any process, with its type", () =>
+    Effect.gen(function* () {
+      yield* start(makeWorker(Effect.succeed(order)))
+      const docket = yield* Docket
+      const execution = yield* docket.add(Order, { product: "tea" })
+      assert.deepStrictEqual(yield* execution.result, order)
+      const elsewhere = yield* (yield* TestDocket).open()
+      assert.deepStrictEqual(yield* elsewhere.execution(Order, "tea").result, order)
+    })
+  )
+
+  it.effect("RES-02 a typed failure comes back as that error, with its fields", () =>
+    Effect.gen(function* () {
+      yield* start(makeWorker(Effect.fail(new OutOfStock({ product: "tea", since: new Date(0), missing: 3 }))))
+      const docket = yield* Docket
+      const execution = yield* docket.add(Order, { product: "tea" })
+      const error = yield* Effect.flip(execution.result)
+      assert(error._tag === "OutOfStock")
+      assert.instanceOf(error, OutOfStock)
+      assert.deepInclude(error, { product: "tea", since: new Date(0), missing: 3 })
+      const elsewhere = yield* (yield* TestDocket).open()
+      const again = yield* Effect.flip(elsewhere.execution(Order, "tea").result)
+      assert.strictEqual(again._tag, "OutOfStock")
+    })
+  )
+
+  it.effect("RES-02 a defect comes back as an error with its message", () =>
+    Effect.gen(function* () {
+      yield* start(makeWorker(Effect.die(new TypeError("tea is not a function"))))
+      const docket = yield* Docket
+      const error = yield* Effect.flip((yield* docket.add(Order, { product: "tea" })).result)
+      assert(error._tag === "TaskFailed")
+      assert.strictEqual(error.key, "tea")
+      assert.strictEqual(error.error, "TypeError: tea is not a function")
+      assert.include(error.message, "tea is not a function")
+    })
+  )
+
+  it.effect("a handler may fail with an error of the docket, which comes back as text", () =>
+    Effect.gen(function* () {
+      const handler = Effect.gen(function* () {
+        yield* (yield* CurrentDocket).add(Order, { product: "more" }, { key: "" })
+        return order
+      })
+      yield* start(
+        Worker.layer(tasks).pipe(Layer.provide(tasks.toLayer({ order: () => handler, nothing: () => Effect.void })))
+      )
+      const docket = yield* Docket
+      const error = yield* Effect.flip((yield* docket.add(Order, { product: "tea" })).result)
+      assert(error._tag === "TaskFailed")
+      assert.include(error.error, "DocketError: ")
+      assert.include(error.error, "is empty")
+    })
+  )
+
+  it.effect("RES-03 the result of a cancelled execution says so", () =>
+    Effect.gen(function* () {
+      const docket = yield* Docket
+      const execution = yield* docket.add(Order, { product: "tea" }, { delay: "1 hour" })
+      yield* execution.cancel
+      const error = yield* Effect.flip(execution.result)
+      assert(error._tag === "TaskCancelled")
+      assert.strictEqual(error.key, "tea")
+    })
+  )
+
+  it.effect("RES-04 any number may wait, in any process, and all get the same", () =>
+    Effect.gen(function* () {
+      const gate = yield* Latch.make()
+      yield* start(makeWorker(Effect.as(gate.await, order)))
+      const docket = yield* Docket
+      const elsewhere = yield* (yield* TestDocket).open()
+      const execution = yield* docket.add(Order, { product: "tea" })
+      const waiting = yield* Effect.forEach(Array.from({ length: 100 }), (_, i) =>
+        Effect.forkChild(i % 2 === 0 ? execution.result : elsewhere.execution(Order, "tea").result)
+      )
+      yield* gate.open
+      for (const fiber of waiting) assert.deepStrictEqual(yield* Fiber.join(fiber), order)
+    })
+  )
+
+  it.effect("RES-05 a wait can be limited, and the execution goes on", () =>
+    Effect.gen(function* () {
+      const gate = yield* Latch.make()
+      yield* start(makeWorker(Effect.as(gate.await, order)))
+      const docket = yield* Docket
+      const execution = yield* docket.add(Order, { product: "tea" })
+      const waiting = yield* Effect.forkChild(Effect.flip(execution.resultWithin("5 seconds")))
+      yield* pass("5 seconds", 5)
+      const error = yield* Fiber.join(waiting)
+      assert(error._tag === "ResultTimeout")
+      assert.strictEqual(error.key, "tea")
+      assert.strictEqual(error.waitedMillis, 5000)
+      yield* gate.open
+      assert.deepStrictEqual(yield* execution.resultWithin("5 seconds"), order)
+    })
+  )
+
+  it.effect("RES-05 a wait with a limit that has passed already fails at once", () =>
+    Effect.gen(function* () {
+      const docket = yield* Docket
+      const execution = yield* docket.add(Order, { product: "tea" }, { delay: "1 hour" })
+      const error = yield* Effect.flip(execution.resultWithin(0))
+      assert.strictEqual(error._tag, "ResultTimeout")
+    })
+  )
+
+  it.effect("RES-06 no wait misses the end, whenever it begins", () =>
+    Effect.gen(function* () {
+      const docket = yield* Docket
+      const elsewhere = yield* (yield* TestDocket).open()
+      yield* start(makeWorker(Effect.succeed(order)))
+      // The waits begin before the end, after it, and at every moment in between.
+      yield* Effect.forEach(
+        Array.from({ length: 60 }, (_, i) => `tea-${i}`),
+        Effect.fnUntraced(function* (product, i) {
+          const execution = yield* docket.add(Order, { product })
+          for (let n = 0; n < i % 12; n++) yield* Effect.yieldNow
+          const results = yield* Effect.all([execution.result, elsewhere.execution(Order, product).result], {
+            concurrency: "unbounded"
+          })
+          assert.deepStrictEqual(results, [order, order])
+        }),
+        { concurrency: 6 }
+      )
+    })
+  )
+
+  it.effect("RES-06 a wait that begins before the execution is scheduled again gets the end of what runs", () =>
+    Effect.gen(function* () {
+      const gate = yield* Latch.make()
+      yield* start(makeWorker(Effect.as(gate.await, order)))
+      const docket = yield* Docket
+      const execution = yield* docket.add(Order, { product: "tea" })
+      const waiting = yield* Effect.forkChild(execution.result)
+      yield* pass("1 second")
+      assert(waiting.pollUnsafe() === undefined)
+      yield* gate.open
+      assert.deepStrictEqual(yield* Fiber.join(waiting), order)
+    })
+  )
+
+  it.effect("RES-07 a handler that returns nothing has an empty result, not a missing one", () =>
+    Effect.gen(function* () {
+      yield* start(makeWorker(Effect.succeed(order)))
+      const docket = yield* Docket
+      const execution = yield* docket.add(Nothing)
+      assert.isUndefined(yield* execution.result)
+      const [record] = yield* docket.store.read([execution.key])
+      assert(record !== undefined && Option.isSome(record))
+      assert.isUndefined(record.value.result)
+      assert.strictEqual(record.value.state, "completed")
+    })
+  )
+
+  it.effect("RES-07 null, false, zero and the empty string are results", () =>
+    Effect.gen(function* () {
+      const Falsy = Task.make("falsy", {
+        payload: { which: Schema.Int },
+        success: Schema.Union([Schema.Null, Schema.Boolean, Schema.Number, Schema.String])
+      })
+      const values = [null, false, 0, ""]
+      const group = TaskGroup.make(Falsy)
+      const handlers = group.toLayer({ falsy: ({ which }) => Effect.succeed(values[which] ?? null) })
+      yield* start(Worker.layer(group).pipe(Layer.provide(handlers)))
+      const docket = yield* Docket
+      for (const [which, value] of values.entries()) {
+        const execution = yield* docket.add(Falsy, { which })
+        assert.strictEqual(yield* execution.result, value)
+      }
+    })
+  )
+
+  it.effect("RES-08 the result of what was never scheduled is not kept", () =>
+    Effect.gen(function* () {
+      const docket = yield* Docket
+      const error = yield* Effect.flip(docket.execution(Order, "nobody").result)
+      assert(error._tag === "ResultNotKept")
+      assert.strictEqual(error.key, "nobody")
+    })
+  )
+
+  it.effect("RES-08, TTL-04 with a time to live of 0 nothing is kept, and a wait ends with an error that says so", () =>
+    Effect.gen(function* () {
+      const docket = yield* (yield* TestDocket).open({ executionTtl: 0 })
+      const gate = yield* Latch.make()
+      const worker = makeWorker(Effect.as(gate.await, order))
+      yield* start(worker).pipe(Effect.provideService(Docket, docket))
+      const execution = yield* docket.add(Order, { product: "tea" })
+      const waiting = yield* Effect.forkChild(Effect.flip(execution.result))
+      // While it is live its key is taken, as ever.
+      assert.strictEqual((yield* docket.add(Order, { product: "tea" })).disposition, "already-scheduled")
+      yield* gate.open
+      assert.strictEqual((yield* Fiber.join(waiting))._tag, "ResultNotKept")
+      assert.strictEqual((yield* Effect.flip(execution.result))._tag, "ResultNotKept")
+      assert(Option.isNone(yield* execution.info))
+      assert.strictEqual((yield* docket.add(Order, { product: "tea" })).disposition, "scheduled")
+    })
+  )
+
+  it.effect("TTL-04 with a time to live of 0 cancelled and failed executions leave nothing either", () =>
+    Effect.gen(function* () {
+      const docket = yield* (yield* TestDocket).open({ executionTtl: 0 })
+      const worker = makeWorker(Effect.die("boom"))
+      yield* start(worker).pipe(Effect.provideService(Docket, docket))
+      const failed = yield* docket.add(Order, { product: "tea" })
+      assert.strictEqual((yield* Effect.flip(failed.result))._tag, "ResultNotKept")
+      const cancelled = yield* docket.add(Order, { product: "coffee" }, { delay: "1 hour" })
+      yield* cancelled.cancel
+      assert(Option.isNone(yield* cancelled.info))
+      assert.deepStrictEqual(yield* docket.store.depth, { queued: 0, scheduled: 0, running: 0 })
+    })
+  )
+
+  it.effect("a result that does not fit its schema fails the execution, and says what is wrong", () =>
+    Effect.gen(function* () {
+      const wrong = { ...order, id: 0.5 }
+      yield* start(makeWorker(Effect.succeed(wrong)))
+      const docket = yield* Docket
+      const error = yield* Effect.flip((yield* docket.add(Order, { product: "tea" })).result)
+      assert(error._tag === "TaskFailed")
+      assert.include(error.error, "does not fit")
+      assert.strictEqual(yield* stateOf("tea"), "failed")
+    })
+  )
+
+  it.effect("a result that this process's contract cannot read is an error, not a defect", () =>
+    Effect.gen(function* () {
+      const Older = Task.make("order", { success: Schema.Struct({ number: Schema.String }) })
+      yield* start(makeWorker(Effect.succeed(order)))
+      const docket = yield* Docket
+      yield* (yield* docket.add(Order, { product: "tea" })).result
+      const error = yield* Effect.flip(docket.execution(Older, "tea").result)
+      assert.strictEqual(error._tag, "TaskFailed")
+    })
+  )
+
+  it.effect("interrupting a wait leaves the execution alone", () =>
+    Effect.gen(function* () {
+      const gate = yield* Latch.make()
+      yield* start(makeWorker(Effect.as(gate.await, order)))
+      const docket = yield* Docket
+      const execution = yield* docket.add(Order, { product: "tea" })
+      const waiting = yield* Effect.forkChild(execution.result)
+      yield* pass("1 second")
+      yield* Fiber.interrupt(waiting)
+      yield* gate.open
+      assert.deepStrictEqual(yield* execution.result, order)
+    })
+  )
+
+  it.effect("STA-01 immediate work is queued, runs and completes, in this order and once each", () =>
+    Effect.gen(function* () {
+      const docket = yield* Docket
+      const events = yield* docket.store.watch("tea")
+      const execution = yield* docket.add(Order, { product: "tea" })
+      yield* start(makeWorker(Effect.succeed(order)))
+      yield* execution.result
+      assert.deepStrictEqual(yield* statesOf(events, 3), ["queued", "running", "completed"])
+    })
+  )
+
+  it.effect("STA-01 later work is scheduled, queued, runs and fails, in this order and once each", () =>
+    Effect.gen(function* () {
+      const docket = yield* Docket
+      const events = yield* docket.store.watch("tea")
+      yield* start(makeWorker(Effect.die("boom")))
+      const execution = yield* docket.add(Order, { product: "tea" }, { delay: "1 hour" })
+      yield* pass("1 hour")
+      yield* Effect.flip(execution.result)
+      assert.deepStrictEqual(yield* statesOf(events, 4), ["scheduled", "queued", "running", "failed"])
+    })
+  )
+
+  it.effect("STA-02, STA-03 the record names the worker and the times of the run", () =>
+    Effect.gen(function* () {
+      const gate = yield* Latch.make()
+      const started = yield* Latch.make()
+      const handlers = tasks.toLayer({
+        order: () => Effect.as(Effect.andThen(started.open, gate.await), order),
+        nothing: () => Effect.void
+      })
+      yield* start(Worker.layer(tasks, { name: "worker-7" }).pipe(Layer.provide(handlers)))
+      yield* pass("1 minute")
+      const docket = yield* Docket
+      const execution = yield* docket.add(Order, { product: "tea" })
+      yield* started.await
+      const running = yield* infoOf("tea")
+      assert.deepInclude(running, { state: "running", worker: "worker-7", completed: undefined, deliveries: 1 })
+      const startedAt = running.started?.epochMilliseconds
+      assert(startedAt !== undefined && startedAt >= beginning + 60_000)
+
+      yield* pass("10 seconds")
+      yield* gate.open
+      yield* execution.result
+      const settled = yield* infoOf("tea")
+      assert.deepInclude(settled, { state: "completed", worker: "worker-7", attempt: 1, error: undefined })
+      assert.strictEqual(settled.started?.epochMilliseconds, startedAt)
+      const completedAt = settled.completed?.epochMilliseconds
+      assert(completedAt !== undefined && completedAt >= startedAt + 10_000)
+    })
+  )
+
+  for (const [what, failure, text] of [
+    ["an Error", Effect.die(new RangeError("out of range")), "RangeError: out of range"],
+    ["a typed error", Effect.fail(new OutOfStock({ product: "tea", since: new Date(0), missing: 1 })), /^OutOfStock: /],
+    ["a string", Effect.die("just text"), "Error: just text"],
+    ["nothing", Effect.die(undefined), /^Error: /],
+    ["an object", Effect.die({ code: 42 }), /^Error: .*42/]
+  ] as const) {
+    it.effect(`STA-03 the record of what failed with ${what} has its name, a colon and its message`, () =>
+      Effect.gen(function* () {
+        yield* start(makeWorker(failure))
+        const docket = yield* Docket
+        yield* Effect.flip((yield* docket.add(Order, { product: "tea" })).result)
+        const { completed, error, state } = yield* infoOf("tea")
+        assert.strictEqual(state, "failed")
+        assert.isDefined(completed)
+        assert.isDefined(error)
+        if (typeof text === "string") assert.strictEqual(error, text)
+        else assert.match(error, text)
+      })
+    )
+  }
+
+  it.effect("DEP-01 when several things fail together, the error names them all", () =>
+    Effect.gen(function* () {
+      const handler = Effect.all(
+        [
+          Effect.die(new RangeError("the first")),
+          Effect.fail(new OutOfStock({ product: "the second", since: new Date(0), missing: 1 }))
+        ],
+        { concurrency: "unbounded" }
+      ).pipe(
+        Effect.as(order),
+        Effect.onError(() => Effect.die(new TypeError("the third")))
+      )
+      yield* start(makeWorker(handler))
+      const docket = yield* Docket
+      yield* Effect.flip((yield* docket.add(Order, { product: "tea" })).result)
+      const { error } = yield* infoOf("tea")
+      assert.include(error, "RangeError: the first")
+      assert.include(error, "TypeError: the third")
+    })
+  )
+
+  it.effect("a handler can see what it runs as", () =>
+    Effect.gen(function* () {
+      const seen = yield* Queue.unbounded<CurrentExecution["Service"]>()
+      const handlers = tasks.toLayer({
+        order: () =>
+          Effect.as(
+            Effect.flatMap(CurrentExecution, (execution) => Queue.offer(seen, execution)),
+            order
+          ),
+        nothing: () => Effect.void
+      })
+      yield* start(Worker.layer(tasks).pipe(Layer.provide(handlers)))
+      const docket = yield* Docket
+      yield* (yield* docket.add(Order, { product: "tea" }, { when: beginning - 5000 })).result
+      const execution = yield* Queue.take(seen)
+      assert.deepInclude(execution, { key: "tea", task: "order", attempt: 1, deliveries: 1, redelivered: false })
+      assert.strictEqual(execution.due.epochMilliseconds, beginning - 5000)
+      assert.isAtLeast(execution.started.epochMilliseconds, beginning)
+      assert.deepStrictEqual(JSON.parse(execution.encodedPayload), { product: "tea" })
+      assert(Option.isNone(yield* execution.interruptReason))
+    })
+  )
+})
+
+onMemory("Execution", (it) => {
+  it.effect("STA-04 a settled record is there for its time to live, and then gone", () =>
+    Effect.gen(function* () {
+      yield* start(makeWorker(Effect.succeed(order)))
+      const docket = yield* Docket
+      const execution = yield* docket.add(Order, { product: "tea" })
+      yield* execution.result
+      yield* pass("899 seconds")
+      assert.strictEqual(yield* stateOf("tea"), "completed")
+      yield* pass("1 second")
+      assert(Option.isNone(yield* execution.info))
+      assert.strictEqual((yield* Effect.flip(execution.result))._tag, "ResultNotKept")
+    })
+  )
+
+  it.effect("STA-04 so is the record of what was cancelled", () =>
+    Effect.gen(function* () {
+      const docket = yield* (yield* TestDocket).open({ executionTtl: "1 minute" })
+      const execution = yield* docket.add(Order, { product: "tea" }, { delay: "1 hour" })
+      yield* execution.cancel
+      yield* pass("59 seconds")
+      assert.strictEqual((yield* Effect.flip(execution.result))._tag, "TaskCancelled")
+      yield* pass("1 second")
+      assert.strictEqual((yield* Effect.flip(execution.result))._tag, "ResultNotKept")
+    })
+  )
+})
+
+const statesOf = (events: Queue.Dequeue<unknown>, count: number) =>
+  Effect.map(Queue.takeN(events, count), (all) => all.map((event) => (event as { readonly state?: string }).state))

@@ -1,0 +1,190 @@
+/** A store that fails, or whose replies are lost: nothing is lost and nothing is run twice. */
+import { assert } from "@effect/vitest"
+import { Effect, Fiber, Latch, Layer, Queue, Schema } from "effect"
+import { Docket, DocketError, Dockets, StoreError, Task, TaskGroup, Worker } from "../src/index.ts"
+import { infoOf, onEveryStore, pass, start, stateOf } from "./support/dockets.ts"
+import * as Faults from "./support/faults.ts"
+import { collectLogs } from "./support/logs.ts"
+
+const Work = Task.make("work", { payload: { id: Schema.Int }, success: Schema.Int, key: ({ id }) => `k-${id}` })
+const tasks = TaskGroup.make(Work)
+
+const ids = (count: number) => Array.from({ length: count }, (_, i) => i)
+
+const makeWork = Effect.gen(function* () {
+  const ran: Array<number> = []
+  const started = yield* Queue.unbounded<number>()
+  const gate = yield* Latch.make(true)
+  const handlers = tasks.toLayer({
+    work: Effect.fnUntraced(function* ({ id }) {
+      ran.push(id)
+      yield* Queue.offer(started, id)
+      yield* gate.await
+      return id
+    })
+  })
+  return { ran, started, gate, handlers }
+})
+
+/** A worker on a store with faults. */
+const startOn = Effect.fnUntraced(function* <E>(faults: Faults.Faults, worker: Layer.Layer<Worker.Worker, E, Docket>) {
+  return yield* start(worker).pipe(Effect.provideService(Docket, yield* Dockets.fromStore(faults.store)))
+})
+
+onEveryStore("A store that fails", (it) => {
+  for (const fault of ["refused", "reply-lost"] as const) {
+    it.effect(
+      `REC-01 a worker goes on after exchanges whose ${fault === "refused" ? "request" : "reply"} was lost`,
+      () =>
+        Effect.gen(function* () {
+          const { handlers, ran } = yield* makeWork
+          const docket = yield* Docket
+          const faults = Faults.make(docket.store)
+          const executions = yield* docket.addAll(ids(40).map((id) => Task.request(Work, { id })))
+          faults.next("exchange", fault, fault, fault)
+          yield* startOn(faults, Worker.layer(tasks, { concurrency: 4 }).pipe(Layer.provide(handlers)))
+          const results = yield* Effect.forkChild(Effect.forEach(executions, ({ result }) => result))
+          yield* pass("10 seconds", 50)
+          assert.deepStrictEqual(yield* Fiber.join(results), ids(40))
+          assert.deepStrictEqual(
+            ran.toSorted((a, b) => a - b),
+            ids(40)
+          )
+        })
+    )
+
+    it.effect(`DEP-05, STA-05 a run whose settling was ${fault} is settled in the end, once`, () =>
+      Effect.gen(function* () {
+        const { gate, handlers, ran, started } = yield* makeWork
+        yield* gate.close
+        const docket = yield* Docket
+        const faults = Faults.make(docket.store)
+        yield* startOn(faults, Worker.layer(tasks).pipe(Layer.provide(handlers)))
+        const execution = yield* docket.add(Work, { id: 7 })
+        yield* Queue.take(started)
+        const events = yield* docket.store.watch("k-7")
+        faults.next("exchange", fault, fault)
+        yield* gate.open
+        yield* pass("5 seconds", 25)
+        assert.strictEqual(yield* execution.result, 7)
+        assert.deepStrictEqual(ran, [7])
+        assert.deepInclude(yield* infoOf("k-7"), { state: "completed", deliveries: 1 })
+        const states = (yield* Queue.clear(events)).map((event) => event._tag === "Changed" && event.state)
+        assert.deepStrictEqual(states, ["completed"])
+      })
+    )
+  }
+
+  it.effect("REC-01 a worker whose store is away when it starts waits for it", () =>
+    Effect.gen(function* () {
+      const { handlers } = yield* makeWork
+      const docket = yield* Docket
+      const faults = Faults.make(docket.store)
+      faults.next("open", "refused", "refused", "refused")
+      const execution = yield* docket.add(Work, { id: 1 })
+      const starting = yield* Effect.forkChild(startOn(faults, Worker.layer(tasks).pipe(Layer.provide(handlers))))
+      yield* pass("5 seconds", 10)
+      assert.strictEqual(yield* execution.result, 1)
+      assert(starting.pollUnsafe() !== undefined)
+      assert.strictEqual(faults.calls("open"), 4)
+    })
+  )
+
+  it.effect("REC-02 an outage is logged once, with the delay, however long it lasts", () =>
+    Effect.gen(function* () {
+      const { handlers } = yield* makeWork
+      const logs = yield* collectLogs
+      const docket = yield* Docket
+      const faults = Faults.make(docket.store)
+      yield* startOn(
+        faults,
+        Worker.layer(tasks, { reconnectionDelay: "3 seconds" }).pipe(Layer.provide(handlers), Layer.provide(logs.layer))
+      )
+      const execution = yield* docket.add(Work, { id: 1 })
+      yield* execution.result
+      faults.setAway(true)
+      const second = yield* docket.add(Work, { id: 2 })
+      yield* pass("1 minute", 120)
+      faults.setAway(false)
+      yield* pass("5 seconds", 10)
+      assert.strictEqual(yield* second.result, 2)
+      const warnings = logs.at("Warn").filter((line) => line.includes("the connection broke"))
+      assert.strictEqual(warnings.length, 1)
+      assert.include(warnings[0], "3s")
+      assert.strictEqual(logs.at("Info").filter((line) => line.includes("answers again")).length, 1)
+    })
+  )
+
+  it.effect("REC-01 the pauses between attempts grow up to the reconnection delay", () =>
+    Effect.gen(function* () {
+      const { handlers } = yield* makeWork
+      const docket = yield* Docket
+      const faults = Faults.make(docket.store)
+      faults.next("open", ...Array.from({ length: 100 }, () => "refused" as const))
+      yield* Effect.forkChild(
+        startOn(faults, Worker.layer(tasks, { reconnectionDelay: "5 seconds" }).pipe(Layer.provide(handlers)))
+      )
+      yield* pass("1 minute", 240)
+      // 50 ms, doubled seven times, make 6.35 s; from then on every 5 s.
+      assert.isAtLeast(faults.calls("open"), 15)
+      assert.isAtMost(faults.calls("open"), 20)
+      faults.next("open")
+      yield* pass("6 seconds", 24)
+    })
+  )
+
+  it.effect("REC-03 what runs during an outage goes on, and is settled after it", () =>
+    Effect.gen(function* () {
+      const { gate, handlers, ran, started } = yield* makeWork
+      yield* gate.close
+      const docket = yield* Docket
+      const faults = Faults.make(docket.store)
+      yield* startOn(faults, Worker.layer(tasks, { concurrency: 4 }).pipe(Layer.provide(handlers)))
+      const executions = yield* docket.addAll(ids(4).map((id) => Task.request(Work, { id })))
+      yield* Queue.takeN(started, 4)
+      faults.next("exchange", ...Array.from({ length: 6 }, () => "refused" as const))
+      yield* gate.open
+      yield* pass("200 millis", 2)
+      assert.strictEqual(yield* stateOf("k-0"), "running")
+      yield* pass("20 seconds", 80)
+      for (const [id, { result }] of executions.entries()) assert.strictEqual(yield* result, id)
+      assert.sameMembers(ran, ids(4))
+    })
+  )
+
+  it.effect("REC-05 a connection error of a handler's own is that handler's failure", () =>
+    Effect.gen(function* () {
+      const logs = yield* collectLogs
+      const broken = new DocketError({
+        reason: new StoreError({ operation: "another store", cause: new Error("no route to host") })
+      })
+      const handlers = tasks.toLayer({ work: ({ id }) => (id === 0 ? Effect.fail(broken) : Effect.succeed(id)) })
+      yield* start(Worker.layer(tasks).pipe(Layer.provide(handlers), Layer.provide(logs.layer)))
+      const docket = yield* Docket
+      const [bad, good] = yield* docket.addAll([Task.request(Work, { id: 0 }), Task.request(Work, { id: 1 })])
+      const error = yield* Effect.flip(bad.result)
+      assert(error._tag === "TaskFailed")
+      assert.include(error.error, "no route to host")
+      assert.strictEqual(yield* good.result, 1)
+      assert.deepStrictEqual(logs.at("Warn"), [])
+    })
+  )
+
+  it.effect("a wait for a result ends with a typed error when the store fails, and can be begun again", () =>
+    Effect.gen(function* () {
+      const { handlers } = yield* makeWork
+      const { store } = yield* Docket
+      const faults = Faults.make(store)
+      const docket = yield* Dockets.fromStore(faults.store)
+      const execution = yield* docket.add(Work, { id: 1 })
+      for (const operation of ["read", "watch"] as const) {
+        faults.next(operation, "refused")
+        const error = yield* Effect.flip(execution.result)
+        assert(error._tag === "DocketError")
+        assert.strictEqual(error.reason._tag, "StoreError")
+      }
+      yield* start(Worker.layer(tasks).pipe(Layer.provide(handlers)))
+      assert.strictEqual(yield* execution.result, 1)
+    })
+  )
+})

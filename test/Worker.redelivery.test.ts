@@ -1,0 +1,225 @@
+/** Leases: what keeps an execution with its worker, and what happens when the worker is gone. */
+import { assert } from "@effect/vitest"
+import { Effect, Fiber, Latch, Layer, Queue, Schema } from "effect"
+import { CurrentExecution, CurrentWorker, Docket, Dockets, Task, TaskGroup, Worker } from "../src/index.ts"
+import { infoOf, onEveryStore, pass, start, stateOf, TestDocket } from "./support/dockets.ts"
+import * as Faults from "./support/faults.ts"
+import { collectLogs } from "./support/logs.ts"
+
+const Work = Task.make("work", { payload: { id: Schema.String }, success: Schema.String, key: ({ id }) => id })
+const tasks = TaskGroup.make(Work)
+
+const makeWork = Effect.gen(function* () {
+  const started = yield* Queue.unbounded<CurrentExecution["Service"] & { readonly worker: string }>()
+  const gate = yield* Latch.make()
+  const handlers = tasks.toLayer({
+    work: Effect.fnUntraced(function* () {
+      const execution = yield* CurrentExecution
+      const { name } = yield* CurrentWorker
+      yield* Queue.offer(started, { ...execution, worker: name })
+      yield* gate.await
+      return name
+    })
+  })
+  return { started, gate, handlers }
+})
+
+/** A worker whose process can die. */
+const startMortal = Effect.fnUntraced(function* <E>(worker: Layer.Layer<Worker.Worker, E, Docket>) {
+  const faults = Faults.make((yield* Docket).store)
+  yield* start(worker).pipe(Effect.provideService(Docket, yield* Dockets.fromStore(faults.store)))
+  return faults
+})
+
+onEveryStore("Redelivery", (it) => {
+  it.effect("RED-01, RED-05, RED-06 another worker takes over what a dead one held, at the same attempt", () =>
+    Effect.gen(function* () {
+      const { gate, handlers, started } = yield* makeWork
+      const options = { redeliveryTimeout: "1 minute" } as const
+      const first = yield* startMortal(Worker.layer(tasks, { ...options, name: "first" }).pipe(Layer.provide(handlers)))
+      const docket = yield* Docket
+      const execution = yield* docket.add(Work, { id: "k" })
+      assert.deepInclude(yield* Queue.take(started), { worker: "first", deliveries: 1, redelivered: false, attempt: 1 })
+      yield* first.vanish
+
+      yield* start(Worker.layer(tasks, { ...options, name: "second" }).pipe(Layer.provide(handlers)))
+      yield* pass("59 seconds")
+      assert.strictEqual(yield* stateOf("k"), "running")
+      yield* pass("2 seconds")
+      assert.deepInclude(yield* Queue.take(started), { worker: "second", deliveries: 2, redelivered: true, attempt: 1 })
+      yield* gate.open
+      assert.strictEqual(yield* execution.result, "second")
+    })
+  )
+
+  it.effect("RED-01 a worker that is idle since long takes it over as well", () =>
+    Effect.gen(function* () {
+      const { gate, handlers, started } = yield* makeWork
+      const options = { redeliveryTimeout: "1 minute" } as const
+      const first = yield* startMortal(Worker.layer(tasks, { ...options, name: "first" }).pipe(Layer.provide(handlers)))
+      const docket = yield* Docket
+      const execution = yield* docket.add(Work, { id: "k" })
+      yield* Queue.take(started)
+      yield* start(Worker.layer(tasks, { ...options, name: "second" }).pipe(Layer.provide(handlers)))
+      yield* pass("30 seconds", 3)
+      yield* first.vanish
+      yield* pass("90 seconds", 6)
+      assert.strictEqual((yield* Queue.take(started)).worker, "second")
+      yield* gate.open
+      assert.strictEqual(yield* execution.result, "second")
+    })
+  )
+
+  it.effect("RED-02, RED-03 a task may run much longer than the redelivery timeout, and is not run twice", () =>
+    Effect.gen(function* () {
+      const { gate, handlers, started } = yield* makeWork
+      const worker = (name: string) =>
+        Worker.layer(tasks, { name, redeliveryTimeout: "1 minute" }).pipe(Layer.provide(handlers))
+      yield* start(worker("first"))
+      const docket = yield* Docket
+      const execution = yield* docket.add(Work, { id: "k" })
+      yield* Queue.take(started)
+      yield* start(worker("second"))
+      yield* pass("10 minutes", 60)
+      yield* gate.open
+      assert.strictEqual(yield* execution.result, "first")
+      assert.deepStrictEqual(yield* Queue.clear(started), [])
+      assert.strictEqual((yield* infoOf("k")).deliveries, 1)
+    })
+  )
+
+  it.effect("RED-02 leases are renewed four times per redelivery timeout, all of a worker's in one call", () =>
+    Effect.gen(function* () {
+      const { gate, handlers, started } = yield* makeWork
+      const faults = yield* startMortal(
+        Worker.layer(tasks, { redeliveryTimeout: "4 minutes" }).pipe(Layer.provide(handlers))
+      )
+      const docket = yield* Docket
+      yield* docket.addAll(["a", "b", "c"].map((id) => Task.request(Work, { id })))
+      yield* Queue.takeN(started, 3)
+      yield* pass("4 minutes", 24)
+      assert.isAtLeast(faults.calls("renew"), 3)
+      assert.isAtMost(faults.calls("renew"), 5)
+      yield* gate.open
+    })
+  )
+
+  it.effect("RED-04 a renewal that fails is logged, and tried again in time", () =>
+    Effect.gen(function* () {
+      const { gate, handlers, started } = yield* makeWork
+      const logs = yield* collectLogs
+      const faults = yield* startMortal(
+        Worker.layer(tasks, { name: "first", redeliveryTimeout: "1 minute" }).pipe(
+          Layer.provide(handlers),
+          Layer.provide(logs.layer)
+        )
+      )
+      const docket = yield* Docket
+      const execution = yield* docket.add(Work, { id: "k" })
+      yield* Queue.take(started)
+      yield* start(Worker.layer(tasks, { name: "second", redeliveryTimeout: "1 minute" }).pipe(Layer.provide(handlers)))
+      faults.next("renew", "refused", "reply-lost")
+      yield* pass("3 minutes", 36)
+      assert.strictEqual(logs.at("Warn").filter((line) => line.includes("renew")).length, 2)
+      yield* gate.open
+      assert.strictEqual(yield* execution.result, "first")
+      assert.deepStrictEqual(yield* Queue.clear(started), [])
+    })
+  )
+
+  it.effect("a worker that lost its lease interrupts its run, and its late outcome changes nothing", () =>
+    Effect.gen(function* () {
+      const { started } = yield* makeWork
+      const interrupted = yield* Latch.make()
+      const gate = yield* Latch.make()
+      const logs = yield* collectLogs
+      const handlers = tasks.toLayer({
+        work: Effect.fnUntraced(function* () {
+          const { name } = yield* CurrentWorker
+          yield* Queue.offer(started, { ...(yield* CurrentExecution), worker: name })
+          if (name === "first") yield* Effect.onInterrupt(Effect.never, () => interrupted.open)
+          yield* gate.await
+          return name
+        })
+      })
+      // Its renewals do not come through, though it lives on.
+      const faults = yield* startMortal(
+        Worker.layer(tasks, { name: "first", concurrency: 1, redeliveryTimeout: "1 minute" }).pipe(
+          Layer.provide(handlers),
+          Layer.provide(logs.layer)
+        )
+      )
+      const docket = yield* Docket
+      const execution = yield* docket.add(Work, { id: "k" })
+      yield* Queue.take(started)
+      faults.next("renew", "refused", "refused", "refused", "refused")
+      yield* start(Worker.layer(tasks, { name: "second", redeliveryTimeout: "1 minute" }).pipe(Layer.provide(handlers)))
+      yield* pass("61 seconds", 12)
+      assert.strictEqual((yield* Queue.take(started)).worker, "second")
+      yield* pass("30 seconds", 6)
+      yield* interrupted.await
+      assert.strictEqual(yield* stateOf("k"), "running")
+      yield* gate.open
+      assert.strictEqual(yield* execution.result, "second")
+      assert(logs.at("Warn").some((line) => line.includes("lost its lease")))
+    })
+  )
+
+  it.effect("UNK-06 an execution that takes down worker after worker is failed in the end", () =>
+    Effect.gen(function* () {
+      const { handlers, started } = yield* makeWork
+      const options = { redeliveryTimeout: "1 minute", maxDeliveries: 3 } as const
+      const docket = yield* Docket
+      const poison = yield* docket.add(Work, { id: "poison" })
+      for (const deliveries of [1, 2, 3]) {
+        const worker = yield* startMortal(Worker.layer(tasks, options).pipe(Layer.provide(handlers)))
+        assert.strictEqual((yield* Queue.take(started)).deliveries, deliveries)
+        yield* worker.vanish
+        yield* pass("61 seconds")
+      }
+      const logs = yield* collectLogs
+      yield* start(Worker.layer(tasks, options).pipe(Layer.provide(handlers), Layer.provide(logs.layer)))
+      const error = yield* Effect.flip(poison.result)
+      assert(error._tag === "TaskFailed")
+      assert.include(error.error, "DeliveriesExhausted")
+      assert.deepStrictEqual(yield* Queue.clear(started), [])
+      assert(logs.at("Error").some((line) => line.includes("work{poison}") && line.includes("3 times")))
+    })
+  )
+
+  it.effect("a cancelled execution whose worker died is settled, and not run again", () =>
+    Effect.gen(function* () {
+      const { handlers, started } = yield* makeWork
+      const options = { redeliveryTimeout: "1 minute" } as const
+      const first = yield* startMortal(Worker.layer(tasks, options).pipe(Layer.provide(handlers)))
+      const docket = yield* Docket
+      const execution = yield* docket.add(Work, { id: "k" })
+      yield* Queue.take(started)
+      yield* first.vanish
+      yield* execution.cancel
+      yield* start(Worker.layer(tasks, options).pipe(Layer.provide(handlers)))
+      const waiting = yield* Effect.forkChild(Effect.flip(execution.result))
+      yield* pass("2 minutes", 6)
+      assert.strictEqual((yield* Fiber.join(waiting))._tag, "TaskCancelled")
+      assert.deepStrictEqual(yield* Queue.clear(started), [])
+    })
+  )
+
+  it.effect("a producer that opens the docket elsewhere sees the same redelivery", () =>
+    Effect.gen(function* () {
+      const { gate, handlers, started } = yield* makeWork
+      const elsewhere = yield* (yield* TestDocket).open()
+      const first = yield* startMortal(
+        Worker.layer(tasks, { name: "first", redeliveryTimeout: "1 minute" }).pipe(Layer.provide(handlers))
+      )
+      const execution = yield* elsewhere.add(Work, { id: "k" })
+      yield* Queue.take(started)
+      const waiting = yield* Effect.forkChild(execution.result)
+      yield* first.vanish
+      yield* start(Worker.layer(tasks, { name: "second", redeliveryTimeout: "1 minute" }).pipe(Layer.provide(handlers)))
+      yield* gate.open
+      yield* pass("61 seconds")
+      assert.strictEqual(yield* Fiber.join(waiting), "second")
+    })
+  )
+})

@@ -1,0 +1,87 @@
+/** Runs the real `docket` command in a process of its own. */
+import { Effect, Schedule, Schema, type Scope } from "effect"
+import * as ChildProcess from "node:child_process"
+import { fileURLToPath } from "node:url"
+
+const root = fileURLToPath(new URL("../..", import.meta.url))
+
+/** The command's entry point in the clone. */
+export const bin = fileURLToPath(new URL("../../bin/docket.js", import.meta.url))
+
+/** A module of the fixtures, by an absolute path. */
+export const fixture = (name: string) => fileURLToPath(new URL(`./fixtures/${name}`, import.meta.url))
+
+export interface Options {
+  readonly env?: Readonly<Record<string, string>>
+  readonly cwd?: string
+  /** What runs instead of `node bin/docket.js`. */
+  readonly command?: readonly [string, ...ReadonlyArray<string>]
+}
+
+export interface Ended {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface Running {
+  readonly kill: (signal: NodeJS.Signals) => Effect.Effect<void>
+  /** Waits until the output, standard output and error together, holds a text. */
+  readonly until: (text: string) => Effect.Effect<void, DidNotSay>
+  readonly ended: Effect.Effect<Ended>
+}
+
+export class DidNotSay extends Schema.TaggedError<DidNotSay>("effect-docket/test/DidNotSay")("DidNotSay", {
+  message: Schema.String
+}) {}
+
+/** Starts a command. What still runs when the scope closes is killed. */
+export const start = (
+  args: ReadonlyArray<string>,
+  { command = [process.execPath, bin], cwd = root, env = {} }: Options = {}
+): Effect.Effect<Running, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const [file, ...before] = command
+    const child = yield* Effect.acquireRelease(
+      Effect.sync(() =>
+        ChildProcess.spawn(file, [...before, ...args], {
+          cwd,
+          env: { ...withoutDocket(process.env), ...env },
+          stdio: ["ignore", "pipe", "pipe"]
+        })
+      ),
+      (child) => Effect.sync(() => child.kill("SIGKILL"))
+    )
+    let stdout = ""
+    let stderr = ""
+    child.stdout.setEncoding("utf8").on("data", (data) => (stdout += data))
+    child.stderr.setEncoding("utf8").on("data", (data) => (stderr += data))
+    const closed = new Promise<Ended>((resolve) =>
+      child.once("close", (code, signal) => resolve({ code, signal, stdout, stderr }))
+    )
+    let isClosed = false
+    void closed.then(() => (isClosed = true))
+    return {
+      kill: (signal) => Effect.sync(() => void child.kill(signal)),
+      until: (text) =>
+        Effect.sync(() => (stdout + stderr).includes(text)).pipe(
+          Effect.repeat({ until: (said) => said || isClosed, schedule: Schedule.spaced(10) }),
+          Effect.timeoutOrElse({ duration: "20 seconds", orElse: () => Effect.succeed(false) }),
+          Effect.filterOrFail(
+            (said) => said,
+            () => new DidNotSay({ message: `it never said "${text}", but:\n${stdout}${stderr}` })
+          ),
+          Effect.asVoid
+        ),
+      ended: Effect.promise(() => closed)
+    }
+  })
+
+/** Runs a command to its end. */
+export const run = (args: ReadonlyArray<string>, options?: Options): Effect.Effect<Ended> =>
+  Effect.scoped(Effect.flatMap(start(args, options), ({ ended }) => ended))
+
+/** The settings of whoever runs the tests are not those of the tests. */
+const withoutDocket = (env: NodeJS.ProcessEnv): NodeJS.ProcessEnv =>
+  Object.fromEntries(Object.entries(env).filter(([name]) => !/^(DOCKET_|NO_COLOR$|FORCE_COLOR$)/.test(name)))

@@ -1,0 +1,115 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { readFileSync } from "node:fs"
+import * as docket from "./docket.ts"
+
+const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"))
+
+describe("docket", () => {
+  it.live("version prints the package's version and nothing else (CLI-02)", () =>
+    Effect.gen(function* () {
+      const result = yield* docket.run(["version"])
+      assert.deepStrictEqual(result, { code: 0, signal: null, stdout: `${version}\n`, stderr: "" })
+    })
+  )
+
+  it.live("prints help without a command (CLI-01)", () =>
+    Effect.gen(function* () {
+      const result = yield* docket.run([])
+      assert.deepStrictEqual([result.code, result.stderr], [0, ""])
+      for (const command of ["worker", "version"]) assert.match(result.stdout, new RegExp(`^ +${command} `, "m"))
+    })
+  )
+
+  it.live("shows an example in the help of every command (CLI-01)", () =>
+    Effect.gen(function* () {
+      for (const command of ["worker", "version"]) {
+        const result = yield* docket.run([command, "--help"])
+        assert.strictEqual(result.code, 0)
+        assert.match(result.stdout, new RegExp(`^EXAMPLES\n(.*\n)*  docket ${command}`, "m"))
+        for (const flag of ["--docket", "--url"]) assert.include(result.stdout, flag)
+      }
+    })
+  )
+
+  const refused = (title: string, args: ReadonlyArray<string>, sentence: string | RegExp, options?: docket.Options) =>
+    it.live(title, () =>
+      Effect.gen(function* () {
+        const result = yield* docket.run(args, options)
+        assertSentence(result, 2)
+        if (typeof sentence === "string") assert.include(result.stderr, sentence)
+        else assert.match(result.stderr, sentence)
+      })
+    )
+  const worker = ["worker", "--url", "memory://", "--until-finished", "--tasks", docket.fixture("greetings.ts")]
+
+  refused("refuses an unknown command, and guesses (CLI-05)", ["wrker"], "did you mean worker?")
+  refused(
+    "refuses an unknown flag, and guesses (CLI-05)",
+    [...worker, "--concurency", "1"],
+    "did you mean --concurrency?"
+  )
+  refused("refuses a worker without tasks (CLI-05)", ["worker", "--url", "memory://"], "A worker needs tasks")
+  refused(
+    "refuses a concurrency below one, naming the flag (CLI-05)",
+    [...worker, "--concurrency", "0"],
+    '--concurrency has to be a whole number of at least 1; it was "0"'
+  )
+  refused(
+    "refuses a number that is none, naming the variable that it came from (CLI-05)",
+    worker,
+    'DOCKET_WORKER_CONCURRENCY has to be a whole number of at least 1; it was "many"',
+    { env: { DOCKET_WORKER_CONCURRENCY: "many" } }
+  )
+  refused(
+    "refuses a malformed duration, naming the option and the value (CLI-08)",
+    [...worker, "--redelivery-timeout", "5 minutes"],
+    /--redelivery-timeout has to be a duration above zero, such as .*; it was "5 minutes"/
+  )
+  refused(
+    "refuses a malformed duration of a variable, naming it and the value (CLI-08)",
+    worker,
+    /DOCKET_WORKER_SHUTDOWN_TIMEOUT has to be a duration, such as .*; it was "soon"/,
+    { env: { DOCKET_WORKER_SHUTDOWN_TIMEOUT: "soon" } }
+  )
+  refused(
+    "refuses an unknown scheme without showing the password (URL-01, URL-02)",
+    ["worker", "--tasks", docket.fixture("greetings.ts"), "--url", "http://ada:secret@localhost"],
+    'http://ada:***@localhost cannot be used: the scheme "http" is not one of'
+  )
+  refused(
+    "refuses a URL in the wrong place without showing the password (URL-02)",
+    ["worker", "redis://ada:secret@localhost"],
+    "redis://ada:***@localhost"
+  )
+  refused("refuses a docket's name that cannot be (CLI-05)", [...worker, "--docket", "a{b}"], 'it was "a{b}"')
+  refused("refuses a setting that it cannot read, naming its variable (CLI-05)", worker, "DOCKET_EXECUTION_TTL", {
+    env: { DOCKET_EXECUTION_TTL: "soon" }
+  })
+  refused("refuses an unknown logging level (CLI-07)", [...worker, "--logging-level", "loud"], 'it was "loud"')
+
+  it.live("a flag wins over its variable, and a variable over the default (CLI-03)", () =>
+    Effect.gen(function* () {
+      const env = { DOCKET_NAME: "from-env", DOCKET_URL: "memory://env", DOCKET_WORKER_NAME: "named-by-env" }
+      const fromEnv = yield* docket.run(["worker", "--until-finished", "--tasks", docket.fixture("greetings.ts")], {
+        env
+      })
+      assert.include(fromEnv.stderr, 'docket "from-env" at memory://env')
+      assert.include(fromEnv.stderr, "Worker named-by-env ")
+      const flags = ["--docket", "from-flag", "--name", "named-by-flag"]
+      const fromFlags = yield* docket.run([...worker, ...flags], { env })
+      assert.include(fromFlags.stderr, 'docket "from-flag" at memory://\n')
+      assert.include(fromFlags.stderr, "Worker named-by-flag ")
+      const byDefault = yield* docket.run(worker)
+      assert.include(byDefault.stderr, 'docket "docket" at memory://')
+    })
+  )
+})
+
+/** One line on standard error, no stack trace, no secret, and the code. */
+const assertSentence = (result: docket.Ended, code: number) => {
+  assert.deepStrictEqual([result.code, result.stdout], [code, ""], result.stderr)
+  assert.match(result.stderr, /^docket.*\n$/)
+  assert.notInclude(result.stderr, "    at ")
+  assert.notInclude(result.stderr, "secret")
+}

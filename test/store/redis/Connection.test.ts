@@ -1,0 +1,120 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Redacted } from "effect"
+import * as Connection from "../../../src/store/redis/Connection.ts"
+
+const parsed = Effect.fnUntraced(function* (url: string) {
+  const { password, ...connection } = yield* Connection.parse(url)
+  return { ...connection, password: password === undefined ? undefined : Redacted.value(password) }
+})
+
+const single = {
+  _tag: "Single",
+  server: { host: "localhost", port: 6379 },
+  tls: undefined,
+  username: undefined,
+  password: undefined,
+  database: 0,
+  options: {}
+} as const
+
+describe("Connection", () => {
+  for (const [url, connection] of Object.entries({
+    "redis://localhost:6379/0": single,
+    "redis://": single,
+    "redis:///3": { ...single, database: 3 },
+    "valkey://cache.example:7000/2/": {
+      ...single,
+      server: { host: "cache.example", port: 7000 },
+      database: 2
+    },
+    "redis://[::1]:6380": { ...single, server: { host: "::1", port: 6380 } },
+    "redis://ada:p%40ss%2Fw%25rd%C3%A9@h/1": {
+      ...single,
+      server: { host: "h", port: 6379 },
+      username: "ada",
+      password: "p@ss/w%rdé",
+      database: 1
+    },
+    "redis://:secret@h": { ...single, server: { host: "h", port: 6379 }, password: "secret" },
+    "rediss://h": { ...single, server: { host: "h", port: 6379 }, tls: {} },
+    "valkeys://h?rejectUnauthorized=false&servername=other": {
+      ...single,
+      server: { host: "h", port: 6379 },
+      tls: { rejectUnauthorized: false, servername: "other" }
+    },
+    "redis://h?connectTimeout=250&commandTimeout=900&keepAlive=1000&family=6&protocol=2&noDelay=false&connectionName=x":
+      {
+        ...single,
+        server: { host: "h", port: 6379 },
+        options: {
+          connectTimeout: 250,
+          commandTimeout: 900,
+          keepAlive: 1000,
+          family: 6,
+          protocol: 2,
+          noDelay: false,
+          connectionName: "x"
+        }
+      },
+    "unix:///var/run/redis.sock": { ...single, server: { path: "/var/run/redis.sock" } },
+    "unix:/var/run/redis.sock": { ...single, server: { path: "/var/run/redis.sock" } },
+    "unix://ada:secret@/tmp/a%20b.sock?db=4": {
+      ...single,
+      server: { path: "/tmp/a b.sock" },
+      username: "ada",
+      password: "secret",
+      database: 4
+    },
+    "redis://h/5?db=5": { ...single, server: { host: "h", port: 6379 }, database: 5 }
+  })) {
+    it.effect(`URL-01 URL-02 ${url} is understood`, () =>
+      Effect.gen(function* () {
+        assert.deepStrictEqual<unknown>(yield* parsed(url), connection)
+      })
+    )
+  }
+
+  for (const [url, problem] of Object.entries({
+    "http://u:hunter2@h": 'the scheme "http" is not one of redis, rediss, valkey, valkeys, unix, memory',
+    "redis+cluster://u:hunter2@h": 'the scheme "redis+cluster" is not supported yet',
+    "rediss+sentinel://u:hunter2@h/service": 'the scheme "rediss+sentinel" is not supported yet',
+    "localhost:6379": 'the scheme "localhost" is not one of',
+    "not a url hunter2@": "it is not a URL",
+    "redis://u:hunter2@h:port": "it is not a URL",
+    "redis://:hun/ter2@h": "it is not a URL",
+    "redis://:hun?ter2@h": "it is not a URL",
+    "redis://u:%zzhunter2@h": "a percent sign",
+    "redis://u:hunter2@h/first": "its path has to be the number of a database",
+    "redis://u:hunter2@h/1?db=2": 'its path and its option "db" name different databases',
+    "redis://u:hunter2@h?connectTimeout=soon": 'the option "connectTimeout" has to be a whole number of milliseconds',
+    "redis://u:hunter2@h?family=5": 'the option "family" has to be 0, 4 or 6',
+    "redis://u:hunter2@h?noDelay=perhaps": 'the option "noDelay" has to be true or false',
+    "redis://u:hunter2@h?nonsense=1": 'the option "nonsense" is not one of db, connectTimeout',
+    "redis://u:hunter2@h?toString=1": 'the option "toString" is not one of db, connectTimeout',
+    "redis://u:hunter2@h?rejectUnauthorized=false": 'the option "rejectUnauthorized" needs TLS',
+    "unix://u:hunter2@": "it is not a URL",
+    "unix://tmp/redis.sock": "it names no socket"
+  })) {
+    it.effect(`URL-01 URL-06 ${url} is refused, and its password is not shown`, () =>
+      Effect.gen(function* () {
+        const error = yield* Effect.flip(Connection.parse(url))
+        assert.include(error.message, problem)
+        assert.notInclude(error.message, "hunter2")
+        assert.notInclude(error.message, "ter2")
+      })
+    )
+  }
+
+  it("URL-02 a URL can be shown without its password", () => {
+    const shown = {
+      "redis://localhost:6379/0": "redis://localhost:6379/0",
+      "redis://ada:secret@h:1/0?family=4": "redis://ada:***@h:1/0?family=4",
+      "redis://:secret@h": "redis://:***@h",
+      "redis://token@h": "redis://***@h",
+      "redis://ada:p@ss/w?rd@h/0": "redis://ada:***@h/0",
+      "unix:///tmp/redis.sock": "unix:///tmp/redis.sock",
+      "redis:secret@h": "redis:***@h"
+    }
+    for (const [url, expected] of Object.entries(shown)) assert.strictEqual(Connection.redact(url), expected)
+  })
+})

@@ -1,0 +1,165 @@
+/**
+ * Runs one suite of tests against every kind of docket, under a `TestClock`: one in memory, and one on a real Redis whose
+ * scripts take their time from the clock of the test. Each test has a docket of its own.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Context, Duration, Effect, Exit, Fiber, Layer, Scope } from "effect"
+import { TestClock, TestConsole } from "effect/testing"
+import { Docket, type DocketError, Dockets, Worker } from "../../src/index.ts"
+import { ScriptTime } from "../../src/store/redis/RedisStore.ts"
+import { assertNothingLeaks } from "./leaks.ts"
+import { RedisServer } from "./RedisServer.ts"
+import { realTime } from "./waitUntil.ts"
+
+/** When each test begins. */
+export const beginning = Date.UTC(2026, 0, 15, 12)
+
+/** What a test is given besides its docket. */
+export class TestDocket extends Context.Service<
+  TestDocket,
+  {
+    readonly store: "memory" | "redis"
+    readonly url: string
+    /** Opens the docket once more, as another process would; with a name, another docket at the same place. */
+    readonly open: (settings?: Dockets.Settings) => Effect.Effect<Docket["Service"], DocketError, Scope.Scope>
+    /** See {@link pass}. */
+    readonly pass: (duration: Duration.Input, steps: number) => Effect.Effect<void>
+  }
+>()("effect-docket/test/TestDocket") {}
+
+/** How the tests of a suite are declared; like the `it` of `@effect/vitest`. */
+export interface It {
+  readonly effect: <E>(
+    title: string,
+    body: () => Effect.Effect<void, E, Docket | TestDocket | Scope.Scope>,
+    options?: { readonly only?: boolean }
+  ) => void
+}
+
+/** Declares a suite once for each kind of docket. */
+export const onEveryStore = (title: string, suite: (it: It) => void): void => {
+  onMemory(title, suite)
+  onRedis(title, suite)
+}
+
+/** Declares a suite for dockets in memory. */
+export const onMemory = (title: string, suite: (it: It) => void): void => {
+  describe(`${title} (memory)`, () => {
+    suite({
+      effect: (title, body, options) =>
+        (options?.only === true ? it.effect.only : it.effect)(title, () =>
+          Effect.scoped(
+            runTest(body, {
+              store: "memory",
+              url: `memory://${freshName()}`,
+              pass: (duration) => TestClock.adjust(duration)
+            })
+          )
+        )
+    })
+  })
+}
+
+/** Declares a suite for dockets on a Redis of the suite's own, and checks after each test what it left there. */
+export const onRedis = (title: string, suite: (it: It) => void): void => {
+  it.layer(RedisServer.layer(), { excludeTestServices: true })(`${title} (redis)`, (it) => {
+    suite({
+      effect: (title, body, options) =>
+        (options?.only === true ? it.effect.only : it.effect)(title, () =>
+          Effect.gen(function* () {
+            const redis = yield* RedisServer
+            yield* redis.cli("FLUSHALL")
+            yield* Effect.scoped(
+              Effect.gen(function* () {
+                yield* Effect.forkScoped(timeGoesOn(10, 10))
+                yield* runTest(body, { store: "redis", url: redis.url, pass: passOnRedis })
+              })
+            )
+            yield* assertNothingLeaks(redis)
+          }).pipe(Effect.provide([TestClock.layer(), TestConsole.layer]))
+        )
+    })
+  })
+}
+
+const runTest = Effect.fnUntraced(function* <E>(
+  body: () => Effect.Effect<void, E, Docket | TestDocket | Scope.Scope>,
+  { pass, store, url }: Pick<TestDocket["Service"], "store" | "url" | "pass">
+): Effect.fn.Return<void, E | DocketError, Scope.Scope> {
+  yield* TestClock.setTime(beginning)
+  const name = freshName()
+  // On Redis a missed wake-up is made good by a heartbeat, for which time goes on at its usual pace.
+  const open = (settings: Dockets.Settings = {}) =>
+    Effect.provideService(
+      Dockets.make({ url, name, heartbeatInterval: "100 millis", ...settings }),
+      ScriptTime,
+      Clock.currentTimeMillis
+    )
+  const scope = yield* Scope.make()
+  const exit = yield* Effect.gen(function* () {
+    const docket = yield* open()
+    yield* body().pipe(
+      Effect.provideService(Docket, docket),
+      Effect.provideService(TestDocket, TestDocket.of({ store, url, open, pass }))
+    )
+  }).pipe(Scope.provide(scope), Effect.exit)
+  // A worker that is still busy is given the time that it has for stopping.
+  const hurry = yield* Effect.forkChild(timeGoesOn(1, 1000))
+  yield* Scope.close(scope, exit)
+  yield* Fiber.interrupt(hurry)
+  return yield* exit
+})
+
+/** Moves the test's clock, again and again, as real time passes. */
+const timeGoesOn = (realMillis: number, millis: number) =>
+  Effect.forever(Effect.andThen(realTime(realMillis), TestClock.adjust(millis)))
+
+const passOnRedis = Effect.fnUntraced(function* (duration: Duration.Input, steps: number) {
+  const step = Duration.toMillis(duration) / steps
+  for (let i = 0; i < steps; i++) {
+    // What is on its way to or from the server arrives before the clock is moved.
+    yield* realTime(5)
+    yield* TestClock.adjust(step)
+  }
+})
+
+/**
+ * Lets time pass. In memory all that is due in between happens in its order; on Redis, whose replies take real time, it
+ * does so only between the steps.
+ */
+export const pass = (duration: Duration.Input, steps = 1): Effect.Effect<void, never, TestDocket> =>
+  Effect.flatMap(TestDocket, (docket) => docket.pass(duration, steps))
+
+let names = 0
+const freshName = () => `test-${++names}`
+
+/** A worker that a test can stop before its end. */
+export interface RunningWorker {
+  readonly name: string
+  readonly running: Effect.Effect<number>
+  /** Tells it to stop, and waits until it has. */
+  readonly stop: Effect.Effect<void>
+}
+
+/** Starts a worker, for as long as the test runs or until it is stopped. */
+export const start = Effect.fnUntraced(function* <E, R>(
+  layer: Layer.Layer<Worker.Worker, E, R>
+): Effect.fn.Return<RunningWorker, E, R | Scope.Scope> {
+  const scope = yield* Scope.fork(yield* Effect.scope)
+  const { name, running } = Context.get(yield* Layer.buildWithScope(layer, scope), Worker.Worker)
+  return { name, running, stop: Scope.close(scope, Exit.void) }
+})
+
+/** The state of an execution that has a record. */
+export const stateOf = Effect.fnUntraced(function* (key: string) {
+  const info = yield* (yield* Docket).info(key)
+  assert(info._tag === "Some", `there is no record of ${JSON.stringify(key)}`)
+  return info.value.state
+})
+
+/** What the docket knows about an execution that has a record. */
+export const infoOf = Effect.fnUntraced(function* (key: string) {
+  const info = yield* (yield* Docket).info(key)
+  assert(info._tag === "Some", `there is no record of ${JSON.stringify(key)}`)
+  return info.value
+})
