@@ -19,6 +19,7 @@ import { failedExecutions, knowsTask, takeSnapshot, workersOf } from "./internal
 import { makeScheduler } from "./internal/scheduling.ts"
 import type { FailedExecutions, Snapshot, WorkerInfo } from "./Snapshot.ts"
 import * as MemoryStore from "./store/memory/MemoryStore.ts"
+import { instrumentDocket } from "./observability/instrumentDocket.ts"
 import { openStore } from "./store/openStore.ts"
 import type * as Option from "effect/Option"
 import type * as Task from "./Task.ts"
@@ -237,7 +238,7 @@ const assemble = Effect.fnUntraced(function* (
     return Executions.handle(source, task, request.key, yield* schedule(request))
   })
 
-  return Docket.of({
+  return yield* instrumentDocket({
     name,
     store,
     settings,

@@ -23,6 +23,7 @@ import * as Progress from "./internal/worker/progress.ts"
 import * as Registry from "./internal/worker/registry.ts"
 import * as Runs from "./internal/worker/runs.ts"
 import type { Middleware } from "./Middleware.ts"
+import * as Metrics from "./observability/Metrics.ts"
 import type * as Task from "./Task.ts"
 import type { TaskServices } from "./TaskContext.ts"
 import type * as TaskGroup from "./TaskGroup.ts"
@@ -214,7 +215,11 @@ const start = Effect.fnUntraced(function* <T extends Task.Any, R>(
   const { heartbeatMillis, missedHeartbeats } = docket.settings
 
   const registry = Registry.make(tasks, context, options.fallback && Registry.fallback(options.fallback, context))
-  const outage = Outage.make(Duration.fromInputUnsafe(options.reconnectionDelay ?? defaults.reconnectionDelay))
+  const metrics = yield* Metrics.ofWorker(docket.name, name)
+  const outage = Outage.make(
+    Duration.fromInputUnsafe(options.reconnectionDelay ?? defaults.reconnectionDelay),
+    metrics.disrupted
+  )
   const session = yield* outage.untilAnswered(
     () =>
       docket.store.open({
@@ -233,14 +238,15 @@ const start = Effect.fnUntraced(function* <T extends Task.Any, R>(
     workerName: name,
     registry,
     reporter: yield* Progress.make(session),
+    metrics,
     // Their services are in the context that executions are forked with, or are those of each execution.
     middleware: (options.middleware ?? []) as ReadonlyArray<Middleware>,
     onEnd: (end) => intake.finish(end)
   })
-  const beat = Effect.flatMap(
-    outage.untilAnswered(() => session.heartbeat, session.reconnected),
-    (reply) => intake.heard(reply)
-  )
+  const beat = Effect.gen(function* () {
+    yield* intake.heard(yield* outage.untilAnswered(() => session.heartbeat, session.reconnected))
+    metrics.depth(yield* outage.untilAnswered(() => docket.store.depth, session.reconnected))
+  })
   // It listens for cancellations since its session is open; it is listed before it takes its first execution.
   if (session.needsHeartbeat) yield* outage.untilAnswered(() => session.heartbeat, session.reconnected)
   const intake: Intake.Intake = yield* Intake.make({
@@ -249,6 +255,7 @@ const start = Effect.fnUntraced(function* <T extends Task.Any, R>(
     leasePrefix: id,
     outage,
     bounds,
+    metrics,
     runs
   })
   yield* Effect.forkScoped(Leases.renewForever(session, runs, leaseMillis))

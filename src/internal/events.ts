@@ -41,7 +41,13 @@ export const ofExecution = (store: Store, key: string): Stream.Stream<ExecutionE
           updated = record.progress?.updated ?? -1
         }
         if (DocketStore.isSettled(record.state)) yield* Queue.end(events)
-        return record
+      })
+
+      // A key that recurs goes on after the end of a run, and what its next runs did by now is still in the feed.
+      const isOver = Effect.gen(function* () {
+        const [found] = yield* failWith(store.read([key]))
+        if (found === undefined || Option.isNone(found)) return (yield* Queue.size(feed)) === 0
+        return DocketStore.isSettled(found.value.state) && placeOf(found.value) <= place
       })
 
       yield* present
@@ -57,8 +63,7 @@ export const ofExecution = (store: Store, key: string): Stream.Stream<ExecutionE
           place = placeOf(event)
           updated = -1
           yield* Queue.offer(events, Info.stateChanged(event))
-          // A key that recurs goes on; one that is settled for good, or gone, has no more events.
-          if (DocketStore.isSettled(event.state)) yield* present
+          if (DocketStore.isSettled(event.state) && (yield* isOver)) yield* Queue.end(events)
         }
       }
     })

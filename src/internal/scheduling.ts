@@ -11,6 +11,7 @@ import * as Schema from "effect/Schema"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import { DocketError, InvalidPayload } from "../DocketError.ts"
 import { type DocketStore, type Due, dueNow, type ScheduleRequest } from "../DocketStore.ts"
+import { currentTrace } from "../observability/Tracing.ts"
 import type * as Task from "../Task.ts"
 import { codecOf } from "./codec.ts"
 import { failWith, invalid } from "./docketError.ts"
@@ -62,7 +63,7 @@ export const makeScheduler = Effect.fnUntraced(function* (store: DocketStore["Se
       )
     }
     if (key === "") return yield* invalid(`The key of task "${task.name}" is empty`)
-    return request(key ?? (yield* random.uuidV7()), task.name, text, due, replace)
+    return request(key ?? (yield* random.uuidV7()), task.name, text, due, replace, yield* currentTrace)
   })
 
   const prepareNamed = Effect.fnUntraced(function* (task: string, payload: unknown, options: Task.ScheduleOptions) {
@@ -79,19 +80,26 @@ export const makeScheduler = Effect.fnUntraced(function* (store: DocketStore["Se
         reason: new InvalidPayload({ task, issue: "the payload of addNamed has to be JSON data" })
       })
     }
-    return request(options.key ?? (yield* random.uuidV7()), task, text.value, due, false)
+    return request(options.key ?? (yield* random.uuidV7()), task, text.value, due, false, yield* currentTrace)
   })
 
   return { prepare, prepareNamed, schedule, scheduleAll }
 })
 
-const request = (key: string, task: string, payload: string, due: Due, replace: boolean): ScheduleRequest => ({
+const request = (
+  key: string,
+  task: string,
+  payload: string,
+  due: Due,
+  replace: boolean,
+  trace: string
+): ScheduleRequest => ({
   key,
   task,
   payload,
   due,
   replace,
-  trace: ""
+  trace
 })
 
 const encodeJson = Schema.encodeUnknownExit(Schema.fromJsonString(Schema.Json))

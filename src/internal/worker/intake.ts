@@ -13,6 +13,7 @@ import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 import type { Delivery, ExchangeReply, HeartbeatReply, Outcome, Settlement, WorkerSession } from "../../DocketStore.ts"
 import type { Bounds } from "./bounds.ts"
+import type { WorkerMetrics } from "../../observability/Metrics.ts"
 import type { Outage } from "./outage.ts"
 import type { Runs } from "./runs.ts"
 import { makeUnknownTasks } from "./unknownTasks.ts"
@@ -51,6 +52,7 @@ interface Options {
   readonly leasePrefix: string
   readonly outage: Outage
   readonly bounds: Bounds
+  readonly metrics: WorkerMetrics
   readonly runs: Pick<Runs, "start" | "size">
 }
 
@@ -59,6 +61,7 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
   bounds,
   concurrency,
   leasePrefix,
+  metrics,
   outage,
   runs,
   session
@@ -145,6 +148,10 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
   const reportSettled = Effect.fnUntraced(function* (batch: typeof finished, reply: ExchangeReply, resent: boolean) {
     for (let i = 0; i < batch.length; i++) {
       const status = reply.settled[i]
+      const { outcome } = batch[i]!
+      const hasNext = (outcome._tag === "Completed" || outcome._tag === "Failed") && outcome.next !== undefined
+      if (status === "applied" && hasNext) metrics.perpetuated(batch[i]!.delivery.task)
+      if (status === "superseded") metrics.superseded(batch[i]!.delivery.task, hasNext ? "on_complete" : "worker")
       // A settlement that was sent again may find that the first sending arrived.
       if (status === "applied" || (status === "lost" && resent)) continue
       const { key, task } = batch[i]!.delivery
@@ -193,7 +200,8 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
     },
     heard: ({ nextDueMillis, work }) =>
       Effect.sync(() => {
-        if (work) idle = false
+        // When what was scheduled is gone, there may be nothing left to wait for at all.
+        if (work || (nextDue !== undefined && nextDueMillis === undefined)) idle = false
         nextDue = nextDueMillis === undefined ? undefined : clock.currentTimeMillisUnsafe() + nextDueMillis
         changed()
         if (idle) retime.openUnsafe()

@@ -19,16 +19,17 @@ export interface Outage {
   ) => Effect.Effect<A, never, R>
 }
 
-/** Makes the shared memory of an outage, so that several callers log it once. */
-export const make = (longestPause: Duration.Duration): Outage => {
+/** Makes the shared memory of an outage, so that several callers log and count it once. */
+export const make = (longestPause: Duration.Duration, onLost: () => void): Outage => {
   let away = false
 
   const lost = (error: StoreError) =>
     Effect.suspend(() => {
       if (away) return Effect.void
       away = true
+      onLost()
       return Effect.logWarning(
-        `${error.message}. The worker goes on with what it runs, and tries again at least every ${Duration.format(longestPause)}`
+        `${error.message.replace(/\.+$/, "")}. The worker goes on with what it runs, and tries again at least every ${Duration.format(longestPause)}`
       )
     })
 

@@ -7,6 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
 import type { StoreError } from "../../DocketError.ts"
 import type { Delivery, ProgressUpdate, WorkerSession } from "../../DocketStore.ts"
 import type { Progress, ProgressState } from "../../TaskContext.ts"
@@ -37,17 +38,23 @@ export const make: (session: WorkerSession) => Effect.Effect<Reporter, never, Sc
     const dirty = new Map<string, ProgressUpdate>()
     let publishing = false
 
+    // One call after the other: whoever publishes knows then that what was under way has arrived, and what is tried
+    // again cannot overtake what is newer.
+    const inTurn = yield* Semaphore.make(1)
+
     // What cannot be published now stays to be published, unless something newer came meanwhile.
-    const publish = Effect.suspend(() => {
-      const updates = [...dirty]
-      dirty.clear()
-      if (updates.length === 0) return Effect.void
-      return Effect.tapError(session.progress(updates.map(([, update]) => update)), () =>
-        Effect.sync(() => {
-          for (const [id, update] of updates) if (!dirty.has(id)) dirty.set(id, update)
-        })
-      )
-    })
+    const publish: Effect.Effect<void, StoreError> = inTurn.withPermits(1)(
+      Effect.suspend(() => {
+        const updates = [...dirty]
+        dirty.clear()
+        if (updates.length === 0) return Effect.void
+        return Effect.tapError(session.progress(updates.map(([, update]) => update)), () =>
+          Effect.sync(() => {
+            for (const [id, update] of updates) if (!dirty.has(id)) dirty.set(id, update)
+          })
+        )
+      })
+    )
 
     // The first change goes out at once, the others at intervals, until there is nothing to publish.
     const publishAll: Effect.Effect<void> = Effect.gen(function* () {
@@ -83,8 +90,6 @@ export const make: (session: WorkerSession) => Effect.Effect<Reporter, never, Sc
         changed(id, { key, generation, lease, current, total, message })
       }
 
-      const sync: Effect.Effect<void, StoreError> = Effect.suspend(() => (dirty.has(id) ? publish : Effect.void))
-
       return {
         service: {
           setTotal: (total) =>
@@ -97,13 +102,13 @@ export const make: (session: WorkerSession) => Effect.Effect<Reporter, never, Sc
               : Effect.die(new RangeError(`A progress is incremented by at least 1; it was ${amount}`)),
           setMessage: (message) => Effect.sync(() => change({ message })),
           current: Effect.sync(() => state),
-          sync: failWith(sync)
+          sync: failWith(publish)
         },
         reported: () => reported,
         flush: Effect.suspend(() =>
           reported
             ? Effect.ensuring(
-                Effect.ignore(sync),
+                Effect.ignore(publish),
                 Effect.sync(() => dirty.delete(id))
               )
             : Effect.void

@@ -16,6 +16,8 @@ import type { Docket } from "../../Docket.ts"
 import { InvalidPayload, type MiddlewareFailed, type TaskTimedOut } from "../../DocketError.ts"
 import type { Delivery } from "../../DocketStore.ts"
 import type { Middleware } from "../../Middleware.ts"
+import type { WorkerMetrics } from "../../observability/Metrics.ts"
+import * as Tracing from "../../observability/Tracing.ts"
 import * as TaskContext from "../../TaskContext.ts"
 import { failureText } from "../failureText.ts"
 import type { HandlerError } from "../handlers.ts"
@@ -31,6 +33,7 @@ import * as Succession from "./succession.ts"
 /** An execution that runs on this worker. */
 export interface Run {
   readonly delivery: Delivery
+  readonly annotations: Record<string, unknown>
   readonly progress: RunProgress
   /** Whether the key was scheduled anew meanwhile; such a run needs no lease. */
   superseded: boolean
@@ -59,11 +62,12 @@ export const make: (options: {
   readonly workerName: string
   readonly registry: Registry
   readonly reporter: Reporter
+  readonly metrics: WorkerMetrics
   /** The first one outermost. */
   readonly middleware: ReadonlyArray<Middleware>
   readonly onEnd: (end: End) => void
 }) => Effect.Effect<Runs, never, Scope.Scope> = Effect.fnUntraced(function* (options) {
-  const { docket, middleware, onEnd, registry, reporter, workerName } = options
+  const { docket, metrics, middleware, onEnd, registry, reporter, workerName } = options
   const running = new Map<string, Run>()
   const some = yield* Latch.make(false)
   const fork = yield* FiberSet.makeRuntime<never>()
@@ -95,6 +99,7 @@ export const make: (options: {
   const start = (delivery: Delivery) => {
     const run: Run = {
       delivery,
+      annotations: annotationsOf(delivery),
       progress: reporter.start(delivery),
       superseded: false,
       interruptReason: undefined,
@@ -112,7 +117,7 @@ export const make: (options: {
       Effect.provideService(
         Effect.uninterruptibleMask((restore) => execute(run, runnable, restore)),
         References.CurrentLogAnnotations,
-        annotationsOf(delivery)
+        run.annotations
       )
     )
   }
@@ -139,13 +144,19 @@ export const make: (options: {
               run.interruptReason ??= "timed-out"
             }
           })
+    metrics.started(delivery)
     yield* RunLog.started(delivery, call)
     const began = clock.currentTimeMillisUnsafe()
     const exit = yield* Exit.isSuccess(payload)
-      ? handle(run, runnable, payload.value, succession, deadline).pipe(Effect.scoped, restore, Effect.exit)
+      ? Tracing.run(
+          delivery,
+          run.annotations,
+          Effect.scoped(handle(run, runnable, payload.value, succession, deadline))
+        ).pipe(restore, Effect.exit)
       : Effect.succeed(Exit.failCause(Signal.finalFailure(unreadable(delivery.task, failureText(payload.cause)))))
     const elapsed = clock.currentTimeMillisUnsafe() - began
     const outcome = yield* outcomeOf(runnable, run, exit, () => succession.next(elapsed))
+    metrics.ended(delivery, elapsed, outcome)
     yield* RunLog.ended(call, elapsed, exit, outcome)
     yield* progress.flush
     running.delete(runId(delivery.key, delivery.generation))
@@ -184,9 +195,9 @@ export const make: (options: {
     succession: Succession.Succession,
     deadline: Deadline.Deadline
   ) => {
-    const { delivery, progress } = run
+    const { annotations, delivery, progress } = run
     return context.pipe(
-      Context.add(References.CurrentLogAnnotations, annotationsOf(delivery)),
+      Context.add(References.CurrentLogAnnotations, annotations),
       Context.add(TaskContext.CurrentDocket, docket),
       Context.add(TaskContext.CurrentWorker, { name: workerName }),
       Context.add(TaskContext.TaskKey, delivery.key),

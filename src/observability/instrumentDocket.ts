@@ -1,0 +1,73 @@
+/**
+ * Counts and traces what is asked of a docket.
+ */
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type { Docket } from "../Docket.ts"
+import type { Execution } from "../Execution.ts"
+import type * as Task from "../Task.ts"
+import * as Metrics from "./Metrics.ts"
+import * as Tracing from "./Tracing.ts"
+
+/** The docket, with metrics and spans around its verbs. */
+export const instrumentDocket: (docket: Docket["Service"]) => Effect.Effect<Docket["Service"]> = Effect.fnUntraced(
+  function* (docket) {
+    const metrics = yield* Metrics.ofProducer(docket.name)
+    const name = { "docket.name": docket.name }
+
+    const requested = <E extends Pick<Execution<unknown, unknown>, "key" | "task" | "disposition">, X>(
+      verb: "docket.add" | "docket.replace",
+      task: string,
+      options: Task.ScheduleOptions | undefined,
+      request: Effect.Effect<E, X>
+    ): Effect.Effect<E, X> =>
+      Tracing.request(
+        verb,
+        () => ({ ...name, "docket.task": task, "docket.attempt": 1, ...dueOf(options) }),
+        Effect.tap(request, ({ disposition, task }) =>
+          Effect.sync(() => metrics.requested(task, disposition, verb === "docket.replace"))
+        ),
+        ({ disposition, key }) => ({ "docket.key": key, "docket.disposition": disposition })
+      )
+
+    return {
+      ...docket,
+      add: (task, ...args) => requested("docket.add", task.name, args[1], docket.add(task, ...args)),
+      replace: (task, ...args) => requested("docket.replace", task.name, args[1], docket.replace(task, ...args)),
+      addNamed: (task, payload, options) =>
+        requested("docket.add", task, options, docket.addNamed(task, payload, options)),
+      addAll: (requests) =>
+        Tracing.request(
+          "docket.add",
+          () => ({ ...name, "docket.count": requests.length }),
+          Effect.tap(docket.addAll(requests), (executions: ReadonlyArray<Execution<unknown, unknown>>) =>
+            Effect.sync(() => {
+              for (const { disposition, task } of executions) metrics.requested(task, disposition, false)
+            })
+          ),
+          () => ({})
+        ),
+      cancel: (key) =>
+        Tracing.request(
+          "docket.cancel",
+          () => ({ ...name, "docket.key": key }),
+          Effect.tap(docket.cancel(key), () => Effect.sync(metrics.cancelled)),
+          () => ({})
+        ),
+      clear: Tracing.request(
+        "docket.clear",
+        () => name,
+        docket.clear,
+        (count) => ({ "docket.count": count })
+      )
+    }
+  }
+)
+
+const dueOf = ({ delay, when }: Task.ScheduleOptions = {}): Readonly<Record<string, unknown>> => {
+  if (delay !== undefined) return { "docket.delay_ms": Duration.toMillis(delay) }
+  const moment = when === undefined ? Option.none() : DateTime.make(when)
+  return Option.isSome(moment) ? { "docket.when": DateTime.formatIso(moment.value) } : {}
+}

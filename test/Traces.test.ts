@@ -1,0 +1,127 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Fiber, Layer, Option, Schema, Tracer } from "effect"
+import { TestClock } from "effect/testing"
+import { Docket, Retry, Task, TaskGroup, Worker } from "../src/index.ts"
+
+const Greet = Task.make("greet", { payload: { name: Schema.String }, key: ({ name }) => `greet-${name}` })
+const Fail = Task.make("fail", { error: Schema.String, retry: Retry.linear({ attempts: 2 }) })
+const tasks = TaskGroup.make(Greet, Fail)
+const HandlersLive = tasks.toLayer({ greet: () => Effect.void, fail: () => Effect.fail("no") })
+
+/** A tracer that keeps the spans that it is given. */
+class Spans {
+  readonly all: Array<Tracer.Span> = []
+  readonly tracer = Tracer.make({
+    span: (options) => {
+      const span = new Tracer.NativeSpan(options)
+      this.all.push(span)
+      return span
+    }
+  })
+  named(name: string): ReadonlyArray<Tracer.Span> {
+    return this.all.filter((span) => span.name === name)
+  }
+}
+
+const traced = <A, E>(body: (spans: Spans) => Effect.Effect<A, E, Docket | Layer.Success<typeof HandlersLive>>) =>
+  Effect.suspend(() => {
+    const spans = new Spans()
+    return body(spans).pipe(
+      Effect.provide([HandlersLive, Docket.layerMemory]),
+      Effect.provideService(Tracer.Tracer, spans.tracer)
+    )
+  })
+
+const runAll = Effect.gen(function* () {
+  const worker = yield* Effect.forkChild(Worker.runUntilFinished(tasks, { name: "w" }))
+  yield* TestClock.adjust("1 hour")
+  yield* Fiber.join(worker)
+})
+
+const failed = (span: Tracer.Span) => span.status._tag === "Ended" && Exit.isFailure(span.status.exit)
+
+describe("Traces", () => {
+  it.effect("TRC-01 a request is a span that says what was asked and what came of it", () =>
+    traced((spans) =>
+      Effect.gen(function* () {
+        const docket = yield* Docket
+        yield* docket.add(Greet, { name: "Ada" }, { delay: "1 minute" })
+        yield* docket.replace(Greet, { name: "Ada" })
+        yield* docket.cancel("greet-Ada")
+        yield* docket.clear
+        const [add] = spans.named("docket.add")
+        assert(add !== undefined)
+        const attributes = Object.fromEntries(add.attributes)
+        assert.deepInclude(attributes, {
+          "docket.name": "docket",
+          "docket.task": "greet",
+          "docket.key": "greet-Ada",
+          "docket.attempt": 1,
+          "docket.disposition": "scheduled",
+          "docket.delay_ms": 60_000
+        })
+        assert.strictEqual(spans.named("docket.replace")[0]?.attributes.get("docket.disposition"), "replaced")
+        assert.strictEqual(spans.named("docket.cancel")[0]?.attributes.get("docket.key"), "greet-Ada")
+        assert.strictEqual(spans.named("docket.clear").length, 1)
+      })
+    )
+  )
+
+  it.effect("TRC-02 TRC-03 a run begins a trace of its own, with one link to what scheduled it, now or later", () =>
+    traced((spans) =>
+      Effect.gen(function* () {
+        const docket = yield* Docket
+        yield* docket.add(Greet, { name: "now" })
+        yield* docket.add(Greet, { name: "later" }, { delay: "30 minutes" })
+        yield* runAll
+        const adds = spans.named("docket.add")
+        const runs = spans.named("greet")
+        assert.strictEqual(runs.length, 2)
+        runs.forEach((run, i) => {
+          assert.strictEqual(run.kind, "consumer")
+          assert(Option.isNone(run.parent))
+          assert.deepStrictEqual(
+            run.links.map(({ span }) => [span.traceId, span.spanId]),
+            [[adds[i]!.traceId, adds[i]!.spanId]]
+          )
+          assert.notStrictEqual(run.traceId, adds[i]!.traceId)
+          for (const name of ["docket.name", "docket.worker", "docket.task", "docket.key", "docket.when"]) {
+            assert(run.attributes.has(name), name)
+          }
+          assert.strictEqual(run.attributes.get("code.function.name"), "greet")
+        })
+      })
+    )
+  )
+
+  it.effect("TRC-04 a run that fails has failed, also when it is retried, and each attempt links back", () =>
+    traced((spans) =>
+      Effect.gen(function* () {
+        const docket = yield* Docket
+        yield* docket.add(Fail)
+        yield* docket.add(Greet, { name: "Ada" })
+        yield* runAll
+        assert.deepStrictEqual(spans.named("fail").map(failed), [true, true])
+        assert.deepStrictEqual(
+          spans.named("fail").map(({ links }) => links.length),
+          [1, 1]
+        )
+        assert.deepStrictEqual(spans.named("greet").map(failed), [false])
+      })
+    )
+  )
+
+  it.effect("TRC-05 the worker's own calls make no spans", () =>
+    traced((spans) =>
+      Effect.gen(function* () {
+        const docket = yield* Docket
+        yield* docket.add(Greet, { name: "Ada" })
+        yield* runAll
+        assert.deepStrictEqual(
+          spans.all.map(({ name }) => name),
+          ["docket.add", "greet"]
+        )
+      })
+    )
+  )
+})
