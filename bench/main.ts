@@ -10,7 +10,7 @@ import { installEffectMq } from "./effect-mq/install.ts"
 import { isPeerName, type PeerName, peerNames } from "./peers/index.ts"
 import { clientCores, type Server, withServer } from "./redis.ts"
 import { figuresTable, goalResults, goalsTable, json, ratiosTable } from "./report.ts"
-import { measureAll } from "./rounds.ts"
+import { calmForeign, measureAll } from "./rounds.ts"
 import { type Scenario, scenarios } from "./scenarios.ts"
 import { median } from "./statistics.ts"
 
@@ -119,7 +119,7 @@ await withServer(async (server) => {
   }
   if (goals.length > 0) console.log(`\nGoals\n\n${goalsTable(goals)}`)
   console.log(
-    `\nOther processes used ${median(foreign).toFixed(2)} of a core beside a run (median; ${Math.max(...foreign).toFixed(2)} at most).`
+    `\nOther processes used ${median(foreign).toFixed(2)} of a core beside a run (median; ${Math.max(...foreign).toFixed(2)} at most)${median(foreign) > calmForeign ? ": too much for these figures to mean anything. Try --calm" : ""}.`
   )
   console.log(`${Math.round((performance.now() - begin) / 1000)} s`)
   if (options.json !== undefined) {

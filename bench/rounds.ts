@@ -50,7 +50,8 @@ const runOnce = async (peer: PeerName, scenario: Scenario, { url }: Server, quic
   return { metrics: measured.metrics, foreign: Math.max(0, spent / ((performance.now() - begin.at) * 1000)) }
 }
 
-const calmForeign = 0.1
+/** What other processes may use beside a run, in cores, without disturbing it. */
+export const calmForeign = 0.1
 const calmAttempts = 4
 
 const run = async (peer: PeerName, scenario: Scenario, server: Server, { calm, quick }: Options): Promise<Run> => {

@@ -32,7 +32,10 @@ export const suite = <E>(
       it.effect(title, () =>
         Effect.gen(function* () {
           const { afterEach } = yield* Harness
-          yield* Effect.scoped(Effect.flatMap(makeKit, body))
+          yield* Effect.scoped(Effect.flatMap(makeKit, body)).pipe(
+            // What a failed test leaves is not the next one's fault.
+            Effect.onError(() => Effect.exit(afterEach))
+          )
           yield* afterEach
         }).pipe(Effect.provide(TestClock.layer()))
       )

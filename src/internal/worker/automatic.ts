@@ -65,7 +65,10 @@ export const seed: (options: {
     while (true) {
       const event = yield* Queue.take(events)
       if (event._tag !== "Changed" || !isSettled(event.state)) continue
-      yield* Effect.delay(schedule([task]), reseedInterval)
+      yield* Effect.sleep(reseedInterval)
+      // A chain that runs often has told of many ends meanwhile; this look at it is the answer to them all.
+      yield* Queue.clear(events)
+      yield* schedule([task])
     }
   }, Effect.scoped)
 

@@ -83,6 +83,8 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
   const bell = yield* Latch.make(true)
   /** Opened to make the idle worker look at its wait again. */
   const retime = yield* Latch.make(false)
+  /** Opened when nothing more is to be taken: what only asks for work is then not asked again. */
+  const closed = yield* Latch.make(false)
   const empty = yield* Latch.make(true)
   const quiet = yield* Latch.make(false)
   const busy = yield* Latch.make(true)
@@ -106,10 +108,14 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
     const settlements = batch.map(settlementOf)
     const lease = `${leasePrefix}-${++exchanges}`
     let resent = false
-    const reply = yield* outage.untilAnswered((failures) => {
-      resent = failures > 0
-      return session.exchange({ lease, resent, finished: settlements, take })
-    }, session.reconnected)
+    const reply = yield* outage.untilAnswered(
+      (failures) => {
+        resent = failures > 0
+        return session.exchange({ lease, resent, finished: settlements, take })
+      },
+      session.reconnected,
+      settlements.length === 0 ? Effect.as(closed.await, nothing) : Effect.never
+    )
     yield* reportSettled(batch, reply, resent)
     yield* reportTaken(reply)
     return reply
@@ -134,7 +140,9 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
       nextDue = reply.nextDueMillis === undefined ? undefined : clock.currentTimeMillisUnsafe() + reply.nextDueMillis
       if (take > 0) idle = reply.deliveries.length < take
       for (const delivery of reply.deliveries) {
-        if (bounds.admit(delivery.key)) {
+        if (!open) {
+          finished.push({ delivery, outcome: { _tag: "Released" }, reported: false })
+        } else if (bounds.admit(delivery.key)) {
           runs.start(delivery)
         } else {
           finished.push({ delivery, outcome: { _tag: "Cancelled" }, reported: false })
@@ -208,6 +216,7 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
       }),
     close: Effect.sync(() => {
       open = false
+      closed.openUnsafe()
       changed()
       retime.openUnsafe()
     }),
@@ -216,6 +225,8 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
     awaitBusy: busy.await
   }
 })
+
+const nothing: ExchangeReply = { settled: [], deliveries: [], nextDueMillis: undefined, unknown: [], exhausted: [] }
 
 const set = (latch: Latch.Latch, open: boolean) => {
   if (open) latch.openUnsafe()

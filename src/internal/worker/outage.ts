@@ -11,11 +11,12 @@ const firstPause = Duration.millis(50)
 export interface Outage {
   /**
    * Makes a call until the store answers it. The call is told how often it failed before; a pause ends early when the
-   * connection is made anew.
+   * connection is made anew. What is to be given up can say so in a pause, with an answer of its own.
    */
   readonly untilAnswered: <A, R>(
     call: (failures: number) => Effect.Effect<A, StoreError, R>,
-    reconnected: Effect.Effect<void>
+    reconnected: Effect.Effect<void>,
+    givenUp?: Effect.Effect<A>
   ) => Effect.Effect<A, never, R>
 }
 
@@ -40,7 +41,7 @@ export const make = (longestPause: Duration.Duration, onLost: () => void): Outag
   })
 
   return {
-    untilAnswered: Effect.fnUntraced(function* (call, reconnected) {
+    untilAnswered: Effect.fnUntraced(function* (call, reconnected, givenUp = Effect.never) {
       for (let failures = 0; ; failures++) {
         const answer = yield* Effect.result(call(failures))
         if (answer._tag === "Success") {
@@ -49,7 +50,12 @@ export const make = (longestPause: Duration.Duration, onLost: () => void): Outag
         }
         yield* lost(answer.failure)
         const pause = Duration.min(Duration.times(firstPause, 2 ** Math.min(failures, 20)), longestPause)
-        yield* Effect.race(Effect.sleep(pause), reconnected)
+        const instead = yield* Effect.raceAllFirst([
+          Effect.as(Effect.sleep(pause), undefined),
+          Effect.as(reconnected, undefined),
+          Effect.map(givenUp, (answer) => ({ answer }))
+        ])
+        if (instead !== undefined) return instead.answer
       }
     })
   }

@@ -42,13 +42,14 @@ export const make: (session: WorkerSession) => Effect.Effect<Reporter, never, Sc
     // again cannot overtake what is newer.
     const inTurn = yield* Semaphore.make(1)
 
-    // What cannot be published now stays to be published, unless something newer came meanwhile.
-    const publish: Effect.Effect<void, StoreError> = inTurn.withPermits(1)(
+    // What could not be published, or whose handler was interrupted meanwhile, stays to be published, unless something
+    // newer came.
+    const publish: Effect.Effect<void, StoreError> = inTurn.withPermit(
       Effect.suspend(() => {
         const updates = [...dirty]
         dirty.clear()
         if (updates.length === 0) return Effect.void
-        return Effect.tapError(session.progress(updates.map(([, update]) => update)), () =>
+        return Effect.onError(session.progress(updates.map(([, update]) => update)), () =>
           Effect.sync(() => {
             for (const [id, update] of updates) if (!dirty.has(id)) dirty.set(id, update)
           })

@@ -9,7 +9,7 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberSet from "effect/FiberSet"
 import * as Latch from "effect/Latch"
-import * as Option from "effect/Option"
+import * as LogLevel from "effect/LogLevel"
 import * as References from "effect/References"
 import * as Scope from "effect/Scope"
 import type { Docket } from "../../Docket.ts"
@@ -18,7 +18,7 @@ import type { Delivery } from "../../DocketStore.ts"
 import type { Middleware } from "../../Middleware.ts"
 import type { WorkerMetrics } from "../../observability/Metrics.ts"
 import * as Tracing from "../../observability/Tracing.ts"
-import * as TaskContext from "../../TaskContext.ts"
+import type { InterruptReason } from "../../TaskContext.ts"
 import { failureText } from "../failureText.ts"
 import type { HandlerError } from "../handlers.ts"
 import * as Signal from "../signal.ts"
@@ -28,6 +28,7 @@ import { outcomeOf } from "./outcome.ts"
 import type { Reporter, RunProgress } from "./progress.ts"
 import type { Registry, Runnable } from "./registry.ts"
 import * as RunLog from "./runLog.ts"
+import * as Services from "./services.ts"
 import * as Succession from "./succession.ts"
 
 /** An execution that runs on this worker. */
@@ -37,7 +38,7 @@ export interface Run {
   readonly progress: RunProgress
   /** Whether the key was scheduled anew meanwhile; such a run needs no lease. */
   superseded: boolean
-  interruptReason: TaskContext.InterruptReason | undefined
+  interruptReason: InterruptReason | undefined
   fiber: Fiber.Fiber<void> | undefined
 }
 
@@ -45,14 +46,18 @@ export interface Run {
 export interface Runs {
   /** Starts an execution; `onEnd` is told how it ended. */
   readonly start: (delivery: Delivery) => void
-  /** Interrupts an execution, if it runs here. */
-  readonly interrupt: (run: Run, reason: TaskContext.InterruptReason) => void
+  readonly interrupt: (run: Run, reason: InterruptReason) => void
+  /** Interrupts an execution that was cancelled, also when its delivery is still on the way. */
+  readonly cancel: (key: string, generation: number) => void
   readonly find: (key: string, generation: number) => Run | undefined
   readonly all: () => ReadonlyArray<Run>
   readonly size: () => number
   /** Completes while something runs. */
   readonly awaitSome: Effect.Effect<void>
 }
+
+/** How many cancellations that no run was found for are remembered. */
+const rememberedCancellations = 100
 
 const runId = (key: string, generation: number) => `${generation} ${key}`
 
@@ -72,21 +77,27 @@ export const make: (options: {
   const some = yield* Latch.make(false)
   const fork = yield* FiberSet.makeRuntime<never>()
   const clock = yield* Clock.Clock
+  // A run's lines cost as much as the run: they are not even put together when nobody would see them.
+  const logsRuns = yield* LogLevel.isEnabled("Info")
   const workerAnnotations = {
     ...(yield* References.CurrentLogAnnotations),
     "docket.name": docket.name,
     "docket.worker": workerName
   }
 
-  // What the handlers' layers were built with. Their clock is the worker's, and their scope that of each execution.
-  const contexts = new WeakMap<Runnable, Context.Context<never>>()
-  const contextOf = (runnable: Runnable) => {
-    const known = contexts.get(runnable)
+  const worker: Services.Worker = { docket, name: workerName }
+  // What the handlers' layers were built with. Their clock is the worker's; their scope and their annotations are those
+  // of each execution.
+  const bases = new WeakMap<Runnable, ReadonlyMap<string, unknown>>()
+  const baseOf = (runnable: Runnable) => {
+    const known = bases.get(runnable)
     if (known !== undefined) return known
-    const context = Context.add(Context.omit(Scope.Scope)(runnable.context), Clock.Clock, clock)
-    contexts.set(runnable, context)
-    return context
+    const built = Context.omit(Scope.Scope, References.CurrentLogAnnotations)(runnable.context)
+    const base = Context.add(built, Clock.Clock, clock).mapUnsafe
+    bases.set(runnable, base)
+    return base
   }
+  const none: ReadonlyMap<string, unknown> = new Map()
 
   const annotationsOf = (delivery: Delivery) => ({
     ...workerAnnotations,
@@ -111,7 +122,8 @@ export const make: (options: {
       const error = `UnknownTask: this worker has no task "${delivery.task}"`
       return onEnd({ delivery, outcome: { _tag: "Failed", error, failure: undefined }, reported: false })
     }
-    running.set(runId(delivery.key, delivery.generation), run)
+    const id = runId(delivery.key, delivery.generation)
+    running.set(id, run)
     some.openUnsafe()
     run.fiber = fork(
       Effect.provideService(
@@ -120,6 +132,26 @@ export const make: (options: {
         run.annotations
       )
     )
+    if (cancelledEarly.delete(id)) interrupt(run, "cancelled")
+  }
+
+  const interrupt = (run: Run, reason: InterruptReason) => {
+    if (run.interruptReason !== undefined) return
+    run.interruptReason = reason
+    run.fiber?.interruptUnsafe()
+  }
+
+  // Cancellations and deliveries travel on different connections. Most that find no run are too late, not too early.
+  const cancelledEarly = new Set<string>()
+  const cancel = (key: string, generation: number) => {
+    const id = runId(key, generation)
+    const run = running.get(id)
+    if (run !== undefined) return interrupt(run, "cancelled")
+    cancelledEarly.add(id)
+    for (const oldest of cancelledEarly) {
+      if (cancelledEarly.size <= rememberedCancellations) break
+      cancelledEarly.delete(oldest)
+    }
   }
 
   // Uninterruptible but for the handler: from the claim to the recorded end nothing gets lost.
@@ -131,7 +163,8 @@ export const make: (options: {
     const { delivery, progress } = run
     const { recurrence, timeoutMillis } = runnable.behaviour ?? {}
     const payload = runnable.decodePayload(delivery.payload)
-    const call = RunLog.describe(delivery, Exit.isSuccess(payload) ? payload.value : undefined, runnable.behaviour)
+    const call = () =>
+      RunLog.describe(delivery, Exit.isSuccess(payload) ? payload.value : undefined, runnable.behaviour)
     const succession = recurrence === undefined ? Succession.none : Succession.make(recurrence, delivery)
     const deadline =
       timeoutMillis === undefined
@@ -145,37 +178,30 @@ export const make: (options: {
             }
           })
     metrics.started(delivery)
-    yield* RunLog.started(delivery, call)
+    if (logsRuns) yield* RunLog.started(delivery, call())
     const began = clock.currentTimeMillisUnsafe()
     const exit = yield* Exit.isSuccess(payload)
       ? Tracing.run(
           delivery,
           run.annotations,
-          Effect.scoped(handle(run, runnable, payload.value, succession, deadline))
+          Effect.scoped(handle(runnable, { run, payload: payload.value, succession, deadline }))
         ).pipe(restore, Effect.exit)
       : Effect.succeed(Exit.failCause(Signal.finalFailure(unreadable(delivery.task, failureText(payload.cause)))))
     const elapsed = clock.currentTimeMillisUnsafe() - began
     const outcome = yield* outcomeOf(runnable, run, exit, () => succession.next(elapsed))
     metrics.ended(delivery, elapsed, outcome)
-    yield* RunLog.ended(call, elapsed, exit, outcome)
-    yield* progress.flush
+    if (logsRuns || outcome?._tag !== "Completed") yield* RunLog.ended(call(), elapsed, exit, outcome)
+    if (progress.reported()) yield* progress.flush
     running.delete(runId(delivery.key, delivery.generation))
     if (running.size === 0) some.closeUnsafe()
     onEnd({ delivery, outcome, reported: progress.reported() })
   })
 
-  const handle = (
-    run: Run,
-    runnable: Runnable,
-    payload: unknown,
-    succession: Succession.Succession,
-    deadline: Deadline.Deadline
-  ) => {
-    const services = <R>(context: Context.Context<R>) => addServices(context, run, payload, succession, deadline)
-    const handler = deadline.limit(
+  const handle = (runnable: Runnable, parts: Services.Parts) => {
+    const handler = parts.deadline.limit(
       Effect.provideContext(
-        Effect.suspend(() => runnable.run(payload)),
-        services(contextOf(runnable))
+        Effect.suspend(() => runnable.run(parts.payload)),
+        Services.over(baseOf(runnable), worker, parts)
       )
     )
     if (middleware.length === 0) return handler
@@ -184,40 +210,7 @@ export const make: (options: {
         (inner, { wrap }) => wrap(inner),
         handler
       ),
-      services(Context.empty())
-    )
-  }
-
-  const addServices = <R>(
-    context: Context.Context<R>,
-    run: Run,
-    payload: unknown,
-    succession: Succession.Succession,
-    deadline: Deadline.Deadline
-  ) => {
-    const { annotations, delivery, progress } = run
-    return context.pipe(
-      Context.add(References.CurrentLogAnnotations, annotations),
-      Context.add(TaskContext.CurrentDocket, docket),
-      Context.add(TaskContext.CurrentWorker, { name: workerName }),
-      Context.add(TaskContext.TaskKey, delivery.key),
-      Context.add(TaskContext.Progress, progress.service),
-      Context.add(TaskContext.Perpetual, succession.service),
-      Context.add(TaskContext.TaskTimeout, deadline.service),
-      Context.add(TaskContext.CurrentExecution, {
-        key: delivery.key,
-        task: delivery.task,
-        payload,
-        encodedPayload: delivery.payload,
-        attempt: delivery.attempt,
-        deliveries: delivery.deliveries,
-        redelivered: delivery.deliveries > 1,
-        generation: delivery.generation,
-        due: DateTime.makeUnsafe(delivery.due),
-        started: DateTime.makeUnsafe(delivery.started),
-        lease: delivery.lease,
-        interruptReason: Effect.sync(() => Option.fromUndefinedOr(run.interruptReason))
-      })
+      Services.over(none, worker, parts)
     )
   }
 
@@ -227,11 +220,8 @@ export const make: (options: {
     all: () => [...running.values()],
     size: () => running.size,
     awaitSome: some.await,
-    interrupt: (run, reason) => {
-      if (run.interruptReason !== undefined) return
-      run.interruptReason = reason
-      run.fiber?.interruptUnsafe()
-    }
+    interrupt,
+    cancel
   }
 })
 

@@ -3,6 +3,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Schedule from "effect/Schedule"
@@ -24,39 +25,54 @@ export type Follow = (
  * **Details**
  *
  * Scripts publish nothing unless the key `watchers` is there, so it is set before a feed begins, and renewed for as long
- * as there is one.
+ * as there is one. After a gap it is set before the gap is told: whoever then reads the record misses nothing.
  */
 export const make: (keys: Keys.Keys) => Effect.Effect<Follow, never, Redis.Redis | Scope.Scope> = Effect.fnUntraced(
   function* (keys) {
     const redis = yield* Redis.Redis
+    const feeds = new Set<Queue.Queue<ExecutionEvent>>()
+    const interrupted = new Set<Queue.Queue<ExecutionEvent>>()
+    const gap = Latch.makeUnsafe(false)
+
     const announceFollower = redis.command("DocketStore.watch", "SET", keys.watchers, "1", "PX", 30_000)
-    let followers = 0
-    yield* Effect.suspend(() => (followers > 0 ? announceFollower : Effect.void)).pipe(
-      // While it fails nothing is published; with the connection it comes back, and so does a notice of the gap.
-      Effect.ignore,
-      Effect.repeat(Schedule.spaced("8 seconds")),
+    const tellOfGap = Effect.sync(() => {
+      for (const feed of interrupted) Queue.offerUnsafe(feed, { _tag: "Interrupted" })
+      interrupted.clear()
+      gap.closeUnsafe()
+    })
+    yield* gap.await.pipe(
+      Effect.timeoutOption("8 seconds"),
+      Effect.andThen(Effect.suspend(() => (feeds.size > 0 ? announceFollower : Effect.void))),
+      Effect.andThen(tellOfGap),
+      // Until it comes through nothing is published.
+      Effect.retry(Schedule.spaced("250 millis")),
+      Effect.forever,
       Effect.provideService(Clock.Clock, Clock.Clock.defaultValue()),
       Effect.forkScoped
     )
 
     const follow: Follow = Effect.fnUntraced(function* (channels) {
-      const events = yield* Effect.acquireRelease(Queue.unbounded<ExecutionEvent>(), Queue.shutdown)
-      const interrupt = () => {
-        Queue.offerUnsafe(events, { _tag: "Interrupted" })
-      }
+      const feed = yield* Effect.acquireRelease(Queue.unbounded<ExecutionEvent>(), Queue.shutdown)
       yield* Effect.acquireRelease(
-        Effect.sync(() => followers++),
-        () => Effect.sync(() => followers--)
+        Effect.sync(() => feeds.add(feed)),
+        () =>
+          Effect.sync(() => {
+            feeds.delete(feed)
+            interrupted.delete(feed)
+          })
       )
       yield* redis.subscribe(channels, {
         onMessage: (message) => {
           const event = decodeEvent(message)
-          if (Option.isSome(event)) Queue.offerUnsafe(events, toEvent(event.value))
+          if (Option.isSome(event)) Queue.offerUnsafe(feed, toEvent(event.value))
         },
-        onGap: interrupt
+        onGap: () => {
+          interrupted.add(feed)
+          gap.openUnsafe()
+        }
       })
       yield* announceFollower
-      return events
+      return feed
     })
     return follow
   }

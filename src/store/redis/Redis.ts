@@ -282,6 +282,7 @@ const makeLink = Effect.fnUntraced(function* (open: () => Client, hooks: Hooks =
           mine.failure = new Error("The server did not answer in time")
           mine.client.disconnect()
         }
+        if (isOfReplica(error)) mine.client.disconnect()
         const cause = presentable(isOver ? (mine.failure ?? error) : error)
         resume(Effect.fail(new StoreError({ operation, cause })))
       }
@@ -318,7 +319,8 @@ const makeSubscriber = Effect.fnUntraced(function* (
   const restore = (client: Client) => {
     const lost = live()
     if (lost.size === 0) return hooks.onFound()
-    client.call("SUBSCRIBE", Array.from(channels.keys())).then(
+    // In lower case, or ioredis does not see what it is, with RESP 2.
+    client.call("subscribe", Array.from(channels.keys())).then(
       () => {
         for (const { onGap } of lost) onGap()
         hooks.onFound()
@@ -335,7 +337,7 @@ const makeSubscriber = Effect.fnUntraced(function* (
     },
     onReady: restore,
     onEnd: () => {
-      if (live().size === 0) return
+      if (live().size === 0) return hooks.onFound()
       hooks.onLost()
       link.want()
     }
@@ -366,25 +368,27 @@ const makeSubscriber = Effect.fnUntraced(function* (
 
   const subscribe = Effect.fnUntraced(function* (names: ReadonlyArray<string>, listener: Listener) {
     const subscription: Subscription = { ...listener, isLive: false }
+    const unsubscribe = Effect.sync(() => {
+      const left = names.filter(leave(subscription))
+      // If it fails the connection has ended, and with it the subscription.
+      if (left.length > 0) {
+        link
+          .client()
+          ?.call("unsubscribe", left)
+          .catch(() => {})
+      }
+    })
     yield* Effect.acquireRelease(
       Effect.sync(() => names.forEach(join(subscription))),
-      () =>
-        Effect.sync(() => {
-          const left = names.filter(leave(subscription))
-          // If it fails the connection has ended, and with it the subscription.
-          if (left.length > 0) {
-            link
-              .client()
-              ?.call("UNSUBSCRIBE", left)
-              .catch(() => {})
-          }
+      () => unsubscribe
+    )
+    yield* link
+      .use("Redis.subscribe", (client) =>
+        client.call("subscribe", names.slice()).then(() => {
+          subscription.isLive = true
         })
-    )
-    yield* link.use("Redis.subscribe", (client) =>
-      client.call("SUBSCRIBE", names.slice()).then(() => {
-        subscription.isLive = true
-      })
-    )
+      )
+      .pipe(Effect.onError(() => unsubscribe))
   })
 
   return subscribe
@@ -397,6 +401,9 @@ const isMissingScript = (error: unknown) => error instanceof Error && error.mess
 // ioredis tells these two apart by their messages only.
 const isMissedDeadline = (error: unknown) => error instanceof Error && error.message === "Command timed out"
 const isEnded = (error: unknown) => error instanceof Error && error.message === "Connection is closed."
+
+/** A master that became a replica: the name of the server may lead to another by now. */
+const isOfReplica = (error: unknown) => error instanceof Error && /\bREADONLY\b|^UNBLOCKED/.test(error.message)
 
 /**
  * The error without what ioredis and Redis add to it: the arguments of the command, and so payloads and passwords.

@@ -22,12 +22,22 @@ import { schedule } from "./schedule.ts"
 import * as Session from "./Session.ts"
 import * as Workers from "./workers.ts"
 
-/** The time that scripts go by, epoch ms; empty for the server's clock. Tests set it to that of the `TestClock`. */
+/**
+ * The time that scripts go by, epoch ms; empty for the server's clock. Tests set it to that of the `TestClock`.
+ *
+ * @category references
+ * @since 0.1.0
+ */
 export const ScriptTime: Context.Reference<Effect.Effect<number | "">> = Context.Reference("effect-docket/ScriptTime", {
   defaultValue: (): Effect.Effect<number | ""> => Effect.succeed("")
 })
 
-/** The store of the docket with this name. It opens connections when they are needed. */
+/**
+ * Makes the store of the docket with this name. It opens connections when they are needed.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
 export const make: (
   options: DocketStore.StoreOptions
 ) => Effect.Effect<DocketStore.DocketStore["Service"], InvalidRequest, Redis.Redis | Scope.Scope> = Effect.fnUntraced(
@@ -129,13 +139,23 @@ export const make: (
   }
 )
 
-/** The store of a docket over the `Redis` service. */
+/**
+ * The store of {@link make}.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
 export const layer = (
   options: DocketStore.StoreOptions
 ): Layer.Layer<DocketStore.DocketStore, InvalidRequest, Redis.Redis> =>
   Layer.effect(DocketStore.DocketStore, make(options))
 
-/** The store of a docket over connections of its own to the Redis at a URL, which `Connection.parse` describes. */
+/**
+ * Makes the store of a docket over connections of its own, to the Redis at a URL. `Connection.parse` says how that reads.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
 export const makeUrl: (
   url: string,
   options: DocketStore.StoreOptions

@@ -35,7 +35,6 @@ export const open: (
   worker
 }) {
   const redis = yield* Redis.Redis
-  const { awaitWork } = yield* Wakeups.make(keys, worker.name)
   const cancellations = yield* Effect.acquireRelease(Queue.unbounded<DocketStore.Cancellation>(), Queue.shutdown)
   yield* redis.subscribe([keys.cancel(worker.name)], {
     onMessage: (message) => {
@@ -45,6 +44,7 @@ export const open: (
     // What was missed comes with the next renewal.
     onGap: () => {}
   })
+  const { awaitWork } = yield* Wakeups.make(keys, worker.name)
 
   const caller: Exchange.Caller = {
     name: worker.name,

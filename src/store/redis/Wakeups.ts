@@ -39,13 +39,15 @@ export const make: (keys: Keys.Keys, worker: string) => Effect.Effect<Wakeups, n
     const scope = yield* Effect.scope
     const waiting = new Set<Waiter>()
     const wanted = Latch.makeUnsafe(false)
-    let isBlocking = false
+    let hasWaited = false
 
-    // Comes after the connection is closed: a token may have been on its way to it.
+    // Comes after the connection is closed: a token may have been on its way to it, or have been given to a worker that
+    // goes away without looking for work.
     yield* Effect.addFinalizer(() =>
-      isBlocking
+      hasWaited
         ? putBack(keys, keys.wake, true).pipe(
-            Effect.timeoutOption("500 millis"),
+            Effect.interruptible,
+            Effect.timeoutOption("250 millis"),
             Effect.provideService(Clock.Clock, Clock.Clock.defaultValue()),
             // Without it, the next heartbeat of any worker leaves a token.
             Effect.ignore

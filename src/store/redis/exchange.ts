@@ -323,7 +323,11 @@ while left > 0 and budget > 0 do
     -- An entry that its record does not name is of an execution that is gone or elsewhere.
     if found[1] == 'queued' and found[2] == id then
       local task, count = found[3], (tonumber(found[6]) or 0) + 1
-      if not knows(task) then
+      if not (task and found[4] and found[7]) then
+        -- Someone else had a hand in it. It must not keep others from being claimed.
+        call('HSET', record, 'state', 'failed', 'completed', nowText, 'error', 'IncompleteRecord: its task, generation or due time is missing')
+        buryFailed(key, found[9])
+      elseif not knows(task) then
         call('HSET', record, 'parked', '1')
         call('ZADD', prefix .. '${Keys.segments.parked}' .. task, nowText, key)
         unknownTasks[task] = true

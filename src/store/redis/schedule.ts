@@ -51,7 +51,7 @@ for i = 3, #ARGV, 6 do
     dispositions[#dispositions + 1] = isLive and 'r' or 's'
     local fields = { 'task', task, 'due', text(due), 'gen', '1' }
     if state then
-      fields[6] = text(old[2] + 1)
+      fields[6] = text((tonumber(old[2]) or 0) + 1)
       local was = old[8]
       if state == 'running' then
         -- The older run owns nothing any more: its settlement will find another generation.

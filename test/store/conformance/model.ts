@@ -351,7 +351,9 @@ export const model = (it: Vitest.MethodsNonLive<Harness>, programs: number) => {
     ({ commands }) =>
       Effect.gen(function* () {
         const harness = yield* Harness
-        yield* Effect.scoped(Effect.flatMap(makeKit, (kit) => play(kit, commands)))
+        yield* Effect.scoped(Effect.flatMap(makeKit, (kit) => play(kit, commands))).pipe(
+          Effect.onError(() => Effect.exit(harness.afterEach))
+        )
         yield* harness.afterEach
       }).pipe(Effect.provide(TestClock.layer())),
     { timeout: 120_000, arbitrary: { runs: programs, size: 60 } }

@@ -158,6 +158,29 @@ export const operating = (test: Test) => {
       assert.strictEqual(event.current, 5)
     }))
 
+  for (const [what, end] of [
+    ["ends first", true],
+    ["ends last", false]
+  ] as const) {
+    test(`GEN-04 TTL-02 of the progress of a superseded run that ${what} nothing is left`, ({
+      add,
+      read,
+      replace,
+      worker
+    }) =>
+      Effect.gen(function* () {
+        const { session, settle, takeOne } = yield* worker()
+        yield* add("k")
+        const old = yield* takeOne
+        yield* session.progress([update(old, 1)])
+        yield* replace("k")
+        const fresh = yield* takeOne
+        for (const delivery of end ? [old, fresh] : [fresh, old]) yield* settle(delivery)
+        const { progress, state } = yield* read("k")
+        assert.deepStrictEqual([progress, state], [undefined, "completed"])
+      }))
+  }
+
   test("PRG-06 a run that has ended, or that never was, reports nothing", ({ add, isUnknown, read, worker }) =>
     Effect.gen(function* () {
       const { session, settle, takeOne } = yield* worker()
@@ -228,6 +251,26 @@ export const operating = (test: Test) => {
       assert.strictEqual((yield* store.attempts("k")).length, 1)
       yield* pass(ttlMillis)
       assert.deepStrictEqual(yield* store.attempts("k"), [])
+    }))
+
+  test("failed attempts stay when the key recurs, and a new schedule of the key begins without", (kit) =>
+    Effect.gen(function* () {
+      const { settle, takeOne } = yield* kit.worker()
+      const errors = Effect.map(kit.store.attempts("k"), (attempts) => attempts.map(({ error }) => error))
+      yield* kit.add("k")
+      yield* settle(yield* takeOne, { ...failed, next: { due: after(0) } })
+      assert.deepStrictEqual(yield* errors, ["Boom: it went wrong"])
+      yield* settle(yield* takeOne, failed)
+      assert.deepStrictEqual(yield* errors, ["Boom: it went wrong", "Boom: it went wrong"])
+      assert.deepStrictEqual(yield* kit.store.retryFailed(["k"]), [true])
+      assert.deepStrictEqual(yield* errors, [])
+      yield* settle(yield* takeOne, retry(60_000))
+      assert.deepStrictEqual(yield* errors, ["Flaky: try again"])
+      yield* kit.replace("k")
+      assert.deepStrictEqual(yield* errors, [])
+      yield* settle(yield* takeOne, failed)
+      yield* kit.add("k")
+      assert.deepStrictEqual(yield* errors, [])
     }))
 
   test("an end that does not count is no attempt", ({ add, replace, store, worker }) =>
@@ -339,6 +382,16 @@ export const operating = (test: Test) => {
       const records = yield* store.read(["a", "b", "c"])
       assert.deepStrictEqual(records.map(Option.isSome), [false, false, true])
       assert.deepStrictEqual(yield* list(store), ["e", "d", "c"])
+    }))
+
+  test("a docket that lists no failed executions keeps them like others", (kit) =>
+    Effect.gen(function* () {
+      const store = yield* kit.open({ name: "lists-none", failedMaximum: 0, failedTtlMillis: ttlMillis * 10 })
+      yield* failAll(kit, store, ["a"])
+      assert.deepStrictEqual(yield* list(store), [])
+      assert.isTrue(Option.isSome((yield* store.read(["a"]))[0]!))
+      yield* kit.pass(ttlMillis)
+      assert.isTrue(Option.isNone((yield* store.read(["a"]))[0]!))
     }))
 
   test("a failed execution that is retried runs again, at once, with its payload, from attempt 1", (kit) =>

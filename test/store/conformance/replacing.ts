@@ -235,17 +235,25 @@ export const replacing = (test: Test) => {
       }))
   }
 
-  for (const [what, outcome] of [
-    ["retried", retry(0)],
-    ["given back", released],
-    ["postponed", postponed(0)]
+  for (const [what, outcome, announced] of [
+    ["retried", retry(0), ["failed"]],
+    ["given back", released, []],
+    ["postponed", postponed(0), []]
   ] as const) {
-    test(`GEN-03 a superseded run that would be ${what} does not run again`, ({ add, pass, read, replace, worker }) =>
+    test(`GEN-03 a superseded run that would be ${what} does not run again`, ({
+      add,
+      pass,
+      read,
+      replace,
+      watch,
+      worker
+    }) =>
       Effect.gen(function* () {
         const { settle, take, takeOne } = yield* worker()
         yield* add("k", { payload: "[1]" })
         const old = yield* takeOne
         yield* replace("k", { payload: "[2]", due: after(1_000) })
+        const feed = yield* watch("k")
         const record = yield* read("k")
         assert.strictEqual(yield* settle(old, outcome), "superseded")
         assert.deepStrictEqual(yield* read("k"), record)
@@ -255,6 +263,8 @@ export const replacing = (test: Test) => {
           (yield* take(5)).map(({ payload }) => payload),
           ["[2]"]
         )
+        // What was given back or postponed has not ended: there is nothing to announce.
+        assert.deepStrictEqual(yield* feed.states(announced.length + 1), [...announced, "queued"])
       }))
   }
 

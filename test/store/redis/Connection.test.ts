@@ -78,7 +78,7 @@ describe("Connection", () => {
     "http://u:hunter2@h": 'the scheme "http" is not one of redis, rediss, valkey, valkeys, unix, memory',
     "redis+cluster://u:hunter2@h": 'the scheme "redis+cluster" is not supported yet',
     "rediss+sentinel://u:hunter2@h/service": 'the scheme "rediss+sentinel" is not supported yet',
-    "localhost:6379": 'the scheme "localhost" is not one of',
+    "localhost:6379": "it is not a URL",
     "not a url hunter2@": "it is not a URL",
     "redis://u:hunter2@h:port": "it is not a URL",
     "redis://:hun/ter2@h": "it is not a URL",

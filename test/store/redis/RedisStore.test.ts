@@ -195,6 +195,28 @@ it.layer(RedisServer.RedisServer.layer(), { excludeTestServices: true })("RedisS
       }
     }))
 
+  test("a record that someone damaged keeps no other execution from being claimed", (server, store) =>
+    Effect.gen(function* () {
+      yield* store.schedule(["a", "b", "c", "d", "e"].map((key) => request(key)))
+      yield* server.cli("HDEL", "{orders}:runs:a", "task")
+      yield* server.cli("DEL", "{orders}:runs:b")
+      yield* server.cli("HDEL", "{orders}:runs:c", "due")
+      yield* server.cli("HDEL", "{orders}:runs:d", "gen")
+      const session = yield* openWorker(store)
+      const deliveries = yield* take(session, 10)
+      assert.deepStrictEqual(
+        deliveries.map(({ key }) => key),
+        ["e"]
+      )
+      assert.deepStrictEqual(yield* store.schedule(["a", "b", "c", "d"].map((key) => request(key))), [
+        "scheduled",
+        "scheduled",
+        "scheduled",
+        "scheduled"
+      ])
+      assert.strictEqual((yield* take(session, 10)).length, 4)
+    }))
+
   test("while nobody follows an execution nothing is published, also when another docket is followed", (server, store) =>
     Effect.gen(function* () {
       const other = yield* RedisStore.makeUrl(server.url, { ...options, name: "other" })
