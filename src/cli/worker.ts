@@ -14,7 +14,6 @@ import * as Flags from "./flags.ts"
 import * as Logging from "./logging.ts"
 import * as Modules from "./modules.ts"
 import * as Signals from "./signals.ts"
-import { signatureOf } from "./signature.ts"
 import * as Store from "./store.ts"
 import { packageVersion } from "./version.ts"
 
@@ -132,20 +131,8 @@ const run = Effect.fnUntraced(function* (options: Options, started: Started) {
 const serve = Effect.fnUntraced(function* (tasks: Modules.Loaded["tasks"], options: Options, started: Started) {
   const worker = yield* Worker.make(tasks, options)
   started.worker = worker
-  yield* Effect.logInfo(`Worker ${worker.name} runs up to ${options.concurrency} executions at once, of these tasks:`)
-  for (const line of taskLines(tasks)) yield* Effect.logInfo(line)
   yield* options.untilFinished ? worker.finished : Effect.never
 }, Effect.scoped)
-
-/** How many lines the tasks may take at start, so that the whole announcement has ten at most. */
-const longestTaskList = 8
-
-const taskLines = ({ tasks }: Modules.Loaded["tasks"]): ReadonlyArray<string> => {
-  const lines = Array.from(tasks.values(), (task) => `* ${signatureOf(task)}`)
-  if (lines.length <= longestTaskList) return lines
-  const others = [...tasks.keys()].slice(longestTaskList - 1)
-  return [...lines.slice(0, longestTaskList - 1), `* and ${others.length} more: ${others.join(", ")}`]
-}
 
 const awaitStop = Effect.fnUntraced(function* (
   signals: Queue.Dequeue<Signals.Signal>,

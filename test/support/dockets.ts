@@ -27,11 +27,13 @@ export class TestDocket extends Context.Service<
   }
 >()("effect-docket/test/TestDocket") {}
 
+type Pass = (duration: Duration.Input, steps: number, docket: Docket["Service"]) => Effect.Effect<void>
+
 /** How the tests of a suite are declared; like the `it` of `@effect/vitest`. */
-export interface It {
+export interface It<R = never> {
   readonly effect: <E>(
     title: string,
-    body: () => Effect.Effect<void, E, Docket | TestDocket | Scope.Scope>,
+    body: () => Effect.Effect<void, E, R | Docket | TestDocket | Scope.Scope>,
     options?: { readonly only?: boolean }
   ) => void
 }
@@ -60,8 +62,11 @@ export const onMemory = (title: string, suite: (it: It) => void): void => {
   })
 }
 
-/** Declares a suite for dockets on a Redis of the suite's own, and checks after each test what it left there. */
-export const onRedis = (title: string, suite: (it: It) => void): void => {
+/**
+ * Declares a suite for dockets on a Redis of the suite's own, and checks after each test what it left there. The tests
+ * can ask for the server.
+ */
+export const onRedis = (title: string, suite: (it: It<RedisServer>) => void): void => {
   it.layer(RedisServer.layer(), { excludeTestServices: true })(`${title} (redis)`, (it) => {
     suite({
       effect: (title, body, options) =>
@@ -72,7 +77,8 @@ export const onRedis = (title: string, suite: (it: It) => void): void => {
             yield* Effect.scoped(
               Effect.gen(function* () {
                 yield* Effect.forkScoped(timeGoesOn(10, 10))
-                yield* runTest(body, { store: "redis", url: redis.url, pass: passOnRedis })
+                const withServer = () => Effect.provideService(body(), RedisServer, redis)
+                yield* runTest(withServer, { store: "redis", url: redis.url, pass: passOnRedis })
               })
             )
             yield* assertNothingLeaks(redis)
@@ -84,7 +90,7 @@ export const onRedis = (title: string, suite: (it: It) => void): void => {
 
 const runTest = Effect.fnUntraced(function* <E>(
   body: () => Effect.Effect<void, E, Docket | TestDocket | Scope.Scope>,
-  { pass, store, url }: Pick<TestDocket["Service"], "store" | "url" | "pass">
+  { pass, store, url }: Pick<TestDocket["Service"], "store" | "url"> & { readonly pass: Pass }
 ): Effect.fn.Return<void, E | DocketError, Scope.Scope> {
   yield* TestClock.setTime(beginning)
   const name = freshName()
@@ -100,7 +106,10 @@ const runTest = Effect.fnUntraced(function* <E>(
     const docket = yield* open()
     yield* body().pipe(
       Effect.provideService(Docket, docket),
-      Effect.provideService(TestDocket, TestDocket.of({ store, url, open, pass }))
+      Effect.provideService(
+        TestDocket,
+        TestDocket.of({ store, url, open, pass: (duration, steps) => pass(duration, steps, docket) })
+      )
     )
   }).pipe(Scope.provide(scope), Effect.exit)
   // A worker that is still busy is given the time that it has for stopping.
@@ -114,13 +123,18 @@ const runTest = Effect.fnUntraced(function* <E>(
 const timeGoesOn = (realMillis: number, millis: number) =>
   Effect.forever(Effect.andThen(realTime(realMillis), TestClock.adjust(millis)))
 
-const passOnRedis = Effect.fnUntraced(function* (duration: Duration.Input, steps: number) {
+// What is on its way to or from the server arrives before the clock is moved, and what the clock sent off afterwards: the
+// replies on a connection come in order, and workers share that of the docket.
+const passOnRedis = Effect.fnUntraced(function* (duration: Duration.Input, steps: number, docket: Docket["Service"]) {
+  const flush = Effect.ignore(docket.store.depth)
   const step = Duration.toMillis(duration) / steps
   for (let i = 0; i < steps; i++) {
-    // What is on its way to or from the server arrives before the clock is moved.
-    yield* realTime(5)
+    yield* realTime(2)
+    yield* flush
     yield* TestClock.adjust(step)
+    yield* flush
   }
+  yield* realTime(2)
 })
 
 /**
@@ -133,10 +147,10 @@ export const pass = (duration: Duration.Input, steps = 1): Effect.Effect<void, n
 let names = 0
 const freshName = () => `test-${++names}`
 
+type WorkerService = Worker.Worker["Service"]
+
 /** A worker that a test can stop before its end. */
-export interface RunningWorker {
-  readonly name: string
-  readonly running: Effect.Effect<number>
+export interface RunningWorker extends WorkerService {
   /** Tells it to stop, and waits until it has. */
   readonly stop: Effect.Effect<void>
 }
@@ -146,8 +160,8 @@ export const start = Effect.fnUntraced(function* <E, R>(
   layer: Layer.Layer<Worker.Worker, E, R>
 ): Effect.fn.Return<RunningWorker, E, R | Scope.Scope> {
   const scope = yield* Scope.fork(yield* Effect.scope)
-  const { name, running } = Context.get(yield* Layer.buildWithScope(layer, scope), Worker.Worker)
-  return { name, running, stop: Scope.close(scope, Exit.void) }
+  const worker = Context.get(yield* Layer.buildWithScope(layer, scope), Worker.Worker)
+  return { ...worker, stop: Scope.close(scope, Exit.void) }
 })
 
 /** The state of an execution that has a record. */
