@@ -12,6 +12,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
+import * as BuiltIn from "./BuiltIn.ts"
 import { Docket } from "./Docket.ts"
 import { DocketError, InvalidRequest } from "./DocketError.ts"
 import type { Depth, WorkerSession } from "./DocketStore.ts"
@@ -229,7 +230,14 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
   const shutdownTimeout = options.shutdownTimeout ?? defaults.shutdownTimeout
   const { heartbeatMillis, missedHeartbeats } = docket.settings
 
-  const registry = Registry.make(tasks, context, options.fallback && Registry.fallback(options.fallback, context))
+  const registry = Registry.make(
+    // A task of the group takes the place of a built-in one of its name.
+    new Map([
+      ...Registry.collect(BuiltIn.tasks, yield* Layer.build(BuiltIn.layer)),
+      ...Registry.collect(tasks, context)
+    ]),
+    options.fallback && Registry.fallback(options.fallback, context)
+  )
   const metrics = yield* Metrics.ofWorker(docket.name, name)
   const outage = Outage.make(
     Duration.fromInputUnsafe(options.reconnectionDelay ?? defaults.reconnectionDelay),

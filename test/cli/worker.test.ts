@@ -47,7 +47,10 @@ describe("docket worker", () => {
       const { stderr } = yield* docket.run(args)
       const lines = stderr.split("\n").map((line) => line.replace(/^\S+ INFO docket\.worker: /, ""))
       assert.match(lines[0]!, /^effect-docket \d+\.\d+\.\d+.*, docket "docket" at memory:\/\/$/)
-      assert.strictEqual(lines[1], "Worker ada runs up to 10 executions at once, of these tasks:")
+      assert.strictEqual(
+        lines[1],
+        "Worker ada runs up to 10 executions at once, of the built-in trace, fail, sleep and these tasks:"
+      )
       assert.strictEqual(lines[2], '* greet(name, title?, greeting = "Hello")')
       assert.strictEqual(
         lines[9],

@@ -31,11 +31,7 @@ type Pass = (duration: Duration.Input, steps: number, docket: Docket["Service"])
 
 /** How the tests of a suite are declared; like the `it` of `@effect/vitest`. */
 export interface It<R = never> {
-  readonly effect: <E>(
-    title: string,
-    body: () => Effect.Effect<void, E, R | Docket | TestDocket | Scope.Scope>,
-    options?: { readonly only?: boolean }
-  ) => void
+  readonly effect: <E>(title: string, body: () => Effect.Effect<void, E, R | Docket | TestDocket | Scope.Scope>) => void
 }
 
 /** Declares a suite once for each kind of docket. */
@@ -48,8 +44,8 @@ export const onEveryStore = (title: string, suite: (it: It) => void): void => {
 export const onMemory = (title: string, suite: (it: It) => void): void => {
   describe(`${title} (memory)`, () => {
     suite({
-      effect: (title, body, options) =>
-        (options?.only === true ? it.effect.only : it.effect)(title, () =>
+      effect: (title, body) =>
+        it.effect(title, () =>
           Effect.scoped(
             runTest(body, {
               store: "memory",
@@ -69,8 +65,8 @@ export const onMemory = (title: string, suite: (it: It) => void): void => {
 export const onRedis = (title: string, suite: (it: It<RedisServer>) => void): void => {
   it.layer(RedisServer.layer(), { excludeTestServices: true })(`${title} (redis)`, (it) => {
     suite({
-      effect: (title, body, options) =>
-        (options?.only === true ? it.effect.only : it.effect)(title, () =>
+      effect: (title, body) =>
+        it.effect(title, () =>
           Effect.gen(function* () {
             const redis = yield* RedisServer
             yield* redis.cli("FLUSHALL")
@@ -101,8 +97,7 @@ const runTest = Effect.fnUntraced(function* <E>(
       ScriptTime,
       Clock.currentTimeMillis
     )
-  const scope = yield* Scope.make()
-  const exit = yield* Effect.gen(function* () {
+  const run = Effect.gen(function* () {
     const docket = yield* open()
     yield* body().pipe(
       Effect.provideService(Docket, docket),
@@ -111,12 +106,15 @@ const runTest = Effect.fnUntraced(function* <E>(
         TestDocket.of({ store, url, open, pass: (duration, steps) => pass(duration, steps, docket) })
       )
     )
-  }).pipe(Scope.provide(scope), Effect.exit)
-  // A worker that is still busy is given the time that it has for stopping.
+  })
+  yield* Effect.acquireUseRelease(Scope.make(), (scope) => Scope.provide(run, scope), closeSoon)
+})
+
+/** Closes the scope of a test. A worker that is still busy is given the time that it has for stopping. */
+const closeSoon = Effect.fnUntraced(function* (scope: Scope.Closeable, exit: Exit.Exit<unknown, unknown>) {
   const hurry = yield* Effect.forkChild(timeGoesOn(1, 1000))
   yield* Scope.close(scope, exit)
   yield* Fiber.interrupt(hurry)
-  return yield* exit
 })
 
 /** Moves the test's clock, again and again, as real time passes. */
