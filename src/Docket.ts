@@ -234,7 +234,7 @@ const assemble = Effect.fnUntraced(function* (
     [payload, options]: Task.Arguments<T>,
     replace: boolean
   ) {
-    const request = yield* prepare(task, payload ?? {}, options ?? {}, replace)
+    const request = yield* prepare(task, payload === undefined ? {} : payload, options ?? {}, replace)
     return Executions.handle(source, task, request.key, yield* schedule(request))
   })
 

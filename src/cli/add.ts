@@ -1,6 +1,7 @@
 /**
  * `docket add` and `docket replace`: schedule a task from the command line.
  */
+import * as BuiltIn from "../BuiltIn.ts"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Duration from "effect/Duration"
@@ -104,10 +105,10 @@ const read = Effect.fnUntraced(function* ({ delay, key, payload, task: name, tas
   const options: Task.ScheduleOptions = { key, delay, when }
   if (tasks.length === 0) return { task: Payload.anyTask(name), payload: json, options } satisfies Request
   const loaded = yield* Modules.load(tasks)
-  const task = loaded.tasks.tasks.get(name)
+  const task = loaded.tasks.tasks.get(name) ?? BuiltIn.tasks.tasks.get(name)
   if (task === undefined) {
     return yield* new NotFound({
-      message: `There is no task ${Text.quote(name)} in ${tasks.join(" and ")}, only ${[...loaded.own.tasks.keys()].join(", ")}`
+      message: `There is no task ${Text.quote(name)} in ${tasks.join(" and ")}, only ${[...loaded.tasks.tasks.keys()].join(", ")}`
     })
   }
   return { task, payload: yield* Payload.decode(task, json), options } satisfies Request

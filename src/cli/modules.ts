@@ -9,7 +9,6 @@ import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
 import * as Predicate from "effect/Predicate"
 import { fileURLToPath, pathToFileURL } from "node:url"
-import * as BuiltIn from "../BuiltIn.ts"
 import type { Docket } from "../Docket.ts"
 import { errorText } from "../internal/failureText.ts"
 import type * as Task from "../Task.ts"
@@ -19,9 +18,6 @@ import { CommandFailed, UsageError } from "./exits.ts"
 
 /** The tasks of all modules, with a layer of all their handlers. */
 export interface Loaded {
-  /** The tasks that the modules define. */
-  readonly own: TaskGroup.TaskGroup<Task.Any>
-  /** Those, and the built-in ones that no module defines anew. */
   readonly tasks: TaskGroup.TaskGroup<Task.Any>
   readonly layer: Layer.Layer<Task.Handlers<Task.Any>, CommandFailed, Docket>
 }
@@ -52,13 +48,9 @@ export const load: (
       owners.set(task.name, { module, task })
     }
   }
-  const own = TaskGroup.make(...Array.from(owners.values(), ({ task }) => task))
-  const builtIn = [...BuiltIn.tasks.tasks.values()].filter(({ name }) => !owners.has(name))
   return {
-    own,
-    tasks: own.add(...builtIn),
-    // A module's own handlers take the place of built-in ones.
-    layer: Layer.mergeAll(BuiltIn.layer, handlersOf(first), ...rest.map(handlersOf))
+    tasks: TaskGroup.make(...Array.from(owners.values(), ({ task }) => task)),
+    layer: Layer.mergeAll(handlersOf(first), ...rest.map(handlersOf))
   }
 })
 

@@ -15,7 +15,6 @@ import * as Logging from "./logging.ts"
 import * as Modules from "./modules.ts"
 import * as Restart from "./restart.ts"
 import * as Signals from "./signals.ts"
-import { signatureOf } from "./signature.ts"
 import * as Store from "./store.ts"
 import { packageVersion } from "./version.ts"
 
@@ -135,41 +134,21 @@ interface Started {
 }
 
 const run = Effect.fnUntraced(function* (options: Options, started: Started) {
-  const { layer, own, tasks } = yield* Modules.load(options.tasks)
+  const { layer, tasks } = yield* Modules.load(options.tasks)
   const { name } = yield* Docket
   yield* Effect.logInfo(`effect-docket ${yield* packageVersion}, docket "${name}" at ${redact(yield* Flags.StoreUrl)}`)
-  yield* Effect.provide(serve({ own, tasks }, options, started), layer)
+  yield* Effect.provide(serve(tasks, options, started), layer)
 }, Effect.provide(Store.layer))
 
 const serve = Effect.fnUntraced(function* (
-  { own, tasks }: Pick<Modules.Loaded, "own" | "tasks">,
+  tasks: Modules.Loaded["tasks"],
   options: Options,
   started: Started
 ) {
   const worker = yield* Worker.make(tasks, options)
   started.worker = worker
-  yield* Effect.logInfo(
-    `Worker ${worker.name} runs up to ${options.concurrency} executions at once, of ${builtIn(own, tasks)}these tasks:`
-  )
-  for (const line of taskLines(own)) yield* Effect.logInfo(line)
   yield* options.untilFinished ? worker.finished : Effect.never
 }, Effect.scoped)
-
-/** The tasks that need no module. */
-const builtIn = (own: Modules.Loaded["own"], { tasks }: Modules.Loaded["tasks"]): string => {
-  const names = [...tasks.keys()].filter((name) => !own.tasks.has(name))
-  return names.length === 0 ? "" : `the built-in ${names.join(", ")} and `
-}
-
-/** How many lines the tasks may take at start, so that the whole announcement has ten at most. */
-const longestTaskList = 8
-
-const taskLines = ({ tasks }: Modules.Loaded["tasks"]): ReadonlyArray<string> => {
-  const lines = Array.from(tasks.values(), (task) => `* ${signatureOf(task)}`)
-  if (lines.length <= longestTaskList) return lines
-  const others = [...tasks.keys()].slice(longestTaskList - 1)
-  return [...lines.slice(0, longestTaskList - 1), `* and ${others.length} more: ${others.join(", ")}`]
-}
 
 const awaitStop = Effect.fnUntraced(function* (
   signals: Queue.Dequeue<Signals.Signal>,

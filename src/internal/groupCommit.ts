@@ -36,47 +36,41 @@ export const make: <A, B, E>(options: {
   const run = yield* FiberSet.makeRuntime<never>()
   let waiting: Array<Waiting<A, B, E>> = []
   let underWay = 0
+  let isTurnEnding = false
 
-  const sendGroup = Effect.suspend(() => {
-    const group = waiting.slice(0, maximumSize)
-    waiting = waiting.slice(maximumSize)
-    // More than one group was waiting, and there may be room for another call.
-    sendWaiting()
-    if (group.length === 0) return Effect.void
-    return Effect.onExit(send(group.map(({ item }) => item)), (exit) =>
-      Effect.sync(() => {
-        for (let i = 0; i < group.length; i++) {
-          const { resume } = group[i]!
-          // `send` answers one value for each item, so there is one at every index.
-          resume(Exit.map(exit, (answers) => answers[i] as B))
-        }
-      })
-    )
-  })
-
-  const sendWaiting = () => {
-    if (underWay >= inFlight || waiting.length === 0) return
-    underWay++
-    run(
-      Effect.yieldNow.pipe(
-        Effect.andThen(sendGroup),
-        Effect.ensuring(
+  const sendGroups = () => {
+    while (underWay < inFlight && waiting.length > 0) {
+      const group = waiting.slice(0, maximumSize)
+      waiting = waiting.slice(maximumSize)
+      underWay++
+      run(
+        Effect.onExit(send(group.map(({ item }) => item)), (exit) =>
           Effect.sync(() => {
             underWay--
-            sendWaiting()
+            // `send` answers one value for each item, so there is one at every index.
+            group.forEach(({ resume }, i) => resume(Exit.map(exit, (answers) => answers[i] as B)))
+            sendAtEndOfTurn()
           })
-        ),
-        // Every caller of the group was told.
-        Effect.ignoreCause
+        )
       )
-    )
+    }
+  }
+
+  // Whoever is told the answer of one group may ask again in the same turn; so do callers that start together.
+  const sendAtEndOfTurn = () => {
+    if (isTurnEnding || underWay >= inFlight || waiting.length === 0) return
+    isTurnEnding = true
+    queueMicrotask(() => {
+      isTurnEnding = false
+      sendGroups()
+    })
   }
 
   return (item: A) =>
     Effect.callback<B, E>((resume) => {
       const entry: Waiting<A, B, E> = { item, resume }
       waiting.push(entry)
-      sendWaiting()
+      sendAtEndOfTurn()
       return Effect.sync(() => {
         waiting = waiting.filter((other) => other !== entry)
       })

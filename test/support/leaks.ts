@@ -49,7 +49,7 @@ const belongs = ({ name, size, ttl }: Key, all: ReadonlyArray<Key>): boolean => 
   if (name === keys.wake) return size === 1
   if (name === keys.stream) return size === 0 || anyIsLive
   if ([keys.queue, keys.leases, keys.parked].includes(name)) return anyIsLive
-  for (const segment of [Keys.segments.record, Keys.segments.payload]) {
+  for (const segment of [Keys.segments.record, Keys.segments.payload, Keys.segments.attempts]) {
     if (name.startsWith(keys.prefix + segment)) return isLive(name.slice(keys.prefix.length + segment.length))
   }
   return name.startsWith(keys.prefix + Keys.segments.parked) && anyIsLive

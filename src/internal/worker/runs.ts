@@ -3,7 +3,6 @@
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
@@ -79,11 +78,7 @@ export const make: (options: {
   const clock = yield* Clock.Clock
   // A run's lines cost as much as the run: they are not even put together when nobody would see them.
   const logsRuns = yield* LogLevel.isEnabled("Info")
-  const workerAnnotations = {
-    ...(yield* References.CurrentLogAnnotations),
-    "docket.name": docket.name,
-    "docket.worker": workerName
-  }
+  const workerAnnotations = yield* References.CurrentLogAnnotations
 
   const worker: Services.Worker = { docket, name: workerName }
   // What the handlers' layers were built with. Their clock is the worker's; their scope and their annotations are those
@@ -99,18 +94,10 @@ export const make: (options: {
   }
   const none: ReadonlyMap<string, unknown> = new Map()
 
-  const annotationsOf = (delivery: Delivery) => ({
-    ...workerAnnotations,
-    "docket.task": delivery.task,
-    "docket.key": delivery.key,
-    "docket.when": DateTime.formatIso(DateTime.makeUnsafe(delivery.due)),
-    "docket.attempt": delivery.attempt
-  })
-
   const start = (delivery: Delivery) => {
     const run: Run = {
       delivery,
-      annotations: annotationsOf(delivery),
+      annotations: { ...workerAnnotations, ...RunLog.annotations(delivery) },
       progress: reporter.start(delivery),
       superseded: false,
       interruptReason: undefined,
@@ -194,7 +181,7 @@ export const make: (options: {
     if (progress.reported()) yield* progress.flush
     running.delete(runId(delivery.key, delivery.generation))
     if (running.size === 0) some.closeUnsafe()
-    onEnd({ delivery, outcome, reported: progress.reported() })
+    onEnd({ delivery, outcome, reported: progress.reported(), call })
   })
 
   const handle = (runnable: Runnable, parts: Services.Parts) => {
