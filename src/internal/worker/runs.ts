@@ -10,6 +10,7 @@ import * as FiberSet from "effect/FiberSet"
 import * as Latch from "effect/Latch"
 import * as LogLevel from "effect/LogLevel"
 import * as References from "effect/References"
+import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 import type { Docket } from "../../Docket.ts"
 import { InvalidPayload, type MiddlewareFailed, type TaskTimedOut } from "../../DocketError.ts"
@@ -81,13 +82,13 @@ export const make: (options: {
   const workerAnnotations = yield* References.CurrentLogAnnotations
 
   const worker: Services.Worker = { docket, name: workerName }
-  // What the handlers' layers were built with. Their clock is the worker's; their scope and their annotations are those
-  // of each execution.
+  // What the handlers' layers were built with. Their clock and scheduler are the worker's; their scope and their
+  // annotations are those of each execution.
   const bases = new WeakMap<Runnable, ReadonlyMap<string, unknown>>()
   const baseOf = (runnable: Runnable) => {
     const known = bases.get(runnable)
     if (known !== undefined) return known
-    const built = Context.omit(Scope.Scope, References.CurrentLogAnnotations)(runnable.context)
+    const built = Context.omit(Scope.Scope, References.CurrentLogAnnotations, Scheduler.Scheduler)(runnable.context)
     const base = Context.add(built, Clock.Clock, clock).mapUnsafe
     bases.set(runnable, base)
     return base
