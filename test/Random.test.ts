@@ -296,7 +296,10 @@ const playOnRedis = (url: string, program: Played, expected: ReadonlyArray<Obser
         while (true) {
           const observation = yield* observe
           if (equal(observation, expected[step])) return observation
-          if (Date.now() > patience) assert.deepStrictEqual(observation, expected[step])
+          if (Date.now() > patience) {
+            const difference = { step, observation, expected: expected[step] }
+            throw new Error(`The stores differ: ${JSON.stringify(difference, null, 2)}`)
+          }
           yield* realTime(1)
         }
       })

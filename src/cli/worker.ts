@@ -140,11 +140,7 @@ const run = Effect.fnUntraced(function* (options: Options, started: Started) {
   yield* Effect.provide(serve(tasks, options, started), layer)
 }, Effect.provide(Store.layer))
 
-const serve = Effect.fnUntraced(function* (
-  tasks: Modules.Loaded["tasks"],
-  options: Options,
-  started: Started
-) {
+const serve = Effect.fnUntraced(function* (tasks: Modules.Loaded["tasks"], options: Options, started: Started) {
   const worker = yield* Worker.make(tasks, options)
   started.worker = worker
   yield* options.untilFinished ? worker.finished : Effect.never
