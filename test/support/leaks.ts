@@ -60,7 +60,7 @@ const belongs = ({ name, size, ttl }: Key, all: ReadonlyArray<Key>): boolean => 
   ]
   if (shared.includes(name)) return anyIsLive
   if (name === keys.strikes) return true
-  for (const segment of [Keys.segments.record, Keys.segments.payload]) {
+  for (const segment of [Keys.segments.record, Keys.segments.payload, Keys.segments.attempts]) {
     if (name.startsWith(keys.prefix + segment)) return isLive(name.slice(keys.prefix.length + segment.length))
   }
   const { parked, plans, slots, waiting } = Keys.segments
