@@ -17,6 +17,7 @@ import { operating } from "./conformance/operating.ts"
 import { replacing } from "./conformance/replacing.ts"
 import { running } from "./conformance/running.ts"
 import { scheduling } from "./conformance/scheduling.ts"
+import { strikes } from "./conformance/strikes.ts"
 import { wakeups } from "./conformance/wakeups.ts"
 
 export { Harness } from "./conformance/kit.ts"
@@ -46,6 +47,7 @@ export const suite = <E>(
     running(test)
     leases(test)
     limits(test)
+    strikes(test)
     wakeups(test)
     operating(test)
     model(it, programs)
