@@ -54,7 +54,7 @@ const program = Effect.gen(function* () {
       onFailure: ({ _tag }) => _tag
     })
     const failures = yield* call.attempts
-    yield* tell(`${call.key}: ${outcome}, after ${failures.length} failed attempts`)
+    yield* tell(`${call.key}: ${outcome}, failed attempts: ${failures.length}`)
   }
   yield* tell(`fax: ${yield* fax.result}`)
 

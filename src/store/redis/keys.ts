@@ -139,6 +139,9 @@ export const make = (name: string): Keys => {
   }
 }
 
+/** A key that is never there, in the slot of one of a docket's keys. */
+export const absentBeside = (key: string): string => `${key.slice(0, key.indexOf("}:") + 2)}none`
+
 /** The fixed keys, as scripts are given them: `fragments.prologue` names them in this order. */
 export const fixed = (keys: Keys): ReadonlyArray<string> => [
   keys.stream,
