@@ -273,7 +273,7 @@ const assemble = Effect.fnUntraced(function* (
     [payload, options]: Task.Arguments<T>,
     replace: boolean
   ) {
-    const request = yield* prepare(task, payload ?? {}, options ?? {}, replace)
+    const request = yield* prepare(task, payload === undefined ? {} : payload, options ?? {}, replace)
     const disposition = yield* schedule(request)
     yield* strikes.tell(request, disposition)
     return Executions.handle(source, task, request.key, disposition)

@@ -7,14 +7,17 @@ import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import type { Control } from "./Admission.ts"
+import * as BuiltIn from "./BuiltIn.ts"
 import { Docket } from "./Docket.ts"
 import { DocketError, InvalidRequest } from "./DocketError.ts"
 import type { Depth, WorkerSession } from "./DocketStore.ts"
+import { announce } from "./internal/worker/announcement.ts"
 import { type Bounds, atMost, unbounded } from "./internal/worker/bounds.ts"
 import * as Automatic from "./internal/worker/automatic.ts"
 import { knownStrikes } from "./internal/knownStrikes.ts"
@@ -25,7 +28,7 @@ import * as Outage from "./internal/worker/outage.ts"
 import * as Progress from "./internal/worker/progress.ts"
 import * as Registry from "./internal/worker/registry.ts"
 import * as Runs from "./internal/worker/runs.ts"
-import type { Middleware } from "./Middleware.ts"
+import type { Middleware, Services } from "./Middleware.ts"
 import * as Metrics from "./observability/Metrics.ts"
 import type * as Task from "./Task.ts"
 import type { TaskServices } from "./TaskContext.ts"
@@ -37,7 +40,7 @@ import type * as TaskGroup from "./TaskGroup.ts"
  * @category options
  * @since 0.1.0
  */
-export interface Options<R = never> {
+export interface Options<R = never, M extends Middleware<unknown> = Middleware<R>> {
   /** The worker's name in records and logs. Default: host name, process id and a random part. */
   readonly name?: string | undefined
   /** How many executions run at once, at least 1. Default: 10. */
@@ -61,7 +64,7 @@ export interface Options<R = never> {
   /** Whether the worker schedules the group's automatic tasks, now and when their chain was severed. Default: true. */
   readonly scheduleAutomaticTasks?: boolean | undefined
   /** Wraps every execution of this worker, the first one outermost. Default: none. */
-  readonly middleware?: ReadonlyArray<Middleware<R>> | undefined
+  readonly middleware?: ReadonlyArray<M> | undefined
   /** Runs executions of tasks that the group does not name. Default: they wait for a worker that knows them. */
   readonly fallback?: Fallback<R> | undefined
 }
@@ -115,7 +118,7 @@ export class Worker extends Context.Service<
   }
 >()("effect-docket/Worker") {}
 
-type Requirements<T extends Task.Any, R> = Task.Handlers<T> | Docket | Exclude<R, TaskServices>
+type Requirements<T extends Task.Any, R, M> = Task.Handlers<T> | Docket | Exclude<R | Services<M>, TaskServices>
 
 /**
  * Starts a worker that runs until the scope closes. Then it takes nothing more, lets what runs end within the shutdown
@@ -124,13 +127,14 @@ type Requirements<T extends Task.Any, R> = Task.Handlers<T> | Docket | Exclude<R
  * @category constructors
  * @since 0.1.0
  */
-export const make: <T extends Task.Any, R = never>(
+export const make: <T extends Task.Any, R = never, M extends Middleware<unknown> = never>(
   tasks: TaskGroup.TaskGroup<T>,
-  options?: Options<R>
-) => Effect.Effect<Worker["Service"], DocketError, Requirements<T, R> | Scope.Scope> = Effect.fnUntraced(function* <
+  options?: Options<R, M>
+) => Effect.Effect<Worker["Service"], DocketError, Requirements<T, R, M> | Scope.Scope> = Effect.fnUntraced(function* <
   T extends Task.Any,
-  R = never
->(tasks: TaskGroup.TaskGroup<T>, options: Options<R> = {}) {
+  R = never,
+  M extends Middleware<unknown> = never
+>(tasks: TaskGroup.TaskGroup<T>, options: Options<R, M> = {}) {
   return yield* start(tasks, options, unbounded)
 })
 
@@ -151,10 +155,10 @@ export const make: <T extends Task.Any, R = never>(
  * @category layers
  * @since 0.1.0
  */
-export const layer = <T extends Task.Any, R = never>(
+export const layer = <T extends Task.Any, R = never, M extends Middleware<unknown> = never>(
   tasks: TaskGroup.TaskGroup<T>,
-  options?: Options<R>
-): Layer.Layer<Worker, DocketError, Requirements<T, R>> => Layer.effect(Worker, make(tasks, options))
+  options?: Options<R, M>
+): Layer.Layer<Worker, DocketError, Requirements<T, R, M>> => Layer.effect(Worker, make(tasks, options))
 
 /**
  * Runs a worker for ever, or until it is interrupted.
@@ -162,10 +166,10 @@ export const layer = <T extends Task.Any, R = never>(
  * @category running
  * @since 0.1.0
  */
-export const run = <T extends Task.Any, R = never>(
+export const run = <T extends Task.Any, R = never, M extends Middleware<unknown> = never>(
   tasks: TaskGroup.TaskGroup<T>,
-  options?: Options<R>
-): Effect.Effect<never, DocketError, Requirements<T, R>> =>
+  options?: Options<R, M>
+): Effect.Effect<never, DocketError, Requirements<T, R, M>> =>
   Effect.scoped(Effect.andThen(make(tasks, options), Effect.never))
 
 /**
@@ -175,10 +179,10 @@ export const run = <T extends Task.Any, R = never>(
  * @category running
  * @since 0.1.0
  */
-export const runUntilFinished = <T extends Task.Any, R = never>(
+export const runUntilFinished = <T extends Task.Any, R = never, M extends Middleware<unknown> = never>(
   tasks: TaskGroup.TaskGroup<T>,
-  options: Options<R> = {}
-): Effect.Effect<void, DocketError, Requirements<T, R>> => runBounded(tasks, options, unbounded)
+  options: Options<R, M> = {}
+): Effect.Effect<void, DocketError, Requirements<T, R, M>> => runBounded(tasks, options, unbounded)
 
 /**
  * Like {@link runUntilFinished}, with each of the named keys run at most so many times: then its further schedules are
@@ -187,11 +191,11 @@ export const runUntilFinished = <T extends Task.Any, R = never>(
  * @category running
  * @since 0.1.0
  */
-export const runAtMost = <T extends Task.Any, R = never>(
+export const runAtMost = <T extends Task.Any, R = never, M extends Middleware<unknown> = never>(
   tasks: TaskGroup.TaskGroup<T>,
   runsByKey: Readonly<Record<string, number>>,
-  options: Options<R> = {}
-): Effect.Effect<void, DocketError, Requirements<T, R>> => runBounded(tasks, options, atMost(runsByKey))
+  options: Options<R, M> = {}
+): Effect.Effect<void, DocketError, Requirements<T, R, M>> => runBounded(tasks, options, atMost(runsByKey))
 
 const defaults = {
   concurrency: 10,
@@ -202,22 +206,41 @@ const defaults = {
   maxDeliveries: 10
 } as const
 
-const start = Effect.fnUntraced(function* <T extends Task.Any, R>(
+const start = Effect.fnUntraced(function* <T extends Task.Any, R, M extends Middleware<unknown>>(
   tasks: TaskGroup.TaskGroup<T>,
-  options: Options<R>,
+  options: Options<R, M>,
   bounds: Bounds
-): Effect.fn.Return<Worker["Service"], DocketError, Requirements<T, R> | Scope.Scope> {
+): Effect.fn.Return<Worker["Service"], DocketError, Requirements<T, R, M> | Scope.Scope> {
+  const id = SecureRandom.uuidV4Unsafe().slice(0, 8)
+  const name = options.name ?? `${hostname()}#${pid}-${id}`
+  return yield* Effect.annotateLogs(startNamed(tasks, options, bounds, { id, name }), {
+    "docket.name": (yield* Docket).name,
+    "docket.worker": name
+  })
+})
+
+const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends Middleware<unknown>>(
+  tasks: TaskGroup.TaskGroup<T>,
+  options: Options<R, M>,
+  bounds: Bounds,
+  { id, name }: { readonly id: string; readonly name: string }
+): Effect.fn.Return<Worker["Service"], DocketError, Requirements<T, R, M> | Scope.Scope> {
   const docket = yield* Docket
-  const context = yield* Effect.context<Requirements<T, R>>()
+  const context = yield* Effect.context<Requirements<T, R, M>>()
   const concurrency = yield* atLeastOne("concurrency", options.concurrency ?? defaults.concurrency)
   const maxDeliveries = yield* atLeastOne("maxDeliveries", options.maxDeliveries ?? defaults.maxDeliveries)
   const leaseMillis = Math.ceil(Duration.toMillis(options.redeliveryTimeout ?? defaults.redeliveryTimeout))
   const shutdownTimeout = options.shutdownTimeout ?? defaults.shutdownTimeout
-  const id = SecureRandom.uuidV4Unsafe().slice(0, 8)
-  const name = options.name ?? `${hostname()}#${pid}-${id}`
   const { heartbeatMillis, missedHeartbeats } = docket.settings
 
-  const registry = Registry.make(tasks, context, options.fallback && Registry.fallback(options.fallback, context))
+  const registry = Registry.make(
+    // A task of the group takes the place of a built-in one of its name.
+    new Map([
+      ...Registry.collect(BuiltIn.tasks, yield* Layer.build(BuiltIn.layer)),
+      ...Registry.collect(tasks, context)
+    ]),
+    options.fallback && Registry.fallback(options.fallback, context)
+  )
   const metrics = yield* Metrics.ofWorker(docket.name, name)
   const outage = Outage.make(
     Duration.fromInputUnsafe(options.reconnectionDelay ?? defaults.reconnectionDelay),
@@ -235,7 +258,9 @@ const start = Effect.fnUntraced(function* <T extends Task.Any, R>(
       }),
     Effect.never
   )
-  yield* Effect.addFinalizer(() => leave(session))
+  const leaveOnce = once(leave(session))
+  yield* Effect.addFinalizer(() => leaveOnce)
+  yield* announce(name, concurrency, tasks.tasks.values())
 
   const strikes = knownStrikes(docket.store, docket.name)
   const judgement = Judgement.make({ registry, strikes, metrics })
@@ -246,7 +271,7 @@ const start = Effect.fnUntraced(function* <T extends Task.Any, R>(
     reporter: yield* Progress.make(session),
     metrics,
     // Their services are in the context that executions are forked with, or are those of each execution.
-    middleware: (options.middleware ?? []) as ReadonlyArray<Middleware>,
+    middleware: (options.middleware ?? []) as ReadonlyArray<Middleware<unknown>> as ReadonlyArray<Middleware>,
     refuseNext: judgement.refuseNext,
     onEnd: (end) => intake.finish(end)
   })
@@ -269,9 +294,9 @@ const start = Effect.fnUntraced(function* <T extends Task.Any, R>(
   })
   yield* Effect.forkScoped(Leases.renewForever(session, runs, leaseMillis))
   yield* Effect.forkScoped(Effect.forever(listenForCancellations(session, runs)))
-  if (session.needsHeartbeat) {
-    yield* Effect.forkScoped(Effect.forever(Effect.delay(beat, Duration.millis(heartbeatMillis))))
-  }
+  const heartbeats = yield* session.needsHeartbeat
+    ? Effect.forkScoped(Effect.forever(Effect.delay(beat, Duration.millis(heartbeatMillis))))
+    : Effect.succeed(undefined)
   // What was cancelled while the connection was down did not arrive as a message; a renewal tells.
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(session.reconnected, Leases.renew(session, runs))))
 
@@ -282,7 +307,9 @@ const start = Effect.fnUntraced(function* <T extends Task.Any, R>(
   const giveBack = Effect.sync(() => {
     for (const run of runs.all()) runs.interrupt(run, "shutting-down")
   })
-  const drain = Effect.andThen(intake.close, intake.awaitEmpty)
+  // It is listed only while it can take work; a heartbeat would bring it back.
+  const withdraw = heartbeats === undefined ? leaveOnce : Effect.andThen(Fiber.interrupt(heartbeats), leaveOnce)
+  const drain = intake.close.pipe(Effect.andThen(withdraw), Effect.andThen(intake.awaitEmpty))
   yield* Effect.addFinalizer(() => stop({ drain, giveBack, shutdownTimeout }))
 
   const finished = awaitFinished({
@@ -317,8 +344,7 @@ const atLeastOne = (option: string, value: number): Effect.Effect<number, Docket
 
 const listenForCancellations = Effect.fnUntraced(function* (session: WorkerSession, runs: Runs.Runs) {
   const { generation, key } = yield* Queue.take(session.cancellations)
-  const run = runs.find(key, generation)
-  if (run !== undefined) runs.interrupt(run, "cancelled")
+  runs.cancel(key, generation)
 })
 
 // What could not be settled by now, because the store is away, comes back when its lease expires.
@@ -346,6 +372,15 @@ const leave = (session: WorkerSession) =>
     Effect.catchCause((cause) => Effect.logWarning("The worker could not take itself off the list", cause))
   )
 
+/** What is done already is not done again. */
+const once = (effect: Effect.Effect<void>): Effect.Effect<void> => {
+  let isDone = false
+  const note = Effect.sync(() => {
+    isDone = true
+  })
+  return Effect.suspend(() => (isDone ? Effect.void : Effect.andThen(effect, note)))
+}
+
 const awaitFinished = Effect.fnUntraced(function* (options: {
   readonly intake: Intake.Intake
   /** Cancels what waits under keys that have had their runs, however far away. */
@@ -365,10 +400,10 @@ const awaitFinished = Effect.fnUntraced(function* (options: {
   }
 })
 
-const runBounded = Effect.fnUntraced(function* <T extends Task.Any, R>(
+const runBounded = Effect.fnUntraced(function* <T extends Task.Any, R, M extends Middleware<unknown>>(
   tasks: TaskGroup.TaskGroup<T>,
-  options: Options<R>,
+  options: Options<R, M>,
   bounds: Bounds
-): Effect.fn.Return<void, DocketError, Requirements<T, R> | Scope.Scope> {
+): Effect.fn.Return<void, DocketError, Requirements<T, R, M> | Scope.Scope> {
   return yield* (yield* start(tasks, options, bounds)).finished
 }, Effect.scoped)

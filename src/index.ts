@@ -6,6 +6,8 @@
 export * as Admission from "./Admission.ts"
 /** Requests that are collected, and then scattered over a span of time. */
 export * as Agenda from "./Agenda.ts"
+/** The tasks that every worker knows: `trace`, `fail` and `sleep`. */
+export * as BuiltIn from "./BuiltIn.ts"
 /** The docket: schedules tasks, and steers what was scheduled. */
 export { Docket, DocketLive } from "./Docket.ts"
 /** Constructors and options of dockets. */

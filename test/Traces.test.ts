@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Option, Schema, Tracer } from "effect"
+import { Effect, Exit, Fiber, type Layer, Option, Schema, Tracer } from "effect"
 import { TestClock } from "effect/testing"
 import { Docket, Retry, Task, TaskGroup, Worker } from "../src/index.ts"
 

@@ -17,6 +17,7 @@ import type { WorkerMetrics } from "../../observability/Metrics.ts"
 import type { KnownStrikes } from "../knownStrikes.ts"
 import type { Judgement } from "./judgement.ts"
 import type { Outage } from "./outage.ts"
+import * as RunLog from "./runLog.ts"
 import type { Runs } from "./runs.ts"
 import { makeUnknownTasks } from "./unknownTasks.ts"
 
@@ -43,6 +44,8 @@ export interface End {
   readonly outcome: Outcome | undefined
   /** Whether the run reported progress. */
   readonly reported: boolean
+  /** The run as it appears in logs; absent for one that never began. */
+  readonly call?: () => string
 }
 
 type Ended = End & {
@@ -177,12 +180,13 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
       if (status === "superseded") metrics.superseded(batch[i]!.delivery.task, hasNext ? "on_complete" : "worker")
       // A settlement that was sent again may find that the first sending arrived.
       if (status === "applied" || (status === "lost" && resent)) continue
-      const { key, task } = batch[i]!.delivery
-      yield* status === "superseded"
-        ? Effect.logInfo(`${task}{${key}} was superseded while it ran`)
-        : Effect.logWarning(
-            `${task}{${key}} ended after its lease had passed to another worker; its outcome was dropped`
-          )
+      const { call, delivery } = batch[i]!
+      const run = call?.() ?? RunLog.describe(delivery, undefined, undefined)
+      yield* (
+        status === "superseded"
+          ? Effect.logInfo(`↬ ${run} was superseded while it ran`)
+          : Effect.logWarning(`✗ ${run} ended after its lease had passed to another worker; its outcome was dropped`)
+      ).pipe(Effect.annotateLogs(RunLog.annotations(delivery)))
     }
   })
 
@@ -193,7 +197,7 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
     for (const { deliveries, key, task } of reply.exhausted) {
       yield* Effect.logError(
         `${task}{${key}} was delivered ${deliveries} times without ending, and failed: does it take its process down?`
-      )
+      ).pipe(Effect.annotateLogs({ "docket.task": task, "docket.key": key }))
     }
   })
 
@@ -218,8 +222,8 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
   if (concurrency > 1) yield* Effect.forkScoped(lane)
 
   return {
-    finish: ({ delivery, outcome, reported }) => {
-      if (outcome !== undefined) finished.push({ delivery, outcome: bounds.limit(delivery.key, outcome), reported })
+    finish: (end) => {
+      if (end.outcome !== undefined) finished.push({ ...end, outcome: bounds.limit(end.delivery.key, end.outcome) })
       changed()
       if (idle) retime.openUnsafe()
     },

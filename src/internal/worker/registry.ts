@@ -30,12 +30,11 @@ export interface Registry {
   readonly find: (name: string) => Runnable | undefined
 }
 
-/** Collects the handlers of a group from a context. A fallback runs what the group does not name. */
-export const make = <T extends Task.Any>(
+/** Collects the handlers of a group from a context. */
+export const collect = <T extends Task.Any>(
   group: TaskGroup.TaskGroup<T>,
-  context: Context.Context<Task.Handlers<T>>,
-  fallback: Runnable | undefined
-): Registry => {
+  context: Context.Context<Task.Handlers<T>>
+): ReadonlyMap<string, Runnable> => {
   const runnables = new Map<string, Runnable>()
   for (const task of group.tasks.values()) {
     const { context: services, run } = Context.getUnsafe(context, handlerOf(task.name))
@@ -50,12 +49,15 @@ export const make = <T extends Task.Any>(
       run
     })
   }
-  return {
-    names: new Set(runnables.keys()),
-    any: fallback !== undefined,
-    find: (name) => runnables.get(name) ?? fallback
-  }
+  return runnables
 }
+
+/** Makes a registry of these tasks. A fallback runs all others. */
+export const make = (runnables: ReadonlyMap<string, Runnable>, fallback: Runnable | undefined): Registry => ({
+  names: new Set(runnables.keys()),
+  any: fallback !== undefined,
+  find: (name) => runnables.get(name) ?? fallback
+})
 
 const parseJson = Schema.decodeUnknownExit(Schema.fromJsonString(Schema.Unknown))
 const encodeJson = Schema.encodeUnknownExit(Schema.fromJsonString(Schema.Json))

@@ -3,7 +3,6 @@
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
@@ -11,6 +10,7 @@ import * as FiberSet from "effect/FiberSet"
 import * as Latch from "effect/Latch"
 import * as LogLevel from "effect/LogLevel"
 import * as References from "effect/References"
+import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 import type { Docket } from "../../Docket.ts"
 import { InvalidPayload, type MiddlewareFailed, type TaskTimedOut } from "../../DocketError.ts"
@@ -81,38 +81,26 @@ export const make: (options: {
   const clock = yield* Clock.Clock
   // A run's lines cost as much as the run: they are not even put together when nobody would see them.
   const logsRuns = yield* LogLevel.isEnabled("Info")
-  const workerAnnotations = {
-    ...(yield* References.CurrentLogAnnotations),
-    "docket.name": docket.name,
-    "docket.worker": workerName
-  }
+  const workerAnnotations = yield* References.CurrentLogAnnotations
 
   const worker: Services.Worker = { docket, name: workerName }
-  // What the handlers' layers were built with. Their clock is the worker's; their scope and their annotations are those
-  // of each execution.
+  // What the handlers' layers were built with. Their clock and scheduler are the worker's; their scope and their
+  // annotations are those of each execution.
   const bases = new WeakMap<Runnable, ReadonlyMap<string, unknown>>()
   const baseOf = (runnable: Runnable) => {
     const known = bases.get(runnable)
     if (known !== undefined) return known
-    const built = Context.omit(Scope.Scope, References.CurrentLogAnnotations)(runnable.context)
+    const built = Context.omit(Scope.Scope, References.CurrentLogAnnotations, Scheduler.Scheduler)(runnable.context)
     const base = Context.add(built, Clock.Clock, clock).mapUnsafe
     bases.set(runnable, base)
     return base
   }
   const none: ReadonlyMap<string, unknown> = new Map()
 
-  const annotationsOf = (delivery: Delivery) => ({
-    ...workerAnnotations,
-    "docket.task": delivery.task,
-    "docket.key": delivery.key,
-    "docket.when": DateTime.formatIso(DateTime.makeUnsafe(delivery.due)),
-    "docket.attempt": delivery.attempt
-  })
-
   const start = (delivery: Delivery) => {
     const run: Run = {
       delivery,
-      annotations: annotationsOf(delivery),
+      annotations: { ...workerAnnotations, ...RunLog.annotations(delivery) },
       progress: reporter.start(delivery),
       superseded: false,
       interruptReason: undefined,
@@ -197,7 +185,7 @@ export const make: (options: {
     if (progress.reported()) yield* progress.flush
     running.delete(runId(delivery.key, delivery.generation))
     if (running.size === 0) some.closeUnsafe()
-    onEnd({ delivery, outcome, reported: progress.reported() })
+    onEnd({ delivery, outcome, reported: progress.reported(), call })
   })
 
   const handle = (runnable: Runnable, parts: Services.Parts) => {

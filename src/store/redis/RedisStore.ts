@@ -74,15 +74,11 @@ export const make: (
       depth: redis.eval(Read.depth)
     }
 
-    /** Goes on until all that waited at the beginning is gone, however much comes in meanwhile. */
-    const clearUpTo = (limit: number): Effect.Effect<number, StoreError> =>
+    /** Goes on until nothing waits: what comes in meanwhile may stand before what waited at the beginning. */
+    const clearFurther = (before: number): Effect.Effect<number, StoreError> =>
       Effect.flatMap(now, (now) =>
-        Effect.flatMap(
-          run.clear(keys, now, keeping.executionTtlMillis, Math.min(limit, batchSize.clear)),
-          ([cleared, waiting]) => {
-            const left = Math.min(limit - cleared, waiting)
-            return left > 0 ? Effect.map(clearUpTo(left), (more) => cleared + more) : Effect.succeed(cleared)
-          }
+        Effect.flatMap(run.clear(keys, now, keeping.executionTtlMillis, batchSize.clear), ([cleared, waiting]) =>
+          waiting > 0 ? clearFurther(before + cleared) : Effect.succeed(before + cleared)
         )
       )
 
@@ -124,9 +120,7 @@ export const make: (
           )
         ),
 
-      clear: Effect.flatMap(run.depth(keys), ([queued, scheduled]) =>
-        queued + scheduled === 0 ? Effect.succeed(0) : clearUpTo(queued + scheduled)
-      ),
+      clear: clearFurther(0),
 
       read: (executions) =>
         inBatches(executions, batchSize.read, (batch) =>

@@ -115,9 +115,12 @@ if left > 0 then
 end
 for _, task in ipairs(call('SMEMBERS', parkedKey)) do
   if left <= 0 then break end
-  for _, key in ipairs(call('ZRANGE', prefix .. '${Keys.segments.parked}' .. task, 0, left - 1)) do
+  local aside = prefix .. '${Keys.segments.parked}' .. task
+  for _, key in ipairs(call('ZRANGE', aside, 0, left - 1)) do
     clear(key)
+    call('ZREM', aside, key)
   end
+  if call('EXISTS', aside) == 0 then call('SREM', parkedKey, task) end
 end
 if left > 0 then
   for _, key in ipairs(call('ZRANGE', queueKey, 0, left - 1)) do

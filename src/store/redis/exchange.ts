@@ -64,8 +64,8 @@ type Reply = readonly [
  * ARGV[12]   how many failed ones are listed
  * ARGV[13]   the version of the strikes that the worker knows
  * ARGV[14]   the controls of its tasks (see `encodeControls`)
- * ARGV[15…]  for each settlement: how it ended (a letter of `letters`, and a letter for each optional value that
- *            follows: v, d, p), key, generation, lease; error of a failure or retry; v: result, typed failure or values
+ * ARGV[15…]  for each settlement: how it ended (a letter of `letters`, a letter for each optional value that
+ *            follows: v, d, p, and r if the run reported progress), key, generation, lease; error of a failure or retry; v: result, typed failure or values
  *            of controls; d: due time of the next run; p: payload of the next run, or version of the strikes
  * Reply      see `Reply`
  * Cost       O(log n) a settlement and a claim, n being what runs; looks at no more than 200 entries beyond those
@@ -123,7 +123,11 @@ local function list(key)
   for _, oldest in ipairs(call('ZRANGE', failedKey, 0, math.min(excess, 100) - 1)) do
     call('ZREM', failedKey, oldest)
     local found = call('HMGET', records .. oldest, 'state', 'completed')
-    if found[1] == 'failed' then bury(oldest, found[2] + ttl - now, true) end
+    if found[1] == 'failed' then
+      local kept = (tonumber(found[2]) or 0) + ttl - now
+      bury(oldest, kept, true)
+      if kept > 0 then call('PEXPIRE', results .. oldest, text(kept)) end
+    end
   end
 end
 
@@ -209,9 +213,9 @@ local function settleAsked(key, generation, held, outcome, problem, values, judg
   return 'a'
 end
 
-local function settle(key, generation, held, outcome, problem, value, due, payload)
+local function settle(key, generation, held, outcome, isReported, problem, value, due, payload)
   local record = records .. key
-  local found = call('HMGET', record, 'gen', 'state', 'lease', 'cancel', 'failures', 'was', 'progress', 'values')
+  local found = call('HMGET', record, 'gen', 'state', 'lease', 'cancel', 'failures', 'was', 'values')
   if found[1] ~= generation then
     endOvertaken(key, generation)
     if not found[1] or found[6] == held then return 'l' end
@@ -228,7 +232,7 @@ local function settle(key, generation, held, outcome, problem, value, due, paylo
   end
 
   local wasCancelled, hasFailures = found[4], found[5]
-  if found[7] then call('DEL', progresses .. key) end
+  if isReported then call('DEL', progresses .. key) end
   local run
   if problem then
     run = call('HMGET', record, 'attempt', 'worker', 'started')
@@ -240,7 +244,7 @@ local function settle(key, generation, held, outcome, problem, value, due, paylo
     if not ends[outcome] or outcome == 'R' then outcome = 'X' end
   end
   if outcome == 'D' then outcome = 'B' end
-  if found[8] then leaveControls(key, generation, not ends[outcome]) end
+  if found[7] then leaveControls(key, generation, not ends[outcome]) end
 
   if outcome == 'H' then
     call('HINCRBY', record, 'deliveries', -1)
@@ -295,7 +299,7 @@ local function settle(key, generation, held, outcome, problem, value, due, paylo
     else
       call('HSET', record, 'state', ends[outcome], 'completed', nowText)
     end
-    if wasCancelled or found[7] or (hasFailures and outcome == 'C') then
+    if wasCancelled or isReported or (hasFailures and outcome == 'C') then
       call('HDEL', record, 'cancel', 'progress', outcome == 'C' and 'error' or 'cancel')
     end
   end
@@ -308,13 +312,14 @@ local i = 15
 while i <= #ARGV do
   local how, key, generation, held = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local outcome = string.sub(how, 1, 1)
-  local problem, value, due, payload = false, false, false, false
+  local isReported, problem, value, due, payload = false, false, false, false, false
   i = i + 4
   if outcome == 'F' or outcome == 'R' then
     problem = ARGV[i]
     i = i + 1
   end
   if #how > 1 then
+    isReported = string.find(how, 'r', 2, true)
     if string.find(how, 'v', 2, true) then
       value = ARGV[i]
       i = i + 1
@@ -328,7 +333,7 @@ while i <= #ARGV do
       i = i + 1
     end
   end
-  local status = settle(key, generation, held, outcome, problem, value, due, payload)
+  local status = settle(key, generation, held, outcome, isReported, problem, value, due, payload)
   if status == 'a' then ended[#ended + 1] = key end
   statuses[#statuses + 1] = status
 end
@@ -436,14 +441,14 @@ ${admission.admit}
 -- Gives the worker an execution that is due, unless something keeps it from starting.
 local function consider(key, id)
   local record = records .. key
-  local found = call('HMGET', record, 'state', 'entry', 'task', 'gen', 'attempt', 'deliveries', 'due', 'trace', 'failures')
+  local found = call('HMGET', record, 'state', 'entry', 'task', 'gen', 'attempt', 'deliveries', 'due', 'trace')
   -- An entry that its record does not name is of an execution that is gone or elsewhere.
   if found[1] ~= 'queued' or found[2] ~= id then return end
   local task, count = found[3], (tonumber(found[6]) or 0) + 1
   if not (task and found[4] and found[7]) then
     -- Someone else had a hand in it. It must not keep others from being claimed.
     call('HSET', record, 'state', 'failed', 'completed', nowText, 'error', 'IncompleteRecord: its task, generation or due time is missing')
-    buryFailed(key, found[9])
+    buryFailed(key, true)
   elseif not knows(task) then
     call('HSET', record, 'aside', 't')
     call('ZADD', prefix .. '${Keys.segments.parked}' .. task, nowText, key)
@@ -457,7 +462,7 @@ local function consider(key, id)
       'DeliveriesExhausted: delivered ' .. (count - 1) .. ' times without being settled; its workers died, or lost their leases')
     giveUp(key, found[4])
     if isFollowed(key) then announce(key) end
-    buryFailed(key, found[9])
+    buryFailed(key, true)
   else
     local mine = controls[task]
     if mine or version ~= '' then
@@ -517,13 +522,10 @@ for task in pairs(unknownTasks) do
   end
 end
 
--- A worker that took what it could leaves the rest to another; with nothing left there is nobody to wake.
-if call('XLEN', streamKey) > 0 then
-  wake()
-  call('DEL', ownWakeKey)
-else
-  call('DEL', wakeKey, ownWakeKey)
-end
+-- A worker that took what it could leaves the rest to another. With nothing left a token stays all the same: it may say
+-- that something is due earlier than the next idle worker knows.
+if call('XLEN', streamKey) > 0 then wake() end
+call('DEL', ownWakeKey)
 
 local strikes = version ~= ARGV[13] and call('HVALS', strikesKey)
 return { table.concat(statuses), nextDue(), deliveries, bodies, unknown, exhausted, dropped, asked, askedBodies, strikes }
@@ -533,7 +535,7 @@ return { table.concat(statuses), nextDue(), deliveries, bodies, unknown, exhaust
 
 /** The tasks that a worker knows as the scripts read them: `*` for any, or the names with a NUL around each. */
 export const encodeTasks = (tasks: DocketStore.WorkerOptions["tasks"]): string =>
-  tasks === "any" ? "*" : `\0${Array.from(tasks).join("\0")}\0`
+  tasks === "any" ? "*" : `${Array.from(tasks, (task) => `\0${task}`).join("")}\0`
 
 /** The controls of a worker's tasks as the script reads them: JSON by the tasks' names; empty when there are none. */
 export const encodeControls = (controls: DocketStore.WorkerOptions["controls"]): string =>
@@ -573,7 +575,7 @@ const letters = {
 
 const encodeSettlement = (
   args: Array<string | number>,
-  { generation, key, lease, outcome }: DocketStore.Settlement
+  { generation, key, lease, outcome, reported }: DocketStore.Settlement
 ): void => {
   let how: string = letters[outcome._tag]
   const at = args.push(how, key, generation, lease) - 4
@@ -597,6 +599,7 @@ const encodeSettlement = (
       args.push(next.payload)
     }
   }
+  if (reported) how += "r"
   args[at] = how
 }
 

@@ -221,9 +221,10 @@ end
 export const bury = /* lua */ `
 local function bury(key, kept, hasFailures)
   if kept > 0 then
-    call('PEXPIRE', records .. key, text(kept))
-    call('PEXPIRE', payloads .. key, text(kept))
-    if hasFailures then call('PEXPIRE', attempts .. key, text(kept)) end
+    local millis = text(kept)
+    call('PEXPIRE', records .. key, millis)
+    call('PEXPIRE', payloads .. key, millis)
+    if hasFailures then call('PEXPIRE', attempts .. key, millis) end
   else
     call('DEL', records .. key, payloads .. key, results .. key, attempts .. key)
   end

@@ -13,11 +13,11 @@
  * | `runs:KEY` | hash | the record of an execution | none while live; the execution TTL once settled, that of failures once failed |
  * | `payload:KEY` | string | the encoded payload | with the record |
  * | `result:KEY` | string | `c` and the encoded result, or `f` and the encoded failure, of the last run that had one | the same TTL from then on; deleted by the next schedule |
- * | `progress:KEY` | hash | `current`, `total`, `message`, `updated` | deleted when the run ends |
+ * | `progress:KEY` | hash | `current`, `total`, `message`, `updated` | deleted when the run ends; a day after the last report |
  * | `attempts:KEY` | list | failed attempts, five values each: attempt, worker, started, ended, error | with the record |
  * | `leases` | sorted set | what runs: keys by the time at which the lease expires | goes with its last member: settled, reclaimed or replaced |
  * | `failed` | sorted set | what failed for good: keys by that time | the TTL of failures, from the last one on |
- * | `wake` | list | at most one token, on which idle workers block | taken by a worker; deleted when nothing is due |
+ * | `wake` | list | at most one token, on which idle workers block | taken by the next idle worker |
  * | `wake:WORKER` | list | the same for one worker, when something was set aside whose task it knows | taken by the worker, deleted when it looks for work; 60 s |
  * | `parked` | set | tasks for which executions were set aside, since no worker that met them knew the task | goes with its last member |
  * | `parked:TASK` | sorted set | those executions: keys by the time at which they were set aside | goes with its last member: taken up, cancelled or replaced |

@@ -159,5 +159,11 @@ return present
 export const decode = ([name, seen, tasks]: Presented): WorkerRecord => ({
   name,
   lastSeen: Number(seen),
-  tasks: tasks === "*" ? ["*"] : tasks.split("\0").slice(1, -1).toSorted()
+  tasks:
+    tasks === "*"
+      ? ["*"]
+      : tasks
+          .split("\0")
+          .filter((task) => task !== "")
+          .toSorted()
 })

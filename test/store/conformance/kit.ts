@@ -1,6 +1,6 @@
 /** What the tests of the store port are written with. */
 import { assert } from "@effect/vitest"
-import { Context, Effect, type Fiber, Option, Queue, type Scope } from "effect"
+import { Context, Effect, Fiber, Option, Queue, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 import type { StoreError } from "../../../src/DocketError.ts"
 import type {
@@ -257,6 +257,24 @@ export const sleep = (worker: TestWorker) => Effect.forkScoped(worker.session.aw
 
 /** Whether a fiber still runs. */
 export const isAsleep = (fiber: Fiber.Fiber<void, unknown>) => fiber.pollUnsafe() === undefined
+
+/**
+ * Lets workers sleep until they are woken from now on: a wake-up that earlier steps left for the next idle worker is
+ * taken, and leads to a look for work.
+ */
+export const allSleep = Effect.fnUntraced(function* (kit: Kit, workers: ReadonlyArray<TestWorker>) {
+  const fibers = yield* Effect.forEach(workers, sleep)
+  const calm = Effect.as(kit.harness.whenWaiting(workers.length), true)
+  const woken = Effect.suspend(() => Effect.as(Effect.raceAllFirst(fibers.map(Fiber.join)), false))
+  while (!(yield* Effect.raceFirst(calm, woken))) {
+    for (const [index, worker] of workers.entries()) {
+      if (isAsleep(fibers[index]!)) continue
+      yield* worker.exchange({})
+      fibers[index] = yield* sleep(worker)
+    }
+  }
+  return fibers
+})
 
 /** The next request to interrupt an execution of a worker. */
 export const takeCancellation = (session: WorkerSession) => Queue.take(session.cancellations)
