@@ -144,7 +144,16 @@ export const probesOf = (keys: Keys.Keys, id: string): ReadonlyArray<ReadonlyArr
     ["XRANGE", keys.stream, "-", "+", "COUNT", "1"],
     ["XDEL", keys.stream, "0-1"],
     ["XTRIM", keys.stream, "MINID", "0"],
-    ...[keys.queue, keys.leases, keys.failed, keys.workers].flatMap((key) => [
+    ...[
+      keys.queue,
+      keys.leases,
+      keys.failed,
+      keys.workers,
+      keys.held,
+      keys.asked,
+      keys.waiting,
+      ...(["waiting", "starts", "plans"] as const).map(of)
+    ].flatMap((key) => [
       ["ZADD", key, "XX", "0", id],
       ["ZREM", key, id],
       ["ZCARD", key],
@@ -154,6 +163,17 @@ export const probesOf = (keys: Keys.Keys, id: string): ReadonlyArray<ReadonlyArr
       ["ZREMRANGEBYSCORE", key, "1", "0"],
       ["ZSCORE", key, id]
     ]),
+    ["ZRANK", of("waiting"), id],
+    ["ZPOPMIN", of("waiting")],
+    ...[keys.strikes, keys.overtaken, of("slots"), of("debounce")].flatMap((key) => [
+      ["HGET", key, id],
+      ["HLEN", key],
+      ["HKEYS", key],
+      ["HVALS", key]
+    ]),
+    ["HSETNX", of("slots"), "limit", "1"],
+    ["GET", keys.release],
+    ["GET", of("cooldown")],
     ["ZADD", of("parked"), "0", id],
     ["SADD", keys.prefix + id, id],
     ["SREM", keys.parked, id],
@@ -179,9 +199,21 @@ export const probesOf = (keys: Keys.Keys, id: string): ReadonlyArray<ReadonlyArr
     ["RPUSH", keys.wakeOf(id), "1"],
     ["LTRIM", keys.wake, "0", "-1"],
     ["EXISTS", keys.wake],
-    ...[keys.events, ...keys.eventsOf(id), keys.cancel(id)].map((channel) => ["PUBLISH", channel, "{}"]),
+    ...[keys.events, keys.strikes, ...keys.eventsOf(id), keys.cancel(id)].map((channel) => ["PUBLISH", channel, "{}"]),
     ["PUBSUB", "NUMSUB", keys.events],
-    ["DEL", record, payload, result, progress, attempts, of("worker"), of("parked"), keys.wakeOf(id), keys.prefix + id]
+    [
+      "DEL",
+      record,
+      payload,
+      result,
+      progress,
+      attempts,
+      of("worker"),
+      of("parked"),
+      of("slots"),
+      keys.wakeOf(id),
+      keys.prefix + id
+    ]
   ]
 }
 
