@@ -33,6 +33,15 @@ local records, payloads, results = prefix .. '${Keys.segments.record}', prefix .
 local progresses, attempts = prefix .. '${Keys.segments.progress}', prefix .. '${Keys.segments.attempts}'
 `
 
+/**
+ * Lets the rest of a script run when the server has reached its `maxmemory`. Redis refuses what may take memory only as
+ * long as a script has not written anything, and deleting takes none. For what workers need in order to finish and to
+ * keep what they hold: adding more stays refused.
+ */
+export const evenIfFull = /* lua */ `
+call('DEL', prefix .. '${Keys.segments.none}')
+`
+
 /** What `watchers` holds when those who follow may be connected to any node of a cluster. */
 export const followedFromAnyNode = "any node"
 
