@@ -168,6 +168,7 @@ export const probesOf = (keys: Keys.Keys, id: string): ReadonlyArray<ReadonlyArr
     ...[keys.strikes, keys.overtaken, of("slots"), of("debounce")].flatMap((key) => [
       ["HGET", key, id],
       ["HLEN", key],
+      ["HEXISTS", key, id],
       ["HKEYS", key],
       ["HVALS", key]
     ]),
