@@ -169,7 +169,8 @@ function admit(key, found, mine, values)
   end
   for _, control in ipairs(cooldowns) do
     if not control.isOpen then
-      call('SET', cooldownOf .. control.name, text(now + control.per) .. ' ' .. key, 'PX', text(control.per))
+      -- The end that it names counts; the key lives a little longer, so as not to be gone before.
+      call('SET', cooldownOf .. control.name, text(now + control.per) .. ' ' .. key, 'PX', text(control.per + 1000))
       windows[#windows + 1] = control.name
     end
   end
