@@ -12,6 +12,7 @@ import type * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
 import type * as Types from "effect/Types"
+import * as Admission from "./Admission.ts"
 import type { DocketError } from "./DocketError.ts"
 import * as Signal from "./internal/signal.ts"
 import * as Recurrence from "./Recurrence.ts"
@@ -69,6 +70,7 @@ export interface Behaviour {
   readonly retry: Retry.Policy<unknown> | undefined
   readonly timeoutMillis: number | undefined
   readonly recurrence: Recurrence.Recurrence | undefined
+  readonly controls: Admission.Controls
 }
 
 /**
@@ -209,7 +211,7 @@ export interface Options<
   Payload extends DataSchema | Schema.Struct.Fields,
   Success extends DataSchema,
   Error extends DataSchema
-> {
+> extends Admission.Options<PayloadOf<Payload>> {
   /** The payload: the fields of a struct, or a schema. Default: no fields. */
   readonly payload?: Payload
   /** What the handler succeeds with. Default: nothing. */
@@ -314,7 +316,8 @@ export const make = <
       // The worker applies it to failures of this task's handler only.
       retry: retryOf(options.retry) as Retry.Policy<unknown> | undefined,
       timeoutMillis: timeoutOf(name, options.timeout),
-      recurrence
+      recurrence,
+      controls: Admission.make(name, options)
     },
     pipe() {
       return pipeArguments(this, arguments)

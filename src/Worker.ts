@@ -12,6 +12,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
+import type { Control } from "./Admission.ts"
 import * as BuiltIn from "./BuiltIn.ts"
 import { Docket } from "./Docket.ts"
 import { DocketError, InvalidRequest } from "./DocketError.ts"
@@ -19,7 +20,9 @@ import type { Depth, WorkerSession } from "./DocketStore.ts"
 import { announce } from "./internal/worker/announcement.ts"
 import { type Bounds, atMost, unbounded } from "./internal/worker/bounds.ts"
 import * as Automatic from "./internal/worker/automatic.ts"
+import { knownStrikes } from "./internal/knownStrikes.ts"
 import * as Intake from "./internal/worker/intake.ts"
+import * as Judgement from "./internal/worker/judgement.ts"
 import * as Leases from "./internal/worker/leases.ts"
 import * as Outage from "./internal/worker/outage.ts"
 import * as Progress from "./internal/worker/progress.ts"
@@ -248,6 +251,7 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
       docket.store.open({
         name,
         tasks: registry.any ? "any" : registry.names,
+        controls: controlsOf(tasks),
         leaseMillis,
         maxDeliveries,
         presenceMillis: heartbeatMillis * missedHeartbeats
@@ -258,6 +262,8 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
   yield* Effect.addFinalizer(() => leaveOnce)
   yield* announce(name, concurrency, tasks.tasks.values())
 
+  const strikes = knownStrikes(docket.store, docket.name)
+  const judgement = Judgement.make({ registry, strikes, metrics })
   const runs: Runs.Runs = yield* Runs.make({
     docket,
     workerName: name,
@@ -266,6 +272,7 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
     metrics,
     // Their services are in the context that executions are forked with, or are those of each execution.
     middleware: (options.middleware ?? []) as ReadonlyArray<Middleware<unknown>> as ReadonlyArray<Middleware>,
+    refuseNext: judgement.refuseNext,
     onEnd: (end) => intake.finish(end)
   })
   const beat = Effect.gen(function* () {
@@ -281,6 +288,8 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
     outage,
     bounds,
     metrics,
+    strikes,
+    judgement,
     runs
   })
   yield* Effect.forkScoped(Leases.renewForever(session, runs, leaseMillis))
@@ -292,7 +301,7 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(session.reconnected, Leases.renew(session, runs))))
 
   if (options.scheduleAutomaticTasks !== false) {
-    yield* Automatic.seed({ tasks: tasks.tasks.values(), store: docket.store, session, outage, bounds })
+    yield* Automatic.seed({ tasks: tasks.tasks.values(), store: docket.store, strikes, session, outage, bounds })
   }
 
   const giveBack = Effect.sync(() => {
@@ -315,6 +324,14 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
   })
   return Worker.of({ name, running: Effect.sync(runs.size), finished, drain, giveBack })
 })
+
+/** The controls of those tasks that have any. */
+const controlsOf = <T extends Task.Any>(tasks: TaskGroup.TaskGroup<T>): ReadonlyMap<string, ReadonlyArray<Control>> =>
+  new Map(
+    Array.from(tasks.tasks.values()).flatMap(({ behaviour: { controls }, name }) =>
+      controls.controls.length === 0 ? [] : [[name, controls.controls] as const]
+    )
+  )
 
 const atLeastOne = (option: string, value: number): Effect.Effect<number, DocketError> =>
   Number.isInteger(value) && value >= 1

@@ -2,6 +2,8 @@
  * A distributed background task system for Effect, on Redis streams.
  */
 
+/** Limits on when and how often tasks may start. */
+export * as Admission from "./Admission.ts"
 /** Requests that are collected, and then scattered over a span of time. */
 export * as Agenda from "./Agenda.ts"
 /** The tasks that every worker knows: `trace`, `fail` and `sleep`. */
@@ -16,6 +18,8 @@ export * from "./DocketError.ts"
 export * as DocketStore from "./DocketStore.ts"
 /** Handles on executions. */
 export type * from "./Execution.ts"
+/** Why an execution is not running. */
+export * as Explanation from "./Explanation.ts"
 /** What wraps every execution of a worker. */
 export * as Middleware from "./Middleware.ts"
 /** When tasks recur. */
@@ -24,6 +28,10 @@ export * as Recurrence from "./Recurrence.ts"
 export * as Retry from "./Retry.ts"
 /** What an operator sees of a docket. */
 export type * from "./Snapshot.ts"
+/** Instructions that keep executions from running. */
+export * as Strike from "./Strike.ts"
+/** Lists of strikes that work on their own. */
+export * as StrikeList from "./StrikeList.ts"
 /** Contracts of tasks. */
 export * as Task from "./Task.ts"
 /** What handlers can ask for. */

@@ -194,10 +194,10 @@ onEveryStore("Agenda", (it) => {
       let calls = 0
       const failing = yield* Dockets.fromStore({
         ...docket.store,
-        schedule: (requests) =>
+        schedule: (requests, strikes) =>
           ++calls === 2
             ? Effect.fail(new StoreError({ operation: "schedule", cause: new Error("the connection broke") }))
-            : docket.store.schedule(requests)
+            : docket.store.schedule(requests, strikes)
       })
       const options = { over: "1 hour", start: beginning + 60 * minute } as const
       const error = yield* Effect.flip(Agenda.scatter(failing, floods(250), options))

@@ -366,12 +366,13 @@ onEveryStore("The failed executions of a docket", (it) => {
       const session = yield* docket.store.open({
         name: "gone",
         tasks: "any",
+        controls: new Map(),
         leaseMillis: 60_000,
         maxDeliveries: 1,
         presenceMillis: 1000
       })
       const execution = yield* docket.add(Charge, { id: "a", by: "the bank" })
-      yield* session.exchange({ lease: "gone-1", resent: false, finished: [], take: 1 })
+      yield* session.exchange({ lease: "gone-1", resent: false, finished: [], take: 1, strikes: "" })
       yield* start(worker)
       yield* Effect.flip(passUntil("10 seconds", execution.result))
       assert.deepStrictEqual(yield* listed({ error: "DeliveriesExhausted" }), ["a"])

@@ -67,7 +67,7 @@ onEveryStore("A worker logs", (it) => {
       )
       const docket = yield* Docket
       assert.deepStrictEqual(logs.at("Info").slice(0, 4), [
-        "Worker ada runs up to 3 executions at once, of these tasks:",
+        "Worker ada runs up to 3 executions at once, of the built-in trace, fail, sleep and these tasks:",
         '* greet(name, title?, greeting = "Hello")',
         "* text(payload)",
         "* nothing()"

@@ -36,7 +36,7 @@ export const formatLocal = (moment: DateTime.DateTime): string => {
 }
 
 /** Local time of the day. */
-export const formatTime = (moment: DateTime.DateTime): string => formatLocal(moment).slice(11, 19)
+export const formatTimeOf = (epochMillis: number): string => formatLocal(DateTime.makeUnsafe(epochMillis)).slice(11, 19)
 
 /** Hours, minutes and seconds, as in `0:15:00`. */
 export const formatLength = (millis: number): string => {

@@ -112,5 +112,20 @@ export const bar = (current: number, total: number, columns: number): string => 
   return "█".repeat(filled) + "░".repeat(columns - filled)
 }
 
+/** A text on lines of at most so many columns, where its words allow. */
+export const wrap = (text: string, columns: number): ReadonlyArray<string> => {
+  const lines: Array<string> = []
+  let line = ""
+  for (const word of text.split(" ")) {
+    if (line !== "" && width(line) + 1 + width(word) > columns) {
+      lines.push(line)
+      line = word
+    } else {
+      line = line === "" ? word : `${line} ${word}`
+    }
+  }
+  return [...lines, line]
+}
+
 /** A number with its noun, as in `1 worker` and `2 workers`. */
 export const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? "" : "s"}`

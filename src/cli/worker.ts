@@ -13,6 +13,7 @@ import { codes } from "./exits.ts"
 import * as Flags from "./flags.ts"
 import * as Logging from "./logging.ts"
 import * as Modules from "./modules.ts"
+import * as Restart from "./restart.ts"
 import * as Signals from "./signals.ts"
 import * as Store from "./store.ts"
 import { packageVersion } from "./version.ts"
@@ -73,6 +74,7 @@ const flags = {
     "25s"
   ),
   untilFinished: Flags.toggle("until-finished", "Stop when nothing is running, due, or scheduled for later"),
+  watch: Flags.toggle("watch", "Start again whenever a file that was loaded has changed; for development"),
   ...Logging.flags
 }
 
@@ -83,6 +85,12 @@ export const worker = Command.make(
   "worker",
   flags,
   Effect.fnUntraced(function* (options) {
+    if (options.watch) {
+      const code = yield* Restart.onChange
+      return yield* Effect.sync(() => {
+        process.exitCode = code
+      })
+    }
     yield* Effect.provide(runUntilToldToStop(options), Logging.layer(options))
   })
 ).pipe(
@@ -100,6 +108,10 @@ export const worker = Command.make(
       command:
         "docket worker --tasks ./mail.ts:mail --tasks ./billing.ts --url rediss://redis.example.com --docket shop",
       description: "Run the tasks of two modules, one of them a named export, from the docket shop on another server"
+    },
+    {
+      command: "docket worker --tasks ./handlers.ts --watch",
+      description: "While writing the tasks: start again whenever they change"
     },
     {
       command: "docket worker --tasks ./handlers.ts --until-finished",
@@ -128,11 +140,7 @@ const run = Effect.fnUntraced(function* (options: Options, started: Started) {
   yield* Effect.provide(serve(tasks, options, started), layer)
 }, Effect.provide(Store.layer))
 
-const serve = Effect.fnUntraced(function* (
-  tasks: Modules.Loaded["tasks"],
-  options: Options,
-  started: Started
-) {
+const serve = Effect.fnUntraced(function* (tasks: Modules.Loaded["tasks"], options: Options, started: Started) {
   const worker = yield* Worker.make(tasks, options)
   started.worker = worker
   yield* options.untilFinished ? worker.finished : Effect.never

@@ -88,6 +88,7 @@ it.layer(App.layer(), { excludeTestServices: true })("commands that look at a do
       const session = yield* shop.docket.store.open({
         name: "idle",
         tasks: new Set(),
+        controls: new Map(),
         leaseMillis: 60_000,
         maxDeliveries: 10,
         presenceMillis: 60_000

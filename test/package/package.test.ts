@@ -89,6 +89,7 @@ const handlers = `
 const program = `
   import { Effect, Layer, Schema } from "effect"
   import { Docket, DocketLive, Task, TaskGroup, TaskModule, Worker } from "effect-docket"
+  import { DocketTest } from "effect-docket/testing"
 
   class Bounced extends Schema.TaggedError<Bounced>()("Bounced", { address: Schema.String }) {}
 
@@ -115,6 +116,14 @@ const program = `
     Layer.provide(SendLive),
     Layer.provide(DocketLive)
   )
+
+  export const test = Effect.gen(function*() {
+    const docket = yield* Docket
+    yield* docket.add(Send, { to: "ada@example.com" }, { delay: "1 day" })
+    yield* DocketTest.assertScheduled(Send, { to: "ada@example.com" })
+    yield* DocketTest.advance(tasks, "1 day")
+    yield* DocketTest.assertNothingScheduled
+  }).pipe(Effect.provide(SendLive.pipe(Layer.provideMerge(DocketTest.layer))))
 
   // @ts-expect-error a payload that does not fit
   export const wrong = Effect.flatMap(Docket, (docket) => docket.add(Send, { to: 7 }))

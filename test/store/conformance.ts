@@ -10,12 +10,14 @@ import { Effect, type Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { cancelling } from "./conformance/cancelling.ts"
 import { Harness, makeKit, type Test } from "./conformance/kit.ts"
+import { limits, limitsModel } from "./conformance/limits.ts"
 import { leases } from "./conformance/leases.ts"
 import { model } from "./conformance/model.ts"
 import { operating } from "./conformance/operating.ts"
 import { replacing } from "./conformance/replacing.ts"
 import { running } from "./conformance/running.ts"
 import { scheduling } from "./conformance/scheduling.ts"
+import { strikes } from "./conformance/strikes.ts"
 import { wakeups } from "./conformance/wakeups.ts"
 
 export { Harness } from "./conformance/kit.ts"
@@ -44,7 +46,10 @@ export const suite = <E>(
     cancelling(test)
     running(test)
     leases(test)
+    limits(test)
+    strikes(test)
     wakeups(test)
     operating(test)
     model(it, programs)
+    limitsModel(it, programs)
   })

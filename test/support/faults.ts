@@ -67,7 +67,7 @@ export const make = (store: DocketStore.DocketStore["Service"]): Faults => {
     vanish: Effect.asVoid(gone.open),
     store: {
       ...store,
-      schedule: (requests) => through("schedule")(store.schedule(requests)),
+      schedule: (requests, strikes) => through("schedule")(store.schedule(requests, strikes)),
       cancel: (keys) => through("cancel")(store.cancel(keys)),
       read: (keys) => through("read")(store.read(keys)),
       watch: (key) => through("watch")(store.watch(key)),

@@ -10,7 +10,9 @@ const longestTaskList = 8
 
 /** Logs the worker's name, and the tasks that it knows with a short form of their payload fields. */
 export const announce = Effect.fnUntraced(function* (name: string, concurrency: number, tasks: Iterable<Task.Any>) {
-  yield* Effect.logInfo(`Worker ${name} runs up to ${concurrency} executions at once, of the built-in trace, fail, sleep and these tasks:`)
+  yield* Effect.logInfo(
+    `Worker ${name} runs up to ${concurrency} executions at once, of the built-in trace, fail, sleep and these tasks:`
+  )
   for (const line of linesOf([...tasks])) yield* Effect.logInfo(line)
 })
 

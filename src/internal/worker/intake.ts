@@ -14,6 +14,8 @@ import type * as Scope from "effect/Scope"
 import type { Delivery, ExchangeReply, HeartbeatReply, Outcome, Settlement, WorkerSession } from "../../DocketStore.ts"
 import type { Bounds } from "./bounds.ts"
 import type { WorkerMetrics } from "../../observability/Metrics.ts"
+import type { KnownStrikes } from "../knownStrikes.ts"
+import type { Judgement } from "./judgement.ts"
 import type { Outage } from "./outage.ts"
 import * as RunLog from "./runLog.ts"
 import type { Runs } from "./runs.ts"
@@ -46,7 +48,11 @@ export interface End {
   readonly call?: () => string
 }
 
-type Ended = End & { readonly outcome: Outcome }
+type Ended = End & {
+  readonly outcome: Outcome
+  /** Whether it was no run: the store asked about an execution. */
+  readonly asked?: true
+}
 
 interface Options {
   readonly session: WorkerSession
@@ -56,6 +62,8 @@ interface Options {
   readonly outage: Outage
   readonly bounds: Bounds
   readonly metrics: WorkerMetrics
+  readonly strikes: KnownStrikes
+  readonly judgement: Pick<Judgement, "determine">
   readonly runs: Pick<Runs, "start" | "size">
 }
 
@@ -63,11 +71,13 @@ interface Options {
 export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scope> = Effect.fnUntraced(function* ({
   bounds,
   concurrency,
+  judgement,
   leasePrefix,
   metrics,
   outage,
   runs,
-  session
+  session,
+  strikes
 }) {
   const clock = yield* Clock.Clock
   const unknownTasks = makeUnknownTasks()
@@ -114,11 +124,12 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
     const reply = yield* outage.untilAnswered(
       (failures) => {
         resent = failures > 0
-        return session.exchange({ lease, resent, finished: settlements, take })
+        return session.exchange({ lease, resent, finished: settlements, take, strikes: strikes.current().version })
       },
       session.reconnected,
       settlements.length === 0 ? Effect.as(closed.await, nothing) : Effect.never
     )
+    if (reply.strikes !== undefined) yield* strikes.update(reply.strikes)
     yield* reportSettled(batch, reply, resent)
     yield* reportTaken(reply)
     return reply
@@ -141,7 +152,10 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
       exchanging--
       claiming -= take
       nextDue = reply.nextDueMillis === undefined ? undefined : clock.currentTimeMillisUnsafe() + reply.nextDueMillis
-      if (take > 0) idle = reply.deliveries.length < take
+      if (take > 0) idle = reply.deliveries.length + reply.undetermined.length < take
+      for (const delivery of reply.undetermined) {
+        finished.push({ delivery, outcome: yield* judgement.determine(delivery), reported: false, asked: true })
+      }
       for (const delivery of reply.deliveries) {
         if (!open) {
           finished.push({ delivery, outcome: { _tag: "Released" }, reported: false })
@@ -159,7 +173,8 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
   const reportSettled = Effect.fnUntraced(function* (batch: typeof finished, reply: ExchangeReply, resent: boolean) {
     for (let i = 0; i < batch.length; i++) {
       const status = reply.settled[i]
-      const { outcome } = batch[i]!
+      const { asked, outcome } = batch[i]!
+      if (asked === true) continue
       const hasNext = (outcome._tag === "Completed" || outcome._tag === "Failed") && outcome.next !== undefined
       if (status === "applied" && hasNext) metrics.perpetuated(batch[i]!.delivery.task)
       if (status === "superseded") metrics.superseded(batch[i]!.delivery.task, hasNext ? "on_complete" : "worker")
@@ -177,6 +192,8 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
 
   const reportTaken = Effect.fnUntraced(function* (reply: ExchangeReply) {
     for (const unknown of reply.unknown) yield* unknownTasks.report(unknown)
+    for (const { key, task } of reply.dropped)
+      yield* Effect.logInfo(`${task}{${key}} was dropped by a control of its task`)
     for (const { deliveries, key, task } of reply.exhausted) {
       yield* Effect.logError(
         `${task}{${key}} was delivered ${deliveries} times without ending, and failed: does it take its process down?`
@@ -230,7 +247,16 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
   }
 })
 
-const nothing: ExchangeReply = { settled: [], deliveries: [], nextDueMillis: undefined, unknown: [], exhausted: [] }
+const nothing: ExchangeReply = {
+  settled: [],
+  deliveries: [],
+  undetermined: [],
+  strikes: undefined,
+  dropped: [],
+  nextDueMillis: undefined,
+  unknown: [],
+  exhausted: []
+}
 
 const set = (latch: Latch.Latch, open: boolean) => {
   if (open) latch.openUnsafe()

@@ -76,6 +76,9 @@ export const ended = (
       return Effect.logInfo(`✗ ${took} ${call} cancelled`)
     case "Released":
       return Effect.logInfo(`↫ ${took} ${call} given back, since this worker is shutting down`)
+    case "Held":
+    case "Determined":
+      return Effect.logInfo(`↫ ${took} ${call} given back`)
     case "Postponed":
       return Effect.logInfo(`↫ ${took} ${call} not admitted, tries again later`)
     case "Retry":

@@ -10,10 +10,11 @@ import * as FiberSet from "effect/FiberSet"
 import * as Latch from "effect/Latch"
 import * as LogLevel from "effect/LogLevel"
 import * as References from "effect/References"
+import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 import type { Docket } from "../../Docket.ts"
 import { InvalidPayload, type MiddlewareFailed, type TaskTimedOut } from "../../DocketError.ts"
-import type { Delivery } from "../../DocketStore.ts"
+import type { Delivery, Outcome } from "../../DocketStore.ts"
 import type { Middleware } from "../../Middleware.ts"
 import type { WorkerMetrics } from "../../observability/Metrics.ts"
 import * as Tracing from "../../observability/Tracing.ts"
@@ -35,7 +36,7 @@ export interface Run {
   readonly delivery: Delivery
   readonly annotations: Record<string, unknown>
   readonly progress: RunProgress
-  /** Whether the key was scheduled anew meanwhile; such a run needs no lease. */
+  /** Whether the key was scheduled anew meanwhile; such a run needs a lease only for the slot of a limit. */
   superseded: boolean
   interruptReason: InterruptReason | undefined
   fiber: Fiber.Fiber<void> | undefined
@@ -69,9 +70,11 @@ export const make: (options: {
   readonly metrics: WorkerMetrics
   /** The first one outermost. */
   readonly middleware: ReadonlyArray<Middleware>
+  /** Takes the next run from an outcome when a strike refuses it. */
+  readonly refuseNext: (delivery: Delivery, outcome: Outcome) => Effect.Effect<Outcome>
   readonly onEnd: (end: End) => void
 }) => Effect.Effect<Runs, never, Scope.Scope> = Effect.fnUntraced(function* (options) {
-  const { docket, metrics, middleware, onEnd, registry, reporter, workerName } = options
+  const { docket, metrics, middleware, onEnd, refuseNext, registry, reporter, workerName } = options
   const running = new Map<string, Run>()
   const some = yield* Latch.make(false)
   const fork = yield* FiberSet.makeRuntime<never>()
@@ -81,13 +84,13 @@ export const make: (options: {
   const workerAnnotations = yield* References.CurrentLogAnnotations
 
   const worker: Services.Worker = { docket, name: workerName }
-  // What the handlers' layers were built with. Their clock is the worker's; their scope and their annotations are those
-  // of each execution.
+  // What the handlers' layers were built with. Their clock and scheduler are the worker's; their scope and their
+  // annotations are those of each execution.
   const bases = new WeakMap<Runnable, ReadonlyMap<string, unknown>>()
   const baseOf = (runnable: Runnable) => {
     const known = bases.get(runnable)
     if (known !== undefined) return known
-    const built = Context.omit(Scope.Scope, References.CurrentLogAnnotations)(runnable.context)
+    const built = Context.omit(Scope.Scope, References.CurrentLogAnnotations, Scheduler.Scheduler)(runnable.context)
     const base = Context.add(built, Clock.Clock, clock).mapUnsafe
     bases.set(runnable, base)
     return base
@@ -175,7 +178,8 @@ export const make: (options: {
         ).pipe(restore, Effect.exit)
       : Effect.succeed(Exit.failCause(Signal.finalFailure(unreadable(delivery.task, failureText(payload.cause)))))
     const elapsed = clock.currentTimeMillisUnsafe() - began
-    const outcome = yield* outcomeOf(runnable, run, exit, () => succession.next(elapsed))
+    const decided = yield* outcomeOf(runnable, run, exit, () => succession.next(elapsed))
+    const outcome = decided === undefined ? undefined : yield* refuseNext(delivery, decided)
     metrics.ended(delivery, elapsed, outcome)
     if (logsRuns || outcome?._tag !== "Completed") yield* RunLog.ended(call(), elapsed, exit, outcome)
     if (progress.reported()) yield* progress.flush

@@ -28,8 +28,10 @@ export const cancel = Redis.script(
 ${fragments.prologue}
 local ttl = tonumber(ARGV[3])
 ${fragments.announce}
+${fragments.enqueue}
 ${fragments.wake}
 ${fragments.wakeIfEmpty}
+${fragments.slots}
 ${fragments.withdraw}
 ${fragments.bury}
 ${fragments.cancelWaiting}
@@ -49,13 +51,15 @@ for i = 4, #ARGV do
     end
   end
 end
+if isAnyLetGo then wake() end
 if isAnyGone then wakeIfEmpty() end
 `
   }
 ).withReplyType<null>()
 
 /**
- * Cancels some of what waits: what is due first, then what was set aside, then what comes later.
+ * Cancels some of what waits: what is held back first, so that nothing is let go only to be cancelled, then what is due,
+ * what was set aside, and what comes later.
  *
  * KEYS      as `Keys.fixed` lists them
  * ARGV[1]   now, epoch ms; empty for the server's clock
@@ -80,8 +84,10 @@ export const clear = Redis.script(
 ${fragments.prologue}
 local ttl, left = tonumber(ARGV[3]), tonumber(ARGV[4])
 ${fragments.announce}
+${fragments.enqueue}
 ${fragments.wake}
 ${fragments.wakeIfEmpty}
+${fragments.slots}
 ${fragments.withdraw}
 ${fragments.bury}
 ${fragments.cancelWaiting}
@@ -92,6 +98,15 @@ local function clear(key)
   left = left - 1
 end
 
+for _, aside in ipairs({ waitingKey, heldKey, askedKey }) do
+  if left > 0 then
+    for _, key in ipairs(call('ZRANGE', aside, 0, left - 1)) do
+      clear(key)
+      -- Also one whose record does not say that it is there.
+      call('ZREM', aside, key)
+    end
+  end
+end
 if left > 0 then
   for _, entry in ipairs(call('XRANGE', streamKey, '-', '+', 'COUNT', left)) do
     clear(entry[2][2])
@@ -114,9 +129,13 @@ if left > 0 then
     call('ZREM', queueKey, key)
   end
 end
+if isAnyLetGo then wake() end
 if cleared > 0 then wakeIfEmpty() end
 
 local waiting = call('XLEN', streamKey) + call('ZCARD', queueKey)
+for _, aside in ipairs({ waitingKey, heldKey, askedKey }) do
+  waiting = waiting + call('ZCARD', aside)
+end
 for _, task in ipairs(call('SMEMBERS', parkedKey)) do
   waiting = waiting + call('ZCARD', prefix .. '${Keys.segments.parked}' .. task)
 end

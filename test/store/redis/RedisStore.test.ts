@@ -1,9 +1,10 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Inspectable, Option, Queue, Scope } from "effect"
-import type { DocketStore, ScheduleRequest, Settlement, StoreOptions, WorkerSession } from "../../../src/DocketStore.ts"
+import type { ScheduleRequest, Settlement, StoreOptions, WorkerSession } from "../../../src/DocketStore.ts"
 import { make as makeKeys } from "../../../src/store/redis/keys.ts"
 import * as RedisStore from "../../../src/store/redis/RedisStore.ts"
 import * as RedisServer from "../../support/RedisServer.ts"
+import { type Store, withoutStrikes } from "../conformance/kit.ts"
 import { realTime, waitUntil } from "../../support/waitUntil.ts"
 
 const options: StoreOptions = {
@@ -20,13 +21,18 @@ const request = (key: string, others: Partial<ScheduleRequest> = {}): ScheduleRe
   due: { _tag: "After", millis: 0 },
   replace: false,
   trace: "",
+  values: [],
+  judged: true,
   ...others
 })
 
-const openWorker = (store: DocketStore["Service"], tasks: ReadonlyArray<string> = ["send"]) =>
+const openUrl = (url: string) => Effect.map(RedisStore.makeUrl(url, options), withoutStrikes)
+
+const openWorker = (store: Store, tasks: ReadonlyArray<string> = ["send"]) =>
   store.open({
     name: `worker-${++workers}`,
     tasks: new Set(tasks),
+    controls: new Map(),
     leaseMillis: 300_000,
     maxDeliveries: 10,
     presenceMillis: 10_000
@@ -35,7 +41,7 @@ let workers = 0
 
 const take = (session: WorkerSession, count: number, finished: ReadonlyArray<Settlement> = []) =>
   Effect.map(
-    session.exchange({ lease: `lease-${++leases}`, resent: false, finished, take: count }),
+    session.exchange({ lease: `lease-${++leases}`, resent: false, finished, take: count, strikes: "" }),
     (reply) => reply.deliveries
   )
 let leases = 0
@@ -48,16 +54,13 @@ const settlement = (
 it.layer(RedisServer.RedisServer.layer(), { excludeTestServices: true })("RedisStore", (it) => {
   const test = (
     title: string,
-    body: (
-      server: RedisServer.RedisServer["Service"],
-      store: DocketStore["Service"]
-    ) => Effect.Effect<void, unknown, Scope.Scope>
+    body: (server: RedisServer.RedisServer["Service"], store: Store) => Effect.Effect<void, unknown, Scope.Scope>
   ) =>
     it.effect(title, () =>
       Effect.gen(function* () {
         const server = yield* RedisServer.RedisServer
         yield* server.cli("FLUSHALL")
-        yield* Effect.scoped(Effect.flatMap(RedisStore.makeUrl(server.url, options), (store) => body(server, store)))
+        yield* Effect.scoped(Effect.flatMap(openUrl(server.url), (store) => body(server, store)))
       })
     )
 
@@ -79,7 +82,7 @@ it.layer(RedisServer.RedisServer.layer(), { excludeTestServices: true })("RedisS
       const setUser = ["ACL", "SETUSER", "ada", "reset", "on", ">hunter2", "+@all", "~{orders}:*", "&{orders}:*"]
       yield* server.cli(...setUser)
       const url = server.url.replace("redis://", "redis://ada:hunter2@")
-      const store = yield* RedisStore.makeUrl(url, options)
+      const store = yield* openUrl(url)
       const old = yield* openWorker(store, ["other"])
       const session = yield* openWorker(store)
       const feed = yield* store.watch("k")
@@ -180,7 +183,7 @@ it.layer(RedisServer.RedisServer.layer(), { excludeTestServices: true })("RedisS
       assert.include(refused.message, "WRONGTYPE")
       yield* server.cli("DEL", "{orders}:stream")
       const url = server.url.replace("redis://", "redis://ada:hunter3@")
-      const intruder = yield* RedisStore.makeUrl(url, options)
+      const intruder = yield* openUrl(url)
       const unknown = yield* Effect.flip(intruder.schedule([request("k", { payload: secret })]))
       assert.include(unknown.message, "WRONGPASS")
       for (const error of [refused, unknown]) {
@@ -246,7 +249,7 @@ it.layer(RedisServer.RedisServer.layer(), { excludeTestServices: true })("RedisS
   test("CHS-03 closing a session and a store closes their connections", (server) =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
-      const store = yield* Scope.provide(RedisStore.makeUrl(server.url, options), scope)
+      const store = yield* Scope.provide(openUrl(server.url), scope)
       yield* Effect.scoped(
         Effect.gen(function* () {
           yield* store.depth
@@ -281,7 +284,7 @@ it.layer(RedisServer.RedisServer.layer(), { excludeTestServices: true })("RedisS
       }
     }))
 
-  const fail = Effect.fnUntraced(function* (store: DocketStore["Service"], keys: ReadonlyArray<string>) {
+  const fail = Effect.fnUntraced(function* (store: Store, keys: ReadonlyArray<string>) {
     const session = yield* openWorker(store)
     yield* store.schedule(keys.map((key) => request(key)))
     for (const delivery of yield* take(session, keys.length)) {

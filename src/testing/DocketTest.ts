@@ -1,0 +1,515 @@
+/**
+ * A docket in memory under a virtual clock: tests schedule, look at what is scheduled, let time pass, and look at what
+ * came of it.
+ *
+ * **Example**
+ *
+ * ```ts
+ * it.effect("welcomes a customer, and asks how it went a week later", () =>
+ *   Effect.gen(function* () {
+ *     yield* signUp({ customerId: 7, name: "Ada" }) // the code under test
+ *     yield* DocketTest.assertScheduled(SendWelcome, { customerId: 7 })
+ *     yield* DocketTest.advance(tasks, "7 days")
+ *     yield* DocketTest.assertNothingScheduled
+ *   }).pipe(Effect.provide(HandlersLive.pipe(Layer.provideMerge(DocketTest.layer))))
+ * )
+ * ```
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Predicate from "effect/Predicate"
+import * as Queue from "effect/Queue"
+import * as Scheduler from "effect/Scheduler"
+import * as Scope from "effect/Scope"
+import { TestClock } from "effect/testing"
+import * as Dockets from "../Docket.ts"
+import { Docket } from "../Docket.ts"
+import type { DocketError, ResultError } from "../DocketError.ts"
+import type { DocketStore } from "../DocketStore.ts"
+import type { ExecutionEvent } from "../Execution.ts"
+import { codecOf } from "../internal/codec.ts"
+import { failWith } from "../internal/docketError.ts"
+import * as Info from "../internal/info.ts"
+import * as Life from "../internal/testing/life.ts"
+import type * as Task from "../Task.ts"
+import { CurrentWorker } from "../TaskContext.ts"
+import * as TaskGroup from "../TaskGroup.ts"
+import * as Worker from "../Worker.ts"
+
+/**
+ * What a test has beside its docket.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class DocketTest extends Context.Service<
+  DocketTest,
+  {
+    readonly history: Effect.Effect<ReadonlyArray<ExecutionEvent>>
+    readonly crashAt: (call: StoreCall, options: CrashOptions) => Effect.Effect<void>
+    /**
+     * Starts workers, one after the other: when one crashes, the next takes over. After `retire` they take nothing more;
+     * what still runs goes on as time passes, until the test ends.
+     */
+    readonly employ: <R>(
+      start: (name: string) => Effect.Effect<Worker.Worker["Service"], DocketError, R>
+    ) => Effect.Effect<Employment, DocketError, Exclude<R, Scope.Scope>>
+  }
+>()("effect-docket/testing/DocketTest") {}
+
+/**
+ * Workers of a test.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Employment {
+  /** Completes when nothing goes on any more but as time passes. */
+  readonly awaitRest: Effect.Effect<void>
+  /** When something next goes on, epoch milliseconds; infinite for never. */
+  readonly nextWake: () => number
+  readonly retire: Effect.Effect<void>
+}
+
+/**
+ * A docket in memory with a virtual clock of its own, for one test.
+ *
+ * **Details**
+ *
+ * Time begins at the start of 1970; `TestClock.setTime` of `effect/testing` sets it, `TestClock.adjust` moves it without
+ * a worker. Records and results are kept until the test ends.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<Docket | DocketTest, DocketError> = Layer.effectContext(
+  Effect.suspend(() => make)
+).pipe(Layer.provideMerge(TestClock.layer()))
+
+/** A test looks at results and records whenever it likes. */
+const kept = "36500 days"
+
+const make = Effect.gen(function* () {
+  const bare = yield* Dockets.makeMemory({ executionTtl: kept, failedTtl: kept })
+  const scope = yield* Effect.scope
+  const lives = new Map<string, Life.Life>()
+  const crashes = new Set<Life.Crash>()
+
+  const docket = withCalls(bare, (call, effect) =>
+    Effect.withFiber((fiber) => {
+      const worker = Context.getOrUndefined(fiber.context as Context.Context<CurrentWorker>, CurrentWorker)
+      const life = worker && lives.get(worker.name)
+      return life === undefined ? effect : life.through(call, effect)
+    })
+  )
+
+  const feed = yield* failWith(bare.store.watchAll)
+  const past: Array<ExecutionEvent> = []
+  const history = Effect.gen(function* () {
+    for (const event of yield* Queue.clear(feed)) {
+      if (event._tag === "Changed") past.push(Info.stateChanged(event))
+      if (event._tag === "Progressed") past.push(Info.progressChanged(event.key, event))
+    }
+    return past.slice()
+  })
+
+  const employ: DocketTest["Service"]["employ"] = Effect.fnUntraced(function* <R>(
+    start: (name: string) => Effect.Effect<Worker.Worker["Service"], DocketError, R>
+  ) {
+    const clock = yield* Clock.Clock
+    const scheduler = yield* Scheduler.Scheduler
+
+    const hire = Effect.gen(function* () {
+      const life = Life.begin({ clock, scheduler, store: bare.store, crashes })
+      const name = `worker-${lives.size + 1}`
+      lives.set(name, life)
+      const place = yield* Scope.make()
+      // Nobody tidies up after a worker that has crashed.
+      const leave = Effect.suspend(() => (life.isOver() ? Effect.void : Scope.close(place, Exit.void)))
+      yield* Scope.addFinalizer(scope, leave)
+      const worker = yield* start(name).pipe(
+        Effect.provideService(Docket, { ...docket, store: life.store }),
+        Scope.provide(place),
+        Effect.provideService(Clock.Clock, life.clock),
+        Effect.provideService(Scheduler.Scheduler, life.scheduler)
+      )
+      return { life, retire: Effect.andThen(worker.drain, leave) }
+    })
+
+    let current = yield* hire
+    const replace = Effect.gen(function* () {
+      yield* current.life.awaitDeath
+      current = yield* hire
+    })
+    const replacing = yield* replace.pipe(Effect.orDie, Effect.forever, Effect.forkIn(scope))
+    return {
+      awaitRest: Effect.suspend(() => current.life.awaitRest),
+      nextWake: () => current.life.nextWake(),
+      retire: Effect.suspend(() => Effect.andThen(Fiber.interrupt(replacing), Effect.forkIn(current.retire, scope)))
+    }
+  })
+
+  yield* Effect.addFinalizer(() => {
+    const [missed] = crashes
+    return missed === undefined
+      ? Effect.void
+      : Effect.die(new Error(`No worker crashed ${missed.when} a "${missed.call}" call: the test made too few of them`))
+  })
+
+  return Context.make(Docket, docket).pipe(
+    Context.add(
+      DocketTest,
+      DocketTest.of({
+        history,
+        crashAt: (call, { nth = 1, when }) => Effect.sync(() => void crashes.add({ call, when, left: nth - 1 })),
+        employ
+      })
+    )
+  )
+})
+
+/** The docket with something around each of its calls that handlers make. */
+const withCalls = (
+  docket: Docket["Service"],
+  through: <A, E>(call: StoreCall, effect: Effect.Effect<A, E>) => Effect.Effect<A, E>
+): Docket["Service"] => ({
+  ...docket,
+  add: (task, ...args) => through("schedule", docket.add(task, ...args)),
+  addAll: (requests) => through("schedule", docket.addAll(requests)),
+  addNamed: (task, payload, options) => through("schedule", docket.addNamed(task, payload, options)),
+  replace: (task, ...args) => through("schedule", docket.replace(task, ...args)),
+  cancel: (key) => through("cancel", docket.cancel(key))
+})
+
+/**
+ * Everything that happened to executions so far, in order.
+ *
+ * @category looking
+ * @since 0.1.0
+ */
+export const history: Effect.Effect<ReadonlyArray<ExecutionEvent>, never, DocketTest> = Effect.flatMap(
+  DocketTest,
+  ({ history }) => history
+)
+
+/**
+ * The options of the workers that a test runs.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export type RunOptions = Omit<Worker.Options, "name" | "shutdownTimeout">
+
+type Requirements<T extends Task.Any> = Docket | DocketTest | Task.Handlers<T>
+
+/**
+ * Runs what is due now, and what that makes due, in order.
+ *
+ * **Details**
+ *
+ * It completes when all has ended but what waits: for time to pass, or for something outside of this process. That goes
+ * on in its own time.
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const runAllDue = <T extends Task.Any>(
+  tasks: TaskGroup.TaskGroup<T>,
+  options?: RunOptions
+): Effect.Effect<void, DocketError, Requirements<T>> => advance(tasks, 0, options)
+
+/**
+ * Lets time pass, and runs what falls due on the way when it is due.
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const advance: <T extends Task.Any>(
+  tasks: TaskGroup.TaskGroup<T>,
+  duration: Duration.Input,
+  options?: RunOptions
+) => Effect.Effect<void, DocketError, Requirements<T>> = Effect.fnUntraced(function* <T extends Task.Any>(
+  tasks: TaskGroup.TaskGroup<T>,
+  duration: Duration.Input,
+  options: RunOptions = {}
+) {
+  const test = yield* DocketTest
+  const clock = yield* Clock.Clock
+  const end = clock.currentTimeMillisUnsafe() + Duration.toMillis(duration)
+  const workers = yield* test.employ((name) =>
+    Worker.make(tasks, { concurrency: 100, ...options, name, shutdownTimeout: 0 })
+  )
+  while (true) {
+    yield* workers.awaitRest
+    const now = clock.currentTimeMillisUnsafe()
+    if (now >= end) break
+    yield* TestClock.adjust(Math.min(workers.nextWake(), end) - now)
+  }
+  yield* workers.retire
+})
+
+/**
+ * Runs the handler of one task once, with the services of an execution. Gives what an awaited result would give, and the
+ * first failure, whatever the task's retry policy says. What the handler schedules is on the test's docket.
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const runOne = <T extends Task.Any>(
+  task: T,
+  ...args: Task.Arguments<T>
+): Effect.Effect<Task.Success<T>, Task.Error<T> | ResultError, Docket | Task.Handlers<T>> =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const own = yield* Dockets.makeMemory()
+      const docket = { ...(yield* Docket), store: settingOnce(own.store) }
+      yield* Worker.make(TaskGroup.make(withoutRetries(task)), {
+        name: "worker",
+        shutdownTimeout: 0,
+        scheduleAutomaticTasks: false
+      }).pipe(Effect.provideService(Docket, docket))
+      return yield* (yield* own.add(task, ...args)).result
+    })
+  )
+
+const withoutRetries = <T extends Task.Any>(task: T): T => ({
+  ...task,
+  behaviour: { ...task.behaviour, retry: undefined }
+})
+
+/** The store for one run of one execution: a handler that asks to be retried has failed. */
+const settingOnce = (store: DocketStore["Service"]): DocketStore["Service"] => ({
+  ...store,
+  open: (worker) =>
+    Effect.map(store.open(worker), (session) => ({
+      ...session,
+      exchange: (request) =>
+        session.exchange({
+          ...request,
+          finished: request.finished.map(({ outcome, ...settlement }) => ({
+            ...settlement,
+            outcome: outcome._tag === "Retry" ? { _tag: "Failed", error: outcome.error, failure: undefined } : outcome
+          }))
+        })
+    }))
+})
+
+/**
+ * What a worker asks of the store, and a handler of the docket:
+ *
+ * - `claim`: the worker asks for executions, and some are due;
+ * - `settle`: it writes how runs ended;
+ * - `renew`: it renews the leases of what runs;
+ * - `progress`: it writes what handlers reported;
+ * - `schedule`: a handler adds or replaces executions;
+ * - `cancel`: a handler cancels an execution.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type StoreCall = Life.StoreCall
+
+/**
+ * When a worker crashes.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface CrashOptions {
+  /** `before`: the call does not reach the store. `after`: it took effect there, and the worker never heard so. */
+  readonly when: "before" | "after"
+  /** At which call of this kind, counted from now and over all workers. Default: the first. */
+  readonly nth?: number | undefined
+}
+
+/**
+ * Lets a worker crash at a call to the store, as if its process were killed there: nothing that it began goes on, no
+ * finalizer runs, and what it ran is run again by the next worker when its lease has expired. Default for that: 5 minutes.
+ *
+ * **Details**
+ *
+ * A handler that is right when its worker crashes at any of these calls is idempotent. A crash that did not happen by the
+ * end of the test fails the test.
+ *
+ * **Example**
+ *
+ * ```ts
+ * it.effect("charges once, also when the worker dies before it could say so", () =>
+ *   Effect.gen(function* () {
+ *     yield* (yield* Docket).add(Charge, { orderId: 7 })
+ *     yield* DocketTest.crashAt("settle", { when: "before" })
+ *     yield* DocketTest.advance(tasks, "5 minutes") // until the lease of the dead worker has expired
+ *     assert.deepStrictEqual(yield* charges, [7])
+ *   }).pipe(Effect.provide(HandlersLive.pipe(Layer.provideMerge(DocketTest.layer))))
+ * )
+ * ```
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const crashAt = (call: StoreCall, options: CrashOptions): Effect.Effect<void, never, DocketTest> =>
+  Effect.flatMap(DocketTest, ({ crashAt }) => crashAt(call, options))
+
+/**
+ * An execution that waits: due, for later, or held back.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Scheduled {
+  readonly key: string
+  readonly task: string
+  /** The payload as it is stored, parsed. */
+  readonly payload: unknown
+  readonly due: DateTime.Utc
+}
+
+/**
+ * What is scheduled now: what is due first, then by due time. Running and settled executions do not count.
+ *
+ * @category looking
+ * @since 0.1.0
+ */
+export const scheduled: Effect.Effect<ReadonlyArray<Scheduled>, DocketError, Docket> = Effect.gen(function* () {
+  const docket = yield* Docket
+  const { upcoming } = yield* docket.snapshot({ limit: 1_000_000 })
+  return upcoming.map(({ due, encodedPayload, key, task }) => ({
+    key,
+    task,
+    payload: JSON.parse(encodedPayload),
+    due
+  }))
+})
+
+/**
+ * The payload that a test looks for: some fields of a struct, or else the whole.
+ *
+ * @category type-level
+ * @since 0.1.0
+ */
+export type ExpectedPayload<T extends Task.Any | string> = T extends Task.Any
+  ? Task.Payload<T> extends object
+    ? Partial<Task.Payload<T>>
+    : Task.Payload<T>
+  : unknown
+
+/**
+ * Which executions a test looks for.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface Expectation {
+  readonly key?: string | undefined
+  /** How many; default: at least one. */
+  readonly times?: number | undefined
+}
+
+/**
+ * Asserts that an execution of a task is scheduled whose payload has these fields. Give a task by contract or by name;
+ * with a name, the payload is compared as it is stored.
+ *
+ * A failed assertion is a defect that says what was looked for and what is scheduled.
+ *
+ * @category asserting
+ * @since 0.1.0
+ */
+export const assertScheduled = <T extends Task.Any | string>(
+  task: T,
+  payload?: ExpectedPayload<T>,
+  expectation: Expectation = {}
+): Effect.Effect<void, DocketError, Docket> =>
+  Effect.flatMap(scheduled, (all) => {
+    const found = all.filter(matches(task, payload, expectation))
+    const { times } = expectation
+    if (times === undefined ? found.length > 0 : found.length === times) return Effect.void
+    const wanted = times === undefined ? "an execution" : times === 0 ? "no execution" : `${times} executions`
+    return fail(`Expected ${wanted} of ${describe(task, payload, expectation)}, and found ${found.length}`, all)
+  })
+
+/**
+ * Asserts that no such execution is scheduled.
+ *
+ * @category asserting
+ * @since 0.1.0
+ */
+export const assertNotScheduled = <T extends Task.Any | string>(
+  task: T,
+  payload?: ExpectedPayload<T>,
+  expectation: Pick<Expectation, "key"> = {}
+): Effect.Effect<void, DocketError, Docket> => assertScheduled(task, payload, { ...expectation, times: 0 })
+
+/**
+ * Asserts how many executions are scheduled: of all tasks, or of one.
+ *
+ * @category asserting
+ * @since 0.1.0
+ */
+export const assertScheduledCount = (
+  count: number,
+  task?: Task.Any | string
+): Effect.Effect<void, DocketError, Docket> =>
+  task === undefined
+    ? Effect.flatMap(scheduled, (all) =>
+        all.length === count
+          ? Effect.void
+          : fail(`Expected ${count} scheduled ${executions(count)}, and found ${all.length}`, all)
+      )
+    : assertScheduled(task, undefined, { times: count })
+
+/**
+ * Asserts that nothing is scheduled.
+ *
+ * @category asserting
+ * @since 0.1.0
+ */
+export const assertNothingScheduled: Effect.Effect<void, DocketError, Docket> = assertScheduledCount(0)
+
+const matches =
+  (task: Task.Any | string, payload: unknown, { key }: Expectation) =>
+  (execution: Scheduled): boolean =>
+    execution.task === nameOf(task) &&
+    (key === undefined || execution.key === key) &&
+    (payload === undefined || holds(decoded(task, execution.payload), payload))
+
+const nameOf = (task: Task.Any | string): string => (typeof task === "string" ? task : task.name)
+
+/** The payload in the task's own types, as tests write it; as it is stored where the contract is not at hand. */
+const decoded = (task: Task.Any | string, payload: unknown): unknown => {
+  if (typeof task === "string") return payload
+  const exit = codecOf(task).decodePayload(JSON.stringify(payload))
+  return Exit.isSuccess(exit) ? exit.value : payload
+}
+
+const holds = (payload: unknown, wanted: unknown): boolean =>
+  isFields(wanted) && Predicate.isObject(payload)
+    ? Object.entries(wanted).every(([name, value]) => Equal.equals(Reflect.get(payload, name), value))
+    : Equal.equals(payload, wanted)
+
+const isFields = (value: unknown): value is object =>
+  Predicate.isObject(value) && !Array.isArray(value) && !Equal.isEqual(value) && !(value instanceof Date)
+
+const describe = (task: Task.Any | string, payload: unknown, { key }: Expectation): string =>
+  [
+    `task "${nameOf(task)}"`,
+    ...(key === undefined ? [] : [`with key "${key}"`]),
+    ...(payload === undefined ? [] : [`with payload ${JSON.stringify(payload)}`])
+  ].join(" ")
+
+const executions = (count: number) => (count === 1 ? "execution" : "executions")
+
+const fail = (problem: string, all: ReadonlyArray<Scheduled>): Effect.Effect<never> => {
+  const lines = all.map(
+    ({ due, key, payload, task }) => `  ${DateTime.formatIso(due)} ${task}{${key}} ${JSON.stringify(payload)}`
+  )
+  return Effect.die(
+    new Error(`${problem}. ${all.length === 0 ? "Nothing is scheduled." : `Scheduled are:\n${lines.join("\n")}`}`)
+  )
+}
