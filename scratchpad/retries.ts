@@ -54,7 +54,7 @@ const program = Effect.gen(function* () {
       onFailure: ({ _tag }) => _tag
     })
     const failures = yield* call.attempts
-    yield* tell(`${call.key}: ${outcome}, after ${failures.length} failed attempts`)
+    yield* tell(`${call.key}: ${outcome}, failed attempts: ${failures.length}`)
   }
   yield* tell(`fax: ${yield* fax.result}`)
 
@@ -71,7 +71,6 @@ const tell = Effect.fnUntraced(function* (text: string) {
 const start = Effect.runSync(Clock.currentTimeMillis)
 
 program.pipe(
-  Effect.provide(HandlersLive.pipe(Layer.provideMerge(Docket.layerMemory))),
-  Effect.provide(Logger.layer([])),
+  Effect.provide([HandlersLive.pipe(Layer.provideMerge(Docket.layerMemory)), Logger.layer([])]),
   Effect.runPromise
 )

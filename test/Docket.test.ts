@@ -324,6 +324,23 @@ onEveryStore("Docket", (it) => {
     })
   )
 
+  it.effect("DSP-03 what a strike refuses is reported as struck, and nothing is written for it", () =>
+    Effect.gen(function* () {
+      const docket = yield* Docket
+      yield* docket.strike({ task: "ping" })
+      const [struck, scheduled] = yield* docket.addAll([
+        Task.request(Ping, {}, { key: "struck" }),
+        Task.request(Echo, { text: "hello" }, { key: "scheduled", delay: "1 hour" })
+      ])
+      assert.strictEqual(struck.disposition, "struck")
+      assert.strictEqual(scheduled.disposition, "scheduled")
+      assert.strictEqual((yield* docket.add(Ping, {}, { key: "struck" })).disposition, "struck")
+      assert(Option.isNone(yield* docket.info("struck")))
+      yield* docket.restore({ task: "ping" })
+      assert.strictEqual((yield* docket.add(Ping, {}, { key: "struck" })).disposition, "scheduled")
+    })
+  )
+
   it.effect("SCH-10 a batch gets a disposition for each request, in order, and the first one for a key wins", () =>
     Effect.gen(function* () {
       const docket = yield* Docket
@@ -475,7 +492,7 @@ onEveryStore("Docket", (it) => {
       const held = Effect.andThen(busy.open, free.await)
       faults.next("schedule", held, held, held, held)
       const first = yield* Effect.forEach(["a", "b", "c", "d"], (key) =>
-        Effect.andThen(Effect.forkChild(add(key)), pass("1 milli"))
+        Effect.tap(Effect.forkChild(add(key)), pass("1 milli"))
       )
       yield* busy.await
       const waiting = yield* Effect.forEach(["x", "y"], (key) => Effect.forkChild(add(key)))

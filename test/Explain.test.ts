@@ -1,7 +1,7 @@
 /** Why an execution is not running: each kind of answer. */
 import { assert } from "@effect/vitest"
-import { DateTime, Effect, Latch, Layer, Queue, Schema } from "effect"
-import { CurrentExecution, Docket, Explanation, Retry, Strike, Task, TaskGroup, Worker } from "../src/index.ts"
+import { type DateTime, Effect, Latch, Layer, Queue, Schema } from "effect"
+import { CurrentExecution, Docket, type Explanation, Retry, Strike, Task, TaskGroup, Worker } from "../src/index.ts"
 import { beginning, onEveryStore, pass, start, stateOf } from "./support/dockets.ts"
 import { waitUntil } from "./support/waitUntil.ts"
 

@@ -349,6 +349,6 @@ it.layer(RedisServer.layer(), { excludeTestServices: true })("Random programs (r
         yield* playOnRedis(redis.url, program, expected)
         yield* assertNothingLeaks(redis)
       }),
-    { timeout: 120_000, arbitrary: { runs: 12, size: 40, seed } }
+    { timeout: 120_000, arbitrary: { runs: 25, size: 40, seed } }
   )
 })
