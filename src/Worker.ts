@@ -293,6 +293,7 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
     runs
   })
   yield* Effect.forkScoped(Leases.renewForever(session, runs, leaseMillis))
+  yield* Effect.forkScoped(Leases.expireForever(session, runs, leaseMillis))
   yield* Effect.forkScoped(Effect.forever(listenForCancellations(session, runs)))
   const heartbeats = yield* session.needsHeartbeat
     ? Effect.forkScoped(Effect.forever(Effect.delay(beat, Duration.millis(heartbeatMillis))))

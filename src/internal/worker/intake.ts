@@ -18,6 +18,7 @@ import type { KnownStrikes } from "../knownStrikes.ts"
 import type { Judgement } from "./judgement.ts"
 import type { Outage } from "./outage.ts"
 import * as RunLog from "./runLog.ts"
+import * as Leases from "./leases.ts"
 import type { Runs } from "./runs.ts"
 import { makeUnknownTasks } from "./unknownTasks.ts"
 
@@ -121,9 +122,11 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
     const settlements = batch.map(settlementOf)
     const lease = `${leasePrefix}-${++exchanges}`
     let resent = false
+    let asked = 0
     const reply = yield* outage.untilAnswered(
       (failures) => {
         resent = failures > 0
+        asked = Leases.now(clock)
         return session.exchange({ lease, resent, finished: settlements, take, strikes: strikes.current().version })
       },
       session.reconnected,
@@ -132,7 +135,7 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
     if (reply.strikes !== undefined) yield* strikes.update(reply.strikes)
     yield* reportSettled(batch, reply, resent)
     yield* reportTaken(reply)
-    return reply
+    return { ...reply, asked }
   })
 
   const lane = Effect.gen(function* () {
@@ -160,7 +163,7 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
         if (!open) {
           finished.push({ delivery, outcome: { _tag: "Released" }, reported: false })
         } else if (bounds.admit(delivery.key)) {
-          runs.start(delivery)
+          runs.start(delivery, reply.asked)
         } else {
           finished.push({ delivery, outcome: { _tag: "Cancelled" }, reported: false })
         }
