@@ -4,6 +4,7 @@
 import { hostname } from "node:os"
 import { pid } from "node:process"
 import * as SecureRandom from "effect/crypto/SecureRandom"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -22,6 +23,7 @@ import * as Outage from "./internal/worker/outage.ts"
 import * as Progress from "./internal/worker/progress.ts"
 import * as Registry from "./internal/worker/registry.ts"
 import * as Runs from "./internal/worker/runs.ts"
+import * as Vitals from "./internal/worker/vitals.ts"
 import type { Middleware } from "./Middleware.ts"
 import * as Metrics from "./observability/Metrics.ts"
 import type * as Task from "./Task.ts"
@@ -86,6 +88,21 @@ export const drop: Fallback = () =>
   )
 
 /**
+ * Whether a worker is able to take work.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Health {
+  /** Its loops are alive, and the store answers them in time. */
+  readonly able: boolean
+  /** It is able, and was not told to stop. */
+  readonly ready: boolean
+  /** Why it is not able; for people. */
+  readonly problems: ReadonlyArray<string>
+}
+
+/**
  * A worker that is running.
  *
  * @category services
@@ -97,6 +114,11 @@ export class Worker extends Context.Service<
     readonly name: string
     /** How many executions run now. */
     readonly running: Effect.Effect<number>
+    /**
+     * Whether it is able to take work now. With the default heartbeat it is not able any more at most seven seconds after
+     * the store stopped to answer, and able again as soon as the store has answered.
+     */
+    readonly health: Effect.Effect<Health>
     /**
      * Completes when nothing in the docket is live: nothing due, nothing running anywhere, and nothing scheduled for
      * later, however far away. The worker goes on.
@@ -216,6 +238,7 @@ const start = Effect.fnUntraced(function* <T extends Task.Any, R>(
 
   const registry = Registry.make(tasks, context, options.fallback && Registry.fallback(options.fallback, context))
   const metrics = yield* Metrics.ofWorker(docket.name, name)
+  const vitals = Vitals.make(yield* Clock.Clock)
   const outage = Outage.make(
     Duration.fromInputUnsafe(options.reconnectionDelay ?? defaults.reconnectionDelay),
     metrics.disrupted
@@ -243,9 +266,13 @@ const start = Effect.fnUntraced(function* <T extends Task.Any, R>(
     middleware: (options.middleware ?? []) as ReadonlyArray<Middleware>,
     onEnd: (end) => intake.finish(end)
   })
+  const heartbeat = vitals.pulse("The heartbeat", heartbeatMillis)
   const beat = Effect.gen(function* () {
+    heartbeat.expect()
+    yield* Effect.sleep(Duration.millis(heartbeatMillis))
     yield* intake.heard(yield* outage.untilAnswered(() => session.heartbeat, session.reconnected))
     metrics.depth(yield* outage.untilAnswered(() => docket.store.depth, session.reconnected))
+    heartbeat.met()
   })
   // It listens for cancellations since its session is open; it is listed before it takes its first execution.
   if (session.needsHeartbeat) yield* outage.untilAnswered(() => session.heartbeat, session.reconnected)
@@ -256,15 +283,20 @@ const start = Effect.fnUntraced(function* <T extends Task.Any, R>(
     outage,
     bounds,
     metrics,
-    runs
+    runs,
+    vitals
   })
-  yield* Effect.forkScoped(Leases.renewForever(session, runs, leaseMillis))
+  const renewal = vitals.pulse("The renewal of leases", leaseMillis / Leases.renewalsPerLease)
+  vitals.loop(
+    "The loop that renews leases",
+    yield* Effect.forkScoped(Leases.renewForever(session, runs, leaseMillis, renewal))
+  )
   yield* Effect.forkScoped(Effect.forever(listenForCancellations(session, runs)))
   if (session.needsHeartbeat) {
-    yield* Effect.forkScoped(Effect.forever(Effect.delay(beat, Duration.millis(heartbeatMillis))))
+    vitals.loop("The loop that announces the worker", yield* Effect.forkScoped(Effect.forever(beat)))
   }
   // What was cancelled while the connection was down did not arrive as a message; a renewal tells.
-  yield* Effect.forkScoped(Effect.forever(Effect.andThen(session.reconnected, Leases.renew(session, runs))))
+  yield* Effect.forkScoped(Effect.forever(Effect.andThen(session.reconnected, Leases.renew(session, runs, renewal))))
 
   if (options.scheduleAutomaticTasks !== false) {
     yield* Automatic.seed({ tasks: tasks.tasks.values(), store: docket.store, session, outage, bounds })
@@ -273,7 +305,7 @@ const start = Effect.fnUntraced(function* <T extends Task.Any, R>(
   const giveBack = Effect.sync(() => {
     for (const run of runs.all()) runs.interrupt(run, "shutting-down")
   })
-  const drain = Effect.andThen(intake.close, intake.awaitEmpty)
+  const drain = Effect.andThen(Effect.andThen(Effect.sync(vitals.close), intake.close), intake.awaitEmpty)
   yield* Effect.addFinalizer(() => stop({ drain, giveBack, shutdownTimeout }))
 
   const finished = awaitFinished({
@@ -286,7 +318,14 @@ const start = Effect.fnUntraced(function* <T extends Task.Any, R>(
     depth: outage.untilAnswered(() => docket.store.depth, session.reconnected),
     checkInterval: options.minimumCheckInterval ?? defaults.minimumCheckInterval
   })
-  return Worker.of({ name, running: Effect.sync(runs.size), finished, drain, giveBack })
+  return Worker.of({
+    name,
+    running: Effect.sync(runs.size),
+    health: Effect.sync(vitals.health),
+    finished,
+    drain,
+    giveBack
+  })
 })
 
 const atLeastOne = (option: string, value: number): Effect.Effect<number, DocketError> =>

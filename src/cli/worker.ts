@@ -13,6 +13,7 @@ import { codes } from "./exits.ts"
 import * as Flags from "./flags.ts"
 import * as Logging from "./logging.ts"
 import * as Modules from "./modules.ts"
+import * as Servers from "./servers.ts"
 import * as Signals from "./signals.ts"
 import { signatureOf } from "./signature.ts"
 import * as Store from "./store.ts"
@@ -73,6 +74,16 @@ const flags = {
     },
     "25s"
   ),
+  healthcheckPort: Flags.port({
+    name: "healthcheck-port",
+    variable: "DOCKET_WORKER_HEALTHCHECK_PORT",
+    description: "Answer probes on this port, at /health and /ready"
+  }),
+  metricsPort: Flags.port({
+    name: "metrics-port",
+    variable: "DOCKET_WORKER_METRICS_PORT",
+    description: "Serve metrics for Prometheus on this port, at /metrics"
+  }),
   untilFinished: Flags.toggle("until-finished", "Stop when nothing is running, due, or scheduled for later"),
   ...Logging.flags
 }
@@ -112,6 +123,10 @@ export const worker = Command.make(
 const runUntilToldToStop = Effect.fnUntraced(function* (options: Options) {
   const signals = yield* Signals.listen
   const started: Started = { worker: undefined }
+  yield* Servers.serve(
+    options,
+    Effect.suspend(() => started.worker?.health ?? Effect.succeed(starting))
+  )
   // The first to end interrupts the other one. A worker that is interrupted drains.
   yield* Effect.raceFirst(run(options, started), awaitStop(signals, started, options))
   yield* Effect.logInfo("The worker has stopped")
@@ -121,6 +136,8 @@ const runUntilToldToStop = Effect.fnUntraced(function* (options: Options) {
 interface Started {
   worker: Worker.Worker["Service"] | undefined
 }
+
+const starting: Worker.Health = { able: false, ready: false, problems: ["The worker is starting"] }
 
 const run = Effect.fnUntraced(function* (options: Options, started: Started) {
   const { layer, tasks } = yield* Modules.load(options.tasks)

@@ -17,6 +17,7 @@ import type { WorkerMetrics } from "../../observability/Metrics.ts"
 import type { Outage } from "./outage.ts"
 import type { Runs } from "./runs.ts"
 import { makeUnknownTasks } from "./unknownTasks.ts"
+import type { Vitals } from "./vitals.ts"
 
 /** What the parts of a worker tell the intake, and ask of it. */
 export interface Intake {
@@ -54,6 +55,7 @@ interface Options {
   readonly bounds: Bounds
   readonly metrics: WorkerMetrics
   readonly runs: Pick<Runs, "start" | "size">
+  readonly vitals: Pick<Vitals, "expect" | "loop">
 }
 
 /** Starts the lanes; they stop when the scope closes. */
@@ -64,7 +66,8 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
   metrics,
   outage,
   runs,
-  session
+  session,
+  vitals
 }) {
   const clock = yield* Clock.Clock
   const unknownTasks = makeUnknownTasks()
@@ -108,6 +111,7 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
     const settlements = batch.map(settlementOf)
     const lease = `${leasePrefix}-${++exchanges}`
     let resent = false
+    const answered = vitals.expect("The store's answer to a request for work", 0)
     const reply = yield* outage.untilAnswered(
       (failures) => {
         resent = failures > 0
@@ -116,6 +120,7 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
       session.reconnected,
       settlements.length === 0 ? Effect.as(closed.await, nothing) : Effect.never
     )
+    answered()
     yield* reportSettled(batch, reply, resent)
     yield* reportTaken(reply)
     return reply
@@ -196,9 +201,10 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
     }
   })
 
-  yield* Effect.forkScoped(waiter)
-  yield* Effect.forkScoped(lane)
-  if (concurrency > 1) yield* Effect.forkScoped(lane)
+  vitals.loop("The wait for work", yield* Effect.forkScoped(waiter))
+  for (let lanes = concurrency > 1 ? 2 : 1; lanes > 0; lanes--) {
+    vitals.loop("The loop that takes work", yield* Effect.forkScoped(lane))
+  }
 
   return {
     finish: ({ delivery, outcome, reported }) => {

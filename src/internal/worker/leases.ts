@@ -5,6 +5,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { WorkerSession } from "../../DocketStore.ts"
 import type { Run, Runs } from "./runs.ts"
+import type { Pulse } from "./vitals.ts"
 
 /** How often a lease is renewed within its time. */
 export const renewalsPerLease = 4
@@ -14,10 +15,11 @@ export const renewalsPerLease = 4
  * another worker.
  */
 export const renew = Effect.fnUntraced(
-  function* (session: WorkerSession, runs: Runs) {
+  function* (session: WorkerSession, runs: Runs, pulse: Pulse) {
     const held = runs.all().filter((run) => !run.superseded)
-    if (held.length === 0) return
+    if (held.length === 0) return pulse.met()
     const statuses = yield* session.renew(held.map(({ delivery }) => delivery))
+    pulse.met()
     held.forEach((run, i) => {
       const status = statuses[i]
       if (status === "superseded") run.superseded = true
@@ -34,9 +36,15 @@ export const renew = Effect.fnUntraced(
 const stillRuns = (runs: Runs, run: Run) => runs.find(run.delivery.key, run.delivery.generation) === run
 
 /** Renews, four times within the time of a lease, for ever. An idle worker has no timer for it. */
-export const renewForever = (session: WorkerSession, runs: Runs, leaseMillis: number): Effect.Effect<never> =>
+export const renewForever = (
+  session: WorkerSession,
+  runs: Runs,
+  leaseMillis: number,
+  pulse: Pulse
+): Effect.Effect<never> =>
   runs.awaitSome.pipe(
+    Effect.andThen(Effect.sync(pulse.expect)),
     Effect.andThen(Effect.sleep(Duration.millis(leaseMillis / renewalsPerLease))),
-    Effect.andThen(renew(session, runs)),
+    Effect.andThen(renew(session, runs, pulse)),
     Effect.forever
   )
