@@ -110,6 +110,28 @@ export type Control =
     }
 
 /**
+ * The name under which a store keeps what belongs to a control and a value.
+ *
+ * @category naming
+ * @since 0.1.0
+ */
+export const nameOf = (scope: string, value: string): string => (value === "" ? scope : `${scope}:${value}`)
+
+/**
+ * The parts of such a name, of which the value is one of those that an execution has.
+ *
+ * @category naming
+ * @since 0.1.0
+ */
+export const split = (
+  name: string,
+  values: ReadonlyArray<string> = []
+): { readonly scope: string; readonly value: string } => {
+  const value = values.find((value) => value !== "" && name.endsWith(`:${value}`)) ?? ""
+  return { scope: value === "" ? name : name.slice(0, -value.length - 1), value }
+}
+
+/**
  * The controls of a task, with the function that finds their values in a decoded payload: one for each, in order.
  *
  * @category models

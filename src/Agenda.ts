@@ -87,12 +87,15 @@ export const scatter: (
           Effect.mapError(() => invalid(`start is not a moment: ${String(options.start)}`))
         )
   const jitterMillis = Duration.toMillis(options.jitter ?? 0)
+  if (!(jitterMillis >= 0) || !Number.isFinite(jitterMillis)) {
+    return yield* invalid(`The jitter of an agenda has to be finite and at least 0; it was ${jitterMillis} ms`)
+  }
   const placed = yield* Effect.forEach(
     requests,
     Effect.fnUntraced(function* ({ options, ...request }, i) {
       const even = requests.length === 1 ? spanMillis / 2 : (spanMillis * i) / (requests.length - 1)
       const moved = jitterMillis > 0 ? yield* Random.nextBetween(-jitterMillis, jitterMillis) : 0
-      const when = DateTime.makeUnsafe(Math.round(start + Math.max(0, even + moved)))
+      const when = Math.round(start + Math.max(0, even + moved))
       return { ...request, options: { key: options.key, when } }
     })
   )

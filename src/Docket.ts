@@ -10,14 +10,18 @@ import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { DocketError } from "./DocketError.ts"
 import { InvalidRequest } from "./DocketError.ts"
-import type { DocketStore } from "./DocketStore.ts"
+import type { Disposition, DocketStore, ScheduleRequest } from "./DocketStore.ts"
 import type { Execution, ExecutionEvent, ExecutionInfo, FeedInterrupted } from "./Execution.ts"
 import { failWith } from "./internal/docketError.ts"
 import * as Events from "./internal/events.ts"
 import * as Executions from "./internal/executions.ts"
 import { failedExecutions, knowsTask, takeSnapshot, workersOf } from "./internal/operations.ts"
+import { knownStrikes } from "./internal/knownStrikes.ts"
 import { makeScheduler } from "./internal/scheduling.ts"
+import { type Paused, strikesOf } from "./internal/strikes.ts"
 import type { FailedExecutions, Snapshot, WorkerInfo } from "./Snapshot.ts"
+import type { Strike } from "./Strike.ts"
+import type * as StrikeList from "./StrikeList.ts"
 import * as MemoryStore from "./store/memory/MemoryStore.ts"
 import { instrumentDocket } from "./observability/instrumentDocket.ts"
 import { openStore } from "./store/openStore.ts"
@@ -128,6 +132,36 @@ export class Docket extends Context.Service<
     readonly events: Stream.Stream<ExecutionEvent | FeedInterrupted, DocketError>
     /** The executions that failed for good: to list, to retry, to discard. */
     readonly failed: FailedExecutions
+    /**
+     * Puts a strike in force: matching executions are neither scheduled nor run, or wait with `hold`, in every process,
+     * until it is restored. What runs already goes on. The same strike again changes nothing.
+     *
+     * **Details**
+     *
+     * A task's contract gives the strike its types: the field is one of the encoded payload, and the value fits it. Fails
+     * with `DocketError`: the strike makes no sense, or the store failed.
+     */
+    readonly strike: <T extends Task.Any = never, const F extends StrikeList.Field<T> = never>(
+      strike: StrikeList.Options | StrikeList.TaskOptions<T, F>
+    ) => Effect.Effect<Strike, DocketError>
+    /**
+     * Takes a strike out of force: the one with the same task, field, operator and value. What it held goes on; what it
+     * dropped stays dropped. A strike that is not in force changes nothing.
+     */
+    readonly restore: <T extends Task.Any = never, const F extends StrikeList.Field<T> = never>(
+      strike: StrikeList.Options | StrikeList.TaskOptions<T, F>
+    ) => Effect.Effect<void, DocketError>
+    /** The strikes in force. */
+    readonly strikes: Effect.Effect<ReadonlyArray<Strike>, DocketError>
+    /**
+     * Lets no execution of a task start, or none at all, until it is resumed. They are scheduled as usual, and wait; what
+     * runs goes on. It is the strike that holds everything.
+     */
+    readonly pause: (task?: Task.Any | string) => Effect.Effect<void, DocketError>
+    /** Lets the executions of a task go on, or those that a pause of everything keeps. */
+    readonly resume: (task?: Task.Any | string) => Effect.Effect<void, DocketError>
+    /** What is paused. */
+    readonly paused: Effect.Effect<Paused, DocketError>
     /** Cancels everything that waits, and returns how many there were. What runs goes on. */
     readonly clear: Effect.Effect<number, DocketError>
     /** Looks at the docket. Lists at most `limit` running executions, and as many to come. Default: 1,000. */
@@ -227,16 +261,21 @@ const assemble = Effect.fnUntraced(function* (
 ) {
   const source: Executions.Source = { store, keepsResults: settings.executionTtlMillis > 0 }
   const workers = workersOf(store)
-  const { prepare, prepareNamed, schedule, scheduleAll } = yield* makeScheduler(store)
+  const strikes = knownStrikes(store, name)
+  const { prepare, prepareNamed, schedule, scheduleAll } = yield* makeScheduler(store, strikes)
 
   const scheduleTask = Effect.fnUntraced(function* <T extends Task.Any>(
     task: T,
     [payload, options]: Task.Arguments<T>,
     replace: boolean
   ) {
-    const request = yield* prepare(task, payload ?? {}, options ?? {}, replace)
-    return Executions.handle(source, task, request.key, yield* schedule(request))
+    const request = yield* prepare(task, payload === undefined ? {} : payload, options ?? {}, replace)
+    return Executions.handle(source, task, request.key, yield* Effect.tap(schedule(request), told(request)))
   })
+
+  /** Says that a strike refused a request. */
+  const told = (request: ScheduleRequest) => (disposition: Disposition | undefined) =>
+    disposition === "struck" ? strikes.refused(request) : Effect.void
 
   return yield* instrumentDocket({
     name,
@@ -249,19 +288,21 @@ const assemble = Effect.fnUntraced(function* (
         prepare(task, payload, options, false)
       )
       const dispositions = yield* scheduleAll(prepared)
+      for (const [i, request] of prepared.entries()) yield* told(request)(dispositions[i])
       const handles = requests.map(({ task }, i) => Executions.handle(source, task, prepared[i]!.key, dispositions[i]))
       // One handle for each request, made with that request's task.
       return handles as { [I in keyof R]: Execution<Task.Success<R[I]["task"]>, Task.Error<R[I]["task"]>> }
     }),
     addNamed: Effect.fnUntraced(function* (task: string, payload: unknown, options: Task.ScheduleOptions = {}) {
       const request = yield* prepareNamed(task, payload, options)
-      return Executions.handleNamed(source, task, request.key, yield* schedule(request))
+      return Executions.handleNamed(source, task, request.key, yield* Effect.tap(schedule(request), told(request)))
     }),
     cancel: (key) => failWith(store.cancel([key])),
     execution: (task, key) => Executions.handle(source, task, key, undefined),
     info: (key) => Executions.info(source, key),
     events: Events.ofDocket(store),
     failed: failedExecutions(store),
+    ...strikesOf(store, strikes),
     clear: failWith(store.clear),
     snapshot: (options = {}) => takeSnapshot(name, store, options.limit ?? defaults.snapshotLimit),
     workers,

@@ -20,7 +20,9 @@ import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import type * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
+import type { Control } from "./Admission.ts"
 import type { StoreError } from "./DocketError.ts"
+import type { Strike, StrikeSet } from "./Strike.ts"
 
 /**
  * The states of an execution: `scheduled` (due later, or held back), `queued` (due now), `running`, and the settled
@@ -82,7 +84,33 @@ export interface ScheduleRequest {
   readonly replace: boolean
   /** The trace to which the run will link: a W3C `traceparent`, or empty. */
   readonly trace: string
+  /**
+   * The values by which the task's controls treat this payload, one for each control in order; `undefined` when the
+   * contract is not at hand, so that a worker has to find them (see `Determined`).
+   */
+  readonly values: ReadonlyArray<string> | undefined
+  /**
+   * Whether the caller judged the payload, with its defaults, by the strikes that it knows, and none of them matched. A
+   * worker judges it otherwise, and when the strikes in force are others by then.
+   */
+  readonly judged: boolean
 }
+
+/**
+ * What became of a batch: one disposition for each request, in order; or those of the first ones, when the caller does not
+ * know the strikes in force. It judges the rest by these, and asks again for them. A batch of at most 100 requests is
+ * scheduled as a whole or not at all.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type ScheduleReply =
+  | { readonly _tag: "Scheduled"; readonly dispositions: ReadonlyArray<Disposition> }
+  | {
+      readonly _tag: "StrikesChanged"
+      readonly strikes: StrikeSet
+      readonly dispositions: ReadonlyArray<Disposition>
+    }
 
 /**
  * An execution handed to a worker, under a lease.
@@ -118,6 +146,9 @@ export interface Delivery {
  * - `Retry`: this attempt failed and another follows.
  * - `Postponed`: it was not admitted; it is scheduled anew, at the same attempt, as if it had not been delivered.
  * - `Released`: it goes back to the ready stream as if it had not been delivered.
+ * - `Held`: a strike holds it; it waits, as if it had not been delivered, until a strike is restored.
+ * - `Determined`: it was handed out only for what the contract knows of it (see `ExchangeReply.undetermined`): the values
+ *   of its controls, and that no strike of this version matches. It is the first to be claimed from then on.
  *
  * A run that ends for good can name its successor in `next`: the key is then scheduled again, at attempt 1, in the same
  * step that settles this run.
@@ -137,6 +168,8 @@ export type Outcome =
   | { readonly _tag: "Retry"; readonly error: string; readonly due: Due }
   | { readonly _tag: "Postponed"; readonly due: Due }
   | { readonly _tag: "Released" }
+  | { readonly _tag: "Held" }
+  | { readonly _tag: "Determined"; readonly values: ReadonlyArray<string>; readonly strikes: string }
 
 /**
  * The next run of a key that recurs. Without a payload of its own it keeps the present one.
@@ -188,6 +221,8 @@ export interface ExchangeRequest {
   readonly finished: ReadonlyArray<Settlement>
   /** The most deliveries to hand back; 0 only settles. */
   readonly take: number
+  /** The version of the strikes that the worker knows. */
+  readonly strikes: string
 }
 
 /**
@@ -200,6 +235,17 @@ export interface ExchangeReply {
   /** One for each settlement, in order. */
   readonly settled: ReadonlyArray<SettlementStatus>
   readonly deliveries: ReadonlyArray<Delivery>
+  /**
+   * Executions of which the store cannot tell whether they may start: those of tasks with controls that were scheduled
+   * without the values that these need, and those that were not judged by the strikes in force. They are under a lease,
+   * and queued, not running: the worker settles each as `Determined`, or as `Held`, `Cancelled` or `Failed`. They count
+   * against `take`.
+   */
+  readonly undetermined: ReadonlyArray<Delivery>
+  /** The strikes in force, when the worker knows others. */
+  readonly strikes: StrikeSet | undefined
+  /** Executions that a control dropped instead of starting them (cooldown, debounce, a rate limit that drops). */
+  readonly dropped: ReadonlyArray<{ readonly key: string; readonly task: string }>
   /** Milliseconds until the next execution in the schedule queue is due; `undefined` when there is none. */
   readonly nextDueMillis: number | undefined
   /** Executions set aside in this call because the worker does not know their task, with all that wait for it now. */
@@ -234,7 +280,8 @@ export interface ProgressUpdate extends Lease {
 
 /**
  * What a renewal found: the lease is `held` for another period; the execution is to be `cancelled`; the key was
- * scheduled anew, so that this run is `superseded` and no longer needs a lease; or the lease is `lost` to another worker.
+ * scheduled anew, so that this run is `superseded`, and needs a lease only for the slot of a limit that it may hold; or the
+ * lease is `lost` to another worker.
  *
  * @category models
  * @since 0.1.0
@@ -277,6 +324,8 @@ export interface WorkerOptions {
   readonly name: string
   /** The names of the tasks that it can run; `"any"` when it has a fallback for unknown ones. */
   readonly tasks: ReadonlySet<string> | "any"
+  /** The admission controls of its tasks, by task name; tasks without any are left out. */
+  readonly controls: ReadonlyMap<string, ReadonlyArray<Control>>
   /** How long a lease lives unless it is renewed, in milliseconds. */
   readonly leaseMillis: number
   /** After so many deliveries an execution is failed instead of delivered. */
@@ -356,8 +405,42 @@ export interface ExecutionRecord {
   readonly failure: string | undefined
   /** What a running execution reported last; nothing before its first report. */
   readonly progress: ProgressRecord | undefined
+  /** What keeps a scheduled or queued execution from starting, as far as the store decided so when it was last its turn. */
+  readonly hindrance: Hindrance | undefined
   readonly trace: string
 }
+
+/**
+ * Why an execution was not started when it was its turn: all slots of a concurrency limit were taken; a rate limit had
+ * no start left until its due time; a debounce waits for quiet; a strike holds it; no worker that met it knew its task; or
+ * a control dropped it, so that it is settled as cancelled.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Hindrance =
+  | {
+      readonly _tag: "Concurrency"
+      readonly scope: string
+      readonly value: string
+      readonly limit: number
+      /** The keys of the executions that hold the slots, at most 100 of them. */
+      readonly holders: ReadonlyArray<string>
+      /** How many wait before this one. */
+      readonly ahead: number
+    }
+  | { readonly _tag: "RateLimit"; readonly scope: string; readonly value: string }
+  | { readonly _tag: "Debounce"; readonly scope: string; readonly value: string }
+  | { readonly _tag: "Held" }
+  | { readonly _tag: "UnknownTask" }
+  | {
+      readonly _tag: "Dropped"
+      readonly by: "RateLimit" | "Cooldown" | "Debounce"
+      readonly scope: string
+      readonly value: string
+      /** When the cooldown that dropped it ends, epoch milliseconds; absent once it has ended. */
+      readonly until: number | undefined
+    }
 
 /**
  * A progress as the store keeps it.
@@ -432,7 +515,7 @@ export type ExecutionEvent =
 export interface Depth {
   /** Due and not started, those set aside for an unknown task included. */
   readonly queued: number
-  /** For later. */
+  /** For later, or held back by a control or a strike. */
   readonly scheduled: number
   /** Held by workers. */
   readonly running: number
@@ -450,7 +533,10 @@ export interface SnapshotRecord {
   readonly depth: Depth
   /** What runs, by start: no more than were asked for. */
   readonly running: ReadonlyArray<ExecutionRecord>
-  /** What waits: first what is due in its order, then what was set aside, then what comes later by its due time. */
+  /**
+   * What waits: first what is due in its order, then what was set aside or is held back, then what comes later by its due
+   * time.
+   */
   readonly waiting: ReadonlyArray<ExecutionRecord>
 }
 
@@ -489,10 +575,30 @@ export interface FailedPage {
 export class DocketStore extends Context.Service<
   DocketStore,
   {
-    /** Schedules a batch; one disposition for each request, in order. Within a batch the first request for a key wins. */
+    /**
+     * Schedules a batch, for a caller that knows the strikes of this version and has left out what they refuse. Within a
+     * batch the first request for a key wins.
+     */
     readonly schedule: (
-      requests: ReadonlyArray<ScheduleRequest>
-    ) => Effect.Effect<ReadonlyArray<Disposition>, StoreError>
+      requests: ReadonlyArray<ScheduleRequest>,
+      strikes: string
+    ) => Effect.Effect<ScheduleReply, StoreError>
+    /** The strikes in force. */
+    readonly strikes: Effect.Effect<StrikeSet, StoreError>
+    /** Puts a strike in force; one with the same id is replaced. Returns the set. */
+    readonly strike: (strike: Strike) => Effect.Effect<StrikeSet, StoreError>
+    /**
+     * Takes strikes out of force, and returns the set; strikes that are not in force change nothing. Executions that any
+     * strike holds go back to the ready stream, to be judged again.
+     */
+    readonly restore: (strikes: ReadonlyArray<Strike>) => Effect.Effect<StrikeSet, StoreError>
+    /**
+     * Tells of changes of the strikes, from when this returns: there is something in the queue after each of them, and
+     * after a gap in which there may have been some.
+     */
+    readonly watchStrikes: Effect.Effect<Queue.Dequeue<void>, StoreError, Scope.Scope>
+    /** How many executions in the ready stream come before this one; nothing when it is not there. At most 10,000. */
+    readonly ahead: (key: string) => Effect.Effect<number | undefined, StoreError>
     /**
      * Cancels executions. One that waits is removed and reads `cancelled`; one that runs is reported to its worker and
      * its key is free from then on. Unknown and settled keys are left as they are.

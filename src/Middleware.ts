@@ -20,13 +20,41 @@ export interface Middleware<out R = never> {
 }
 
 /**
+ * What a middleware asks for.
+ *
+ * @category type-level
+ * @since 0.1.0
+ */
+export type Services<M> = M extends Middleware<infer R> ? R : never
+
+/**
+ * Stands for what an execution succeeds with: a middleware does not know the task, and hands it on.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Success {
+  readonly "~effect-docket/Middleware/Success": never
+}
+
+/**
+ * Stands for what an execution fails with: a middleware does not know the task, and hands it on.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Failure {
+  readonly "~effect-docket/Middleware/Failure": never
+}
+
+/**
  * Names a middleware. It runs the effect that it is given, once, or fails: then the handler does not run.
  *
  * **Details**
  *
- * When the middleware itself fails, before the handler or after it succeeded, the execution fails with an error that
- * names the middleware, and the task's retries apply. A worker applies its middleware in the order given, the first one
- * outermost.
+ * When the middleware itself fails, before the handler or after it, the execution fails with an error that names the
+ * middleware, next to that of the handler if there is one, and the task's retries apply. A worker applies its middleware
+ * in the order given, the first one outermost.
  *
  * **Example**
  *
@@ -39,28 +67,49 @@ export interface Middleware<out R = never> {
  */
 export const make = <EM = never, R = never>(
   name: string,
-  wrap: <A, E, RH>(run: Effect.Effect<A, E, RH>) => Effect.Effect<A, E | EM, RH | R>
-): Middleware<R> => ({
-  name,
-  wrap: <A, E, RH>(run: Effect.Effect<A, E, RH>) =>
+  wrap: (run: Effect.Effect<Success, Failure>) => Effect.Effect<Success, Failure | EM, R>
+): Middleware<R> => {
+  const failed = (cause: Cause.Cause<unknown>) => new MiddlewareFailed({ middleware: name, cause: Cause.squash(cause) })
+
+  const around = (run: Effect.Effect<Success, Failure>): Effect.Effect<Success, Failure | MiddlewareFailed, R> =>
     Effect.suspend(() => {
-      let inner: Exit.Exit<A, E> | undefined
+      let inner: Exit.Exit<Success, Failure> | undefined
       const observed = Effect.onExit(run, (exit) =>
         Effect.sync(() => {
           inner = exit
         })
       )
-      return Effect.catchCause(wrap(observed), (cause): Effect.Effect<never, E | MiddlewareFailed> => {
-        // A failure of the handler, on its way out, is the handler's own.
-        if (inner !== undefined && Exit.isFailure(inner)) return Effect.failCause(inner.cause)
+      const wrapped = Effect.suspend(() => wrap(observed))
+      return Effect.catchCause(wrapped, (cause): Effect.Effect<never, Failure | MiddlewareFailed> => {
+        if (inner !== undefined && Exit.isFailure(inner)) {
+          // A failure of the handler, on its way out, is the handler's own.
+          const own = reasonsBeside(cause, inner.cause)
+          return own.reasons.length === 0
+            ? Effect.failCause(inner.cause)
+            : Effect.failCause(Cause.combine(inner.cause, Cause.fail(failed(own))))
+        }
         if (Cause.hasInterruptsOnly(cause)) return Effect.interrupt
         const refused = Signal.findNotAdmitted(cause)
-        return refused === undefined
-          ? Effect.fail(new MiddlewareFailed({ middleware: name, cause: Cause.squash(cause) }))
-          : Effect.die(refused)
+        return refused === undefined ? Effect.fail(failed(cause)) : Effect.die(refused)
       })
     })
-})
+
+  // What it wraps has the types for which `Success` and `Failure` stand, and it can do nothing with either but hand it on.
+  return { name, wrap: around as unknown as Middleware<R>["wrap"] }
+}
+
+/** The errors and defects of a cause that another one does not hold. */
+const reasonsBeside = (cause: Cause.Cause<unknown>, other: Cause.Cause<unknown>): Cause.Cause<unknown> => {
+  const known = new Set(other.reasons.map(valueOf))
+  return Cause.fromReasons(
+    cause.reasons.filter((reason) => !Cause.isInterruptReason(reason) && !known.has(valueOf(reason)))
+  )
+}
+
+const valueOf = (reason: Cause.Reason<unknown>): unknown => {
+  if (Cause.isFailReason(reason)) return reason.error
+  return Cause.isDieReason(reason) ? reason.defect : reason
+}
 
 /**
  * Ends the execution before its handler has run: it may not start now, and is tried again after the delay. That is not a

@@ -54,7 +54,7 @@ export interface CronOptions {
   readonly timeZone?: string | DateTime.TimeZone | undefined
   /**
    * Which of the two occurrences count when clocks go back and a time comes twice. A time that is skipped when clocks go
-   * forward runs at the moment after the gap. Default: `earlier`.
+   * forward runs by as much later as they move: 01:30 becomes 02:30 on that day. Default: `earlier`.
    */
   readonly repeated?: "earlier" | "later" | "both" | undefined
   /** What becomes of times that passed while nobody could run. Default: `skip`. */

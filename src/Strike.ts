@@ -36,9 +36,9 @@ export class Strike extends Schema.Class<Strike>("effect-docket/Strike")({
   /** Whether matching executions wait until the strike is restored, rather than being refused and dropped. */
   hold: Schema.Boolean
 }) {
-  /** What identifies it: everything but its effect. */
+  /** What identifies it: one that holds and one that refuses are two, so that neither hides or removes the other. */
   get id(): string {
-    return JSON.stringify([this.task ?? null, this.field ?? null, this.operator, this.value])
+    return JSON.stringify([this.task ?? null, this.field ?? null, this.operator, this.value, this.hold])
   }
 
   /** As people read it, as in `sendWelcome customerId == 7`. */

@@ -10,7 +10,9 @@ import { type Pipeable, pipeArguments } from "effect/Pipeable"
 import * as Predicate from "effect/Predicate"
 import type * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
+import * as SchemaAST from "effect/SchemaAST"
 import type * as Types from "effect/Types"
+import * as Admission from "./Admission.ts"
 import type { DocketError } from "./DocketError.ts"
 import * as Signal from "./internal/signal.ts"
 import * as Recurrence from "./Recurrence.ts"
@@ -63,9 +65,12 @@ export interface Behaviour {
   readonly key: ((payload: unknown) => string) | undefined
   readonly logged: ReadonlySet<string>
   readonly loggedLength: ReadonlySet<string>
+  /** The payload fields that are tuples: only the schema tells these from arrays. */
+  readonly tuples: ReadonlySet<string>
   readonly retry: Retry.Policy<unknown> | undefined
   readonly timeoutMillis: number | undefined
   readonly recurrence: Recurrence.Recurrence | undefined
+  readonly controls: Admission.Controls
 }
 
 /**
@@ -192,7 +197,7 @@ export interface Request<out T extends Any = Any> {
  */
 export const request = <T extends Any>(task: T, ...[payload, options]: Arguments<T>): Request<T> => ({
   task,
-  payload: payload ?? {},
+  payload: payload === undefined ? {} : payload,
   options: options ?? {}
 })
 
@@ -206,7 +211,7 @@ export interface Options<
   Payload extends DataSchema | Schema.Struct.Fields,
   Success extends DataSchema,
   Error extends DataSchema
-> {
+> extends Admission.Options<PayloadOf<Payload>> {
   /** The payload: the fields of a struct, or a schema. Default: no fields. */
   readonly payload?: Payload
   /** What the handler succeeds with. Default: nothing. */
@@ -307,10 +312,12 @@ export const make = <
       key: options.key as ((payload: unknown) => string) | undefined,
       logged: new Set(options.logged),
       loggedLength: new Set(options.loggedLength),
+      tuples: tuplesIn(payloadSchema),
       // The worker applies it to failures of this task's handler only.
       retry: retryOf(options.retry) as Retry.Policy<unknown> | undefined,
       timeoutMillis: timeoutOf(name, options.timeout),
-      recurrence
+      recurrence,
+      controls: Admission.make(name, options)
     },
     pipe() {
       return pipeArguments(this, arguments)
@@ -329,6 +336,13 @@ const recurrenceOf = (
   }
   if (cron !== undefined) return Recurrence.cron(cron)
   return perpetual === undefined ? undefined : Recurrence.every(perpetual)
+}
+
+const tuplesIn = (payloadSchema: DataSchema): ReadonlySet<string> => {
+  const { ast } = Schema.toType(payloadSchema)
+  if (!SchemaAST.isObjects(ast)) return new Set()
+  const isTuple = ({ type }: SchemaAST.PropertySignature) => SchemaAST.isArrays(type) && type.rest.length === 0
+  return new Set(ast.propertySignatures.filter(isTuple).map(({ name }) => String(name)))
 }
 
 const retryOf = <E>(retry: Retry.Policy<E> | Schedule.Schedule<unknown, E> | undefined) =>

@@ -8,23 +8,29 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
+import type { Control } from "./Admission.ts"
+import * as BuiltIn from "./BuiltIn.ts"
 import { Docket } from "./Docket.ts"
 import { DocketError, InvalidRequest } from "./DocketError.ts"
 import type { Depth, WorkerSession } from "./DocketStore.ts"
+import { announce } from "./internal/worker/announcement.ts"
 import { type Bounds, atMost, unbounded } from "./internal/worker/bounds.ts"
 import * as Automatic from "./internal/worker/automatic.ts"
+import { knownStrikes } from "./internal/knownStrikes.ts"
 import * as Intake from "./internal/worker/intake.ts"
+import * as Judgement from "./internal/worker/judgement.ts"
 import * as Leases from "./internal/worker/leases.ts"
 import * as Outage from "./internal/worker/outage.ts"
 import * as Progress from "./internal/worker/progress.ts"
 import * as Registry from "./internal/worker/registry.ts"
 import * as Runs from "./internal/worker/runs.ts"
 import * as Vitals from "./internal/worker/vitals.ts"
-import type { Middleware } from "./Middleware.ts"
+import type { Middleware, Services } from "./Middleware.ts"
 import * as Metrics from "./observability/Metrics.ts"
 import type * as Task from "./Task.ts"
 import type { TaskServices } from "./TaskContext.ts"
@@ -36,7 +42,7 @@ import type * as TaskGroup from "./TaskGroup.ts"
  * @category options
  * @since 0.1.0
  */
-export interface Options<R = never> {
+export interface Options<R = never, M extends Middleware<unknown> = Middleware<R>> {
   /** The worker's name in records and logs. Default: host name, process id and a random part. */
   readonly name?: string | undefined
   /** How many executions run at once, at least 1. Default: 10. */
@@ -60,7 +66,7 @@ export interface Options<R = never> {
   /** Whether the worker schedules the group's automatic tasks, now and when their chain was severed. Default: true. */
   readonly scheduleAutomaticTasks?: boolean | undefined
   /** Wraps every execution of this worker, the first one outermost. Default: none. */
-  readonly middleware?: ReadonlyArray<Middleware<R>> | undefined
+  readonly middleware?: ReadonlyArray<M> | undefined
   /** Runs executions of tasks that the group does not name. Default: they wait for a worker that knows them. */
   readonly fallback?: Fallback<R> | undefined
 }
@@ -134,7 +140,7 @@ export class Worker extends Context.Service<
   }
 >()("effect-docket/Worker") {}
 
-type Requirements<T extends Task.Any, R> = Task.Handlers<T> | Docket | Exclude<R, TaskServices>
+type Requirements<T extends Task.Any, R, M> = Task.Handlers<T> | Docket | Exclude<R | Services<M>, TaskServices>
 
 /**
  * Starts a worker that runs until the scope closes. Then it takes nothing more, lets what runs end within the shutdown
@@ -143,13 +149,14 @@ type Requirements<T extends Task.Any, R> = Task.Handlers<T> | Docket | Exclude<R
  * @category constructors
  * @since 0.1.0
  */
-export const make: <T extends Task.Any, R = never>(
+export const make: <T extends Task.Any, R = never, M extends Middleware<unknown> = never>(
   tasks: TaskGroup.TaskGroup<T>,
-  options?: Options<R>
-) => Effect.Effect<Worker["Service"], DocketError, Requirements<T, R> | Scope.Scope> = Effect.fnUntraced(function* <
+  options?: Options<R, M>
+) => Effect.Effect<Worker["Service"], DocketError, Requirements<T, R, M> | Scope.Scope> = Effect.fnUntraced(function* <
   T extends Task.Any,
-  R = never
->(tasks: TaskGroup.TaskGroup<T>, options: Options<R> = {}) {
+  R = never,
+  M extends Middleware<unknown> = never
+>(tasks: TaskGroup.TaskGroup<T>, options: Options<R, M> = {}) {
   return yield* start(tasks, options, unbounded)
 })
 
@@ -170,10 +177,10 @@ export const make: <T extends Task.Any, R = never>(
  * @category layers
  * @since 0.1.0
  */
-export const layer = <T extends Task.Any, R = never>(
+export const layer = <T extends Task.Any, R = never, M extends Middleware<unknown> = never>(
   tasks: TaskGroup.TaskGroup<T>,
-  options?: Options<R>
-): Layer.Layer<Worker, DocketError, Requirements<T, R>> => Layer.effect(Worker, make(tasks, options))
+  options?: Options<R, M>
+): Layer.Layer<Worker, DocketError, Requirements<T, R, M>> => Layer.effect(Worker, make(tasks, options))
 
 /**
  * Runs a worker for ever, or until it is interrupted.
@@ -181,10 +188,10 @@ export const layer = <T extends Task.Any, R = never>(
  * @category running
  * @since 0.1.0
  */
-export const run = <T extends Task.Any, R = never>(
+export const run = <T extends Task.Any, R = never, M extends Middleware<unknown> = never>(
   tasks: TaskGroup.TaskGroup<T>,
-  options?: Options<R>
-): Effect.Effect<never, DocketError, Requirements<T, R>> =>
+  options?: Options<R, M>
+): Effect.Effect<never, DocketError, Requirements<T, R, M>> =>
   Effect.scoped(Effect.andThen(make(tasks, options), Effect.never))
 
 /**
@@ -194,10 +201,10 @@ export const run = <T extends Task.Any, R = never>(
  * @category running
  * @since 0.1.0
  */
-export const runUntilFinished = <T extends Task.Any, R = never>(
+export const runUntilFinished = <T extends Task.Any, R = never, M extends Middleware<unknown> = never>(
   tasks: TaskGroup.TaskGroup<T>,
-  options: Options<R> = {}
-): Effect.Effect<void, DocketError, Requirements<T, R>> => runBounded(tasks, options, unbounded)
+  options: Options<R, M> = {}
+): Effect.Effect<void, DocketError, Requirements<T, R, M>> => runBounded(tasks, options, unbounded)
 
 /**
  * Like {@link runUntilFinished}, with each of the named keys run at most so many times: then its further schedules are
@@ -206,11 +213,11 @@ export const runUntilFinished = <T extends Task.Any, R = never>(
  * @category running
  * @since 0.1.0
  */
-export const runAtMost = <T extends Task.Any, R = never>(
+export const runAtMost = <T extends Task.Any, R = never, M extends Middleware<unknown> = never>(
   tasks: TaskGroup.TaskGroup<T>,
   runsByKey: Readonly<Record<string, number>>,
-  options: Options<R> = {}
-): Effect.Effect<void, DocketError, Requirements<T, R>> => runBounded(tasks, options, atMost(runsByKey))
+  options: Options<R, M> = {}
+): Effect.Effect<void, DocketError, Requirements<T, R, M>> => runBounded(tasks, options, atMost(runsByKey))
 
 const defaults = {
   concurrency: 10,
@@ -221,22 +228,41 @@ const defaults = {
   maxDeliveries: 10
 } as const
 
-const start = Effect.fnUntraced(function* <T extends Task.Any, R>(
+const start = Effect.fnUntraced(function* <T extends Task.Any, R, M extends Middleware<unknown>>(
   tasks: TaskGroup.TaskGroup<T>,
-  options: Options<R>,
+  options: Options<R, M>,
   bounds: Bounds
-): Effect.fn.Return<Worker["Service"], DocketError, Requirements<T, R> | Scope.Scope> {
+): Effect.fn.Return<Worker["Service"], DocketError, Requirements<T, R, M> | Scope.Scope> {
+  const id = SecureRandom.uuidV4Unsafe().slice(0, 8)
+  const name = options.name ?? `${hostname()}#${pid}-${id}`
+  return yield* Effect.annotateLogs(startNamed(tasks, options, bounds, { id, name }), {
+    "docket.name": (yield* Docket).name,
+    "docket.worker": name
+  })
+})
+
+const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends Middleware<unknown>>(
+  tasks: TaskGroup.TaskGroup<T>,
+  options: Options<R, M>,
+  bounds: Bounds,
+  { id, name }: { readonly id: string; readonly name: string }
+): Effect.fn.Return<Worker["Service"], DocketError, Requirements<T, R, M> | Scope.Scope> {
   const docket = yield* Docket
-  const context = yield* Effect.context<Requirements<T, R>>()
+  const context = yield* Effect.context<Requirements<T, R, M>>()
   const concurrency = yield* atLeastOne("concurrency", options.concurrency ?? defaults.concurrency)
   const maxDeliveries = yield* atLeastOne("maxDeliveries", options.maxDeliveries ?? defaults.maxDeliveries)
   const leaseMillis = Math.ceil(Duration.toMillis(options.redeliveryTimeout ?? defaults.redeliveryTimeout))
   const shutdownTimeout = options.shutdownTimeout ?? defaults.shutdownTimeout
-  const id = SecureRandom.uuidV4Unsafe().slice(0, 8)
-  const name = options.name ?? `${hostname()}#${pid}-${id}`
   const { heartbeatMillis, missedHeartbeats } = docket.settings
 
-  const registry = Registry.make(tasks, context, options.fallback && Registry.fallback(options.fallback, context))
+  const registry = Registry.make(
+    // A task of the group takes the place of a built-in one of its name.
+    new Map([
+      ...Registry.collect(BuiltIn.tasks, yield* Layer.build(BuiltIn.layer)),
+      ...Registry.collect(tasks, context)
+    ]),
+    options.fallback && Registry.fallback(options.fallback, context)
+  )
   const metrics = yield* Metrics.ofWorker(docket.name, name)
   const vitals = Vitals.make(yield* Clock.Clock)
   const outage = Outage.make(
@@ -248,14 +274,19 @@ const start = Effect.fnUntraced(function* <T extends Task.Any, R>(
       docket.store.open({
         name,
         tasks: registry.any ? "any" : registry.names,
+        controls: controlsOf(tasks),
         leaseMillis,
         maxDeliveries,
         presenceMillis: heartbeatMillis * missedHeartbeats
       }),
     Effect.never
   )
-  yield* Effect.addFinalizer(() => leave(session))
+  const leaveOnce = once(leave(session))
+  yield* Effect.addFinalizer(() => leaveOnce)
+  yield* announce(name, concurrency, tasks.tasks.values())
 
+  const strikes = knownStrikes(docket.store, docket.name)
+  const judgement = Judgement.make({ registry, strikes, metrics })
   const runs: Runs.Runs = yield* Runs.make({
     docket,
     workerName: name,
@@ -263,7 +294,8 @@ const start = Effect.fnUntraced(function* <T extends Task.Any, R>(
     reporter: yield* Progress.make(session),
     metrics,
     // Their services are in the context that executions are forked with, or are those of each execution.
-    middleware: (options.middleware ?? []) as ReadonlyArray<Middleware>,
+    middleware: (options.middleware ?? []) as ReadonlyArray<Middleware<unknown>> as ReadonlyArray<Middleware>,
+    refuseNext: judgement.refuseNext,
     onEnd: (end) => intake.finish(end)
   })
   const heartbeat = vitals.pulse("The heartbeat", heartbeatMillis)
@@ -283,6 +315,8 @@ const start = Effect.fnUntraced(function* <T extends Task.Any, R>(
     outage,
     bounds,
     metrics,
+    strikes,
+    judgement,
     runs,
     vitals
   })
@@ -292,20 +326,32 @@ const start = Effect.fnUntraced(function* <T extends Task.Any, R>(
     yield* Effect.forkScoped(Leases.renewForever(session, runs, leaseMillis, renewal))
   )
   yield* Effect.forkScoped(Effect.forever(listenForCancellations(session, runs)))
-  if (session.needsHeartbeat) {
-    vitals.loop("The loop that announces the worker", yield* Effect.forkScoped(Effect.forever(beat)))
-  }
+  const heartbeats = yield* session.needsHeartbeat ? Effect.forkScoped(Effect.forever(beat)) : Effect.succeed(undefined)
+  const forgetHeartbeats = heartbeats && vitals.loop("The loop that announces the worker", heartbeats)
   // What was cancelled while the connection was down did not arrive as a message; a renewal tells.
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(session.reconnected, Leases.renew(session, runs, renewal))))
 
   if (options.scheduleAutomaticTasks !== false) {
-    yield* Automatic.seed({ tasks: tasks.tasks.values(), store: docket.store, session, outage, bounds })
+    yield* Automatic.seed({ tasks: tasks.tasks.values(), store: docket.store, strikes, session, outage, bounds })
   }
 
   const giveBack = Effect.sync(() => {
     for (const run of runs.all()) runs.interrupt(run, "shutting-down")
   })
-  const drain = Effect.andThen(Effect.andThen(Effect.sync(vitals.close), intake.close), intake.awaitEmpty)
+  // It is listed only while it can take work; a heartbeat would bring it back.
+  const stopHeartbeats = Effect.sync(() => {
+    forgetHeartbeats?.()
+    heartbeat.met()
+  })
+  const withdraw =
+    heartbeats === undefined
+      ? leaveOnce
+      : Effect.andThen(Fiber.interrupt(heartbeats), Effect.andThen(stopHeartbeats, leaveOnce))
+  const drain = Effect.sync(vitals.close).pipe(
+    Effect.andThen(intake.close),
+    Effect.andThen(withdraw),
+    Effect.andThen(intake.awaitEmpty)
+  )
   yield* Effect.addFinalizer(() => stop({ drain, giveBack, shutdownTimeout }))
 
   const finished = awaitFinished({
@@ -328,6 +374,14 @@ const start = Effect.fnUntraced(function* <T extends Task.Any, R>(
   })
 })
 
+/** The controls of those tasks that have any. */
+const controlsOf = <T extends Task.Any>(tasks: TaskGroup.TaskGroup<T>): ReadonlyMap<string, ReadonlyArray<Control>> =>
+  new Map(
+    Array.from(tasks.tasks.values()).flatMap(({ behaviour: { controls }, name }) =>
+      controls.controls.length === 0 ? [] : [[name, controls.controls] as const]
+    )
+  )
+
 const atLeastOne = (option: string, value: number): Effect.Effect<number, DocketError> =>
   Number.isInteger(value) && value >= 1
     ? Effect.succeed(value)
@@ -339,8 +393,7 @@ const atLeastOne = (option: string, value: number): Effect.Effect<number, Docket
 
 const listenForCancellations = Effect.fnUntraced(function* (session: WorkerSession, runs: Runs.Runs) {
   const { generation, key } = yield* Queue.take(session.cancellations)
-  const run = runs.find(key, generation)
-  if (run !== undefined) runs.interrupt(run, "cancelled")
+  runs.cancel(key, generation)
 })
 
 // What could not be settled by now, because the store is away, comes back when its lease expires.
@@ -368,6 +421,15 @@ const leave = (session: WorkerSession) =>
     Effect.catchCause((cause) => Effect.logWarning("The worker could not take itself off the list", cause))
   )
 
+/** What is done already is not done again. */
+const once = (effect: Effect.Effect<void>): Effect.Effect<void> => {
+  let isDone = false
+  const note = Effect.sync(() => {
+    isDone = true
+  })
+  return Effect.suspend(() => (isDone ? Effect.void : Effect.andThen(effect, note)))
+}
+
 const awaitFinished = Effect.fnUntraced(function* (options: {
   readonly intake: Intake.Intake
   /** Cancels what waits under keys that have had their runs, however far away. */
@@ -387,10 +449,10 @@ const awaitFinished = Effect.fnUntraced(function* (options: {
   }
 })
 
-const runBounded = Effect.fnUntraced(function* <T extends Task.Any, R>(
+const runBounded = Effect.fnUntraced(function* <T extends Task.Any, R, M extends Middleware<unknown>>(
   tasks: TaskGroup.TaskGroup<T>,
-  options: Options<R>,
+  options: Options<R, M>,
   bounds: Bounds
-): Effect.fn.Return<void, DocketError, Requirements<T, R> | Scope.Scope> {
+): Effect.fn.Return<void, DocketError, Requirements<T, R, M> | Scope.Scope> {
   return yield* (yield* start(tasks, options, bounds)).finished
 }, Effect.scoped)

@@ -2,8 +2,12 @@
  * A distributed background task system for Effect, on Redis streams.
  */
 
+/** Limits on when and how often tasks may start. */
+export * as Admission from "./Admission.ts"
 /** Requests that are collected, and then scattered over a span of time. */
 export * as Agenda from "./Agenda.ts"
+/** The tasks that every worker knows: `trace`, `fail` and `sleep`. */
+export * as BuiltIn from "./BuiltIn.ts"
 /** The docket: schedules tasks, and steers what was scheduled. */
 export { Docket, DocketLive } from "./Docket.ts"
 /** Constructors and options of dockets. */
@@ -22,6 +26,10 @@ export * as Recurrence from "./Recurrence.ts"
 export * as Retry from "./Retry.ts"
 /** What an operator sees of a docket. */
 export type * from "./Snapshot.ts"
+/** Instructions that keep executions from running. */
+export * as Strike from "./Strike.ts"
+/** Lists of strikes that work on their own. */
+export * as StrikeList from "./StrikeList.ts"
 /** Contracts of tasks. */
 export * as Task from "./Task.ts"
 /** What handlers can ask for. */

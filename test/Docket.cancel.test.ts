@@ -290,6 +290,28 @@ onEveryStore("Docket.cancel", (it) => {
     })
   )
 
+  it.effect("CAN-09 what is cancelled while its delivery is on the way to a worker is interrupted as well", () =>
+    Effect.gen(function* () {
+      const { ended, started, worker } = yield* makeWork
+      const docket = yield* Docket
+      const faults = Faults.make(docket.store)
+      yield* start(worker).pipe(Effect.provideService(Docket, yield* Dockets.fromStore(faults.store)))
+      yield* pass("1 second")
+      const [claimed, arrived] = [yield* Latch.make(), yield* Latch.make()]
+      faults.next("exchange", Effect.andThen(claimed.open, arrived.await))
+      const execution = yield* docket.add(Work, { id: "k" })
+      yield* claimed.await
+      // It gets to the worker before the delivery does.
+      yield* execution.cancel
+      yield* pass("1 second", 4)
+      yield* arrived.open
+      assert.strictEqual((yield* Effect.flip(execution.result))._tag, "TaskCancelled")
+      // It was not even begun, or it was interrupted.
+      const begun = yield* Queue.clear(started)
+      if (begun.length > 0) assert.deepStrictEqual(yield* Queue.take(ended), ["k", "interrupted"])
+    })
+  )
+
   it.effect("CAN-10 a handler that interrupts itself is cancelled", () =>
     Effect.gen(function* () {
       const handlers = tasks.toLayer({ work: () => Effect.interrupt })
@@ -311,6 +333,24 @@ onEveryStore("Docket.cancel", (it) => {
       yield* docket.replace(Work, { id: "k" }, { delay: "1 hour" })
       yield* docket.cancel("k")
       assert.strictEqual(yield* stateOf("k"), "cancelled")
+      yield* gate.open
+      assert.deepStrictEqual(yield* Queue.take(ended), ["k", "done"])
+      assert.strictEqual(yield* stateOf("k"), "cancelled")
+    })
+  )
+
+  it.effect("cancelling a key of which an older run goes on as well interrupts the newer one", () =>
+    Effect.gen(function* () {
+      const { ended, gate, started, worker } = yield* makeWork
+      yield* start(worker)
+      const docket = yield* Docket
+      yield* docket.add(Work, { id: "k" })
+      yield* Queue.take(started)
+      const newer = yield* docket.replace(Work, { id: "k" })
+      yield* Queue.take(started)
+      yield* docket.cancel("k")
+      assert.deepStrictEqual(yield* Queue.take(ended), ["k", "interrupted"])
+      assert.strictEqual((yield* Effect.flip(newer.result))._tag, "TaskCancelled")
       yield* gate.open
       assert.deepStrictEqual(yield* Queue.take(ended), ["k", "done"])
       assert.strictEqual(yield* stateOf("k"), "cancelled")

@@ -173,8 +173,10 @@ onEveryStore("Docket.replace", (it) => {
       })
       yield* start(Worker.layer(tasks).pipe(Layer.provide(handlers)))
       const docket = yield* Docket
-      yield* docket.add(Remind, { text: "old" })
+      const old = yield* docket.add(Remind, { text: "old" })
       assert.strictEqual(yield* Queue.take(started), "old")
+      const waiting = yield* Effect.forkChild(old.result)
+      yield* pass("1 second")
       const replacement = yield* docket.replace(Remind, { text: "new" }, { delay: "1 hour" })
       yield* gate.open
       const last = yield* docket.add(Other)
@@ -184,6 +186,8 @@ onEveryStore("Docket.replace", (it) => {
       yield* pass("1 hour")
       assert.strictEqual(yield* replacement.result, "new")
       assert.deepStrictEqual(yield* Queue.takeAll(started), ["new"])
+      // Nobody takes the end of the old run, whose result was not kept, for that of the key.
+      assert.strictEqual(yield* Fiber.join(waiting), "new")
     })
   )
 

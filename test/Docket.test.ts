@@ -235,6 +235,57 @@ onEveryStore("Docket", (it) => {
     })
   )
 
+  it.effect("what a payload leaves out is filled in before its key is made and before it is stored", () =>
+    Effect.gen(function* () {
+      const Greet = Task.make("greet", {
+        payload: {
+          name: Schema.String,
+          greeting: Schema.String.pipe(Schema.withConstructorDefault(Effect.succeed("Hello")))
+        },
+        key: ({ greeting, name }) => `${greeting}, ${name}`
+      })
+      const docket = yield* Docket
+      const { key } = yield* docket.add(Greet, { name: "Ada" }, { delay: "1 hour" })
+      assert.strictEqual(key, "Hello, Ada")
+      assert.deepStrictEqual(JSON.parse((yield* infoOf(key)).encodedPayload), { name: "Ada", greeting: "Hello" })
+    })
+  )
+
+  it.effect("a payload may be anything that a schema describes, and its handler gets what was given", () =>
+    Effect.gen(function* () {
+      class Point extends Schema.Class<Point>("Point")({ x: Schema.Number, y: Schema.Number }) {}
+      const seen = yield* Queue.unbounded<unknown>()
+      const see = (payload: unknown) => Queue.offer(seen, payload)
+      const Text = Task.make("text", { payload: Schema.String })
+      const Perhaps = Task.make("perhaps", { payload: Schema.NullOr(Schema.Number) })
+      const Moment = Task.make("moment", { payload: Schema.Date })
+      const Pair = Task.make("pair", { payload: Schema.Tuple([Schema.Int, Schema.Option(Schema.String)]) })
+      const Place = Task.make("place", { payload: Point })
+      const tasks = TaskGroup.make(Text, Perhaps, Moment, Pair, Place)
+      const Handlers = tasks.toLayer({ text: see, perhaps: see, moment: see, pair: see, place: see })
+      yield* start(Worker.layer(tasks, { concurrency: 1 }).pipe(Layer.provide(Handlers)))
+      const docket = yield* Docket
+      yield* docket.addAll([
+        Task.request(Text, ""),
+        Task.request(Perhaps, null),
+        Task.request(Perhaps, 0),
+        Task.request(Moment, new Date(beginning)),
+        Task.request(Pair, [7, Option.some("seven")]),
+        Task.request(Place, new Point({ x: 1, y: 2 }))
+      ])
+      yield* docket.add(Perhaps, null)
+      assert.deepStrictEqual(yield* Queue.takeN(seen, 7), [
+        "",
+        null,
+        0,
+        new Date(beginning),
+        [7, Option.some("seven")],
+        new Point({ x: 1, y: 2 }),
+        null
+      ])
+    })
+  )
+
   it.effect("SCH-09 keys and payloads may hold anything, and come back unchanged", () =>
     Effect.gen(function* () {
       const tasks = TaskGroup.make(Echo)

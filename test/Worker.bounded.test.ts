@@ -64,17 +64,18 @@ onEveryStore("Worker.runUntilFinished", (it) => {
     })
   )
 
-  it.effect("RUN-01 returns when what it waits for is cancelled by someone else", () =>
+  it.effect("RUN-01 returns when what it waits for is cancelled by someone else, in every worker that waits", () =>
     Effect.gen(function* () {
       const { handlers } = makeHandlers()
       const docket = yield* Docket
-      const now = yield* docket.add(Work, { id: "now" })
       const later = yield* docket.add(Work, { id: "later" }, { delay: "1 hour" })
-      const running = yield* Effect.forkChild(Worker.runUntilFinished(tasks).pipe(Effect.provide(handlers)))
-      yield* now.result
+      const run = Worker.runUntilFinished(tasks).pipe(Effect.provide(handlers))
+      const running = [yield* Effect.forkChild(run), yield* Effect.forkChild(run)]
+      yield* pass("1 second", 4)
       yield* later.cancel
-      yield* pass("1 hour")
-      yield* Fiber.join(running)
+      // Long before it would have been due.
+      yield* pass("2 seconds", 4)
+      for (const fiber of running) yield* Fiber.join(fiber)
     })
   )
 
@@ -220,6 +221,21 @@ onEveryStore("Worker.runAtMost", (it) => {
       yield* docket.add(Work, { id: "once" })
       yield* Worker.runAtMost(tasks, { once: 5, never: 2 }).pipe(Effect.provide(handlers))
       assert.deepStrictEqual(ran, ["once"])
+    })
+  )
+})
+
+onEveryStore("Worker.finished", (it) => {
+  it.effect("completes when nothing is left, as often as that happens, and the worker goes on", () =>
+    Effect.gen(function* () {
+      const { handlers, ran } = makeHandlers()
+      const worker = yield* start(Worker.layer(tasks).pipe(Layer.provide(handlers)))
+      const docket = yield* Docket
+      for (const id of ["a", "b", "c"]) {
+        yield* docket.add(Work, { id })
+        yield* worker.finished
+        assert.strictEqual(ran.at(-1), id)
+      }
     })
   )
 })

@@ -9,14 +9,22 @@ import { collectLogs } from "./support/logs.ts"
 const Work = Task.make("work", { payload: { id: Schema.String }, success: Schema.String, key: ({ id }) => id })
 const tasks = TaskGroup.make(Work)
 
+/** What a handler sees when it starts. */
+interface Start {
+  readonly worker: string
+  readonly attempt: number
+  readonly deliveries: number
+  readonly redelivered: boolean
+}
+
 const makeWork = Effect.gen(function* () {
-  const started = yield* Queue.unbounded<CurrentExecution["Service"] & { readonly worker: string }>()
+  const started = yield* Queue.unbounded<Start>()
   const gate = yield* Latch.make()
   const handlers = tasks.toLayer({
     work: Effect.fnUntraced(function* () {
-      const execution = yield* CurrentExecution
+      const { attempt, deliveries, redelivered } = yield* CurrentExecution
       const { name } = yield* CurrentWorker
-      yield* Queue.offer(started, { ...execution, worker: name })
+      yield* Queue.offer(started, { worker: name, attempt, deliveries, redelivered })
       yield* gate.await
       return name
     })
@@ -135,8 +143,9 @@ onEveryStore("Redelivery", (it) => {
       const logs = yield* collectLogs
       const handlers = tasks.toLayer({
         work: Effect.fnUntraced(function* () {
+          const { attempt, deliveries, redelivered } = yield* CurrentExecution
           const { name } = yield* CurrentWorker
-          yield* Queue.offer(started, { ...(yield* CurrentExecution), worker: name })
+          yield* Queue.offer(started, { worker: name, attempt, deliveries, redelivered })
           if (name === "first") yield* Effect.onInterrupt(Effect.never, () => interrupted.open)
           yield* gate.await
           return name

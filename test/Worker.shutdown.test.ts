@@ -1,8 +1,10 @@
 /** What happens when a worker is told to stop. */
 import { assert } from "@effect/vitest"
 import { Effect, Fiber, Latch, Layer, Option, Queue, Schema } from "effect"
-import { CurrentExecution, CurrentWorker, Docket, Task, TaskGroup, Worker } from "../src/index.ts"
+import { CurrentExecution, CurrentWorker, Docket, Dockets, Task, TaskGroup, Worker } from "../src/index.ts"
 import { infoOf, onEveryStore, pass, start, stateOf } from "./support/dockets.ts"
+import * as Faults from "./support/faults.ts"
+import { waitUntil } from "./support/waitUntil.ts"
 
 const Work = Task.make("work", { payload: { id: Schema.String }, success: Schema.String, key: ({ id }) => id })
 const tasks = TaskGroup.make(Work)
@@ -45,6 +47,28 @@ onEveryStore("A worker that is told to stop", (it) => {
     })
   )
 
+  it.effect("SHD-01 gives back what was on its way to it, without running it", () =>
+    Effect.gen(function* () {
+      const { handlers, started } = yield* makeWork
+      const docket = yield* Docket
+      const faults = Faults.make(docket.store)
+      const worker = yield* start(Worker.layer(tasks).pipe(Layer.provide(handlers))).pipe(
+        Effect.provideService(Docket, yield* Dockets.fromStore(faults.store))
+      )
+      yield* pass("1 second")
+      const [claimed, arrived] = [yield* Latch.make(), yield* Latch.make()]
+      faults.next("exchange", Effect.andThen(claimed.open, arrived.await))
+      yield* docket.add(Work, { id: "k" })
+      yield* claimed.await
+      const stopping = yield* Effect.forkChild(worker.stop)
+      yield* pass("1 second")
+      yield* arrived.open
+      yield* Fiber.join(stopping)
+      assert.deepStrictEqual(yield* Queue.clear(started), [])
+      assert.deepInclude(yield* infoOf("k"), { state: "queued", attempt: 1, deliveries: 0 })
+    })
+  )
+
   it.effect("SHD-04 ends at once when nothing runs, also when something is scheduled for later", () =>
     Effect.gen(function* () {
       const { gate, handlers } = yield* makeWork
@@ -56,6 +80,32 @@ onEveryStore("A worker that is told to stop", (it) => {
       // No time passes, so it waits for nothing that takes any.
       yield* worker.stop
       assert.strictEqual(yield* stateOf("later"), "scheduled")
+    })
+  )
+
+  it.effect("SHD-04 ends at once also while the store is away", () =>
+    Effect.gen(function* () {
+      const { handlers } = yield* makeWork
+      const docket = yield* Docket
+      const faults = Faults.make(docket.store)
+      const worker = yield* start(Worker.layer(tasks).pipe(Layer.provide(handlers))).pipe(
+        Effect.provideService(Docket, yield* Dockets.fromStore(faults.store))
+      )
+      yield* pass("1 second")
+      const before = faults.calls("exchange")
+      faults.setAway(true)
+      yield* docket.add(Work, { id: "k" })
+      yield* waitUntil(
+        "the worker looks for work",
+        Effect.sync(() => faults.calls("exchange") > before)
+      )
+      const stopping = yield* Effect.forkChild(worker.stop)
+      yield* pass("1 second", 4)
+      yield* waitUntil(
+        "it has stopped",
+        Effect.sync(() => stopping.pollUnsafe() !== undefined)
+      )
+      assert.strictEqual(yield* stateOf("k"), "queued")
     })
   )
 
@@ -162,6 +212,24 @@ onEveryStore("A worker that is told to stop", (it) => {
       const worker = yield* start(Worker.layer(tasks).pipe(Layer.provide(handlers)))
       assert.strictEqual(count(), before)
       yield* worker.stop
+    })
+  )
+
+  it.effect("SHD-05 gives back at once when it is told so before the shutdown timeout", () =>
+    Effect.gen(function* () {
+      const { handlers, started } = yield* makeWork
+      const worker = yield* start(Worker.layer(tasks).pipe(Layer.provide(handlers)))
+      const docket = yield* Docket
+      yield* docket.add(Work, { id: "k" })
+      yield* Queue.take(started)
+      const draining = yield* Effect.forkChild(worker.drain)
+      yield* pass("1 second")
+      assert(draining.pollUnsafe() === undefined)
+      yield* worker.giveBack
+      // No time passes.
+      yield* Fiber.join(draining)
+      assert.strictEqual(yield* worker.running, 0)
+      assert.strictEqual(yield* stateOf("k"), "queued")
     })
   )
 })

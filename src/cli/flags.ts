@@ -1,20 +1,23 @@
 /**
- * The flags that commands share, and the parts that flags are made of. Each flag has a variable in the environment,
- * which counts when the flag is not given; an empty variable counts as not set.
+ * The flags that commands share, and the parts that flags are made of. A flag that is a setting has a variable in the
+ * environment, which counts when the flag is not given; an empty variable counts as not set.
  */
 import * as CliError from "effect/cli/CliError"
 import * as Flag from "effect/cli/Flag"
 import * as GlobalFlag from "effect/cli/GlobalFlag"
 import * as Config from "effect/Config"
+import type * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Durations from "./durations.ts"
+import * as Moments from "./moments.ts"
 
 interface Setting {
   /** The flag's name, without the dashes. */
   readonly name: string
-  readonly variable: string
+  /** Its variable in the environment; flags that belong to one use of a command have none. */
+  readonly variable?: string
   /** What it is for: a phrase without a full stop. */
   readonly description: string
   readonly metavar: string
@@ -27,18 +30,31 @@ interface Reading<A> {
   readonly read: (text: string) => A | undefined
 }
 
-const describe = (setting: Setting, fallback?: string) =>
-  `${setting.description} (${setting.variable}${fallback === undefined ? "" : `; default ${fallback}`})`
+const describe = ({ description, variable }: Setting, fallback?: string): string => {
+  const notes = [variable ?? [], fallback === undefined ? [] : `default ${fallback}`].flat()
+  return notes.length === 0 ? description : `${description} (${notes.join("; ")})`
+}
+
+interface Given<A> {
+  readonly value: A
+  /** What it was given with: the flag or its variable. */
+  readonly source: string
+}
+
+const orVariable = <A>(flag: Flag.Flag<A>, variable: string | undefined, read: (text: string) => A): Flag.Flag<A> =>
+  variable === undefined ? flag : Flag.withFallbackConfig(flag, Config.map(Config.String(variable), read))
 
 const make = <A>(setting: Setting, { expected, read }: Reading<A>, description: string): Flag.Flag<A> =>
-  Flag.String(setting.name).pipe(
-    Flag.withMetavar(`<${setting.metavar}>`),
-    Flag.withDescription(description),
-    Flag.map((text) => ({ text, source: `--${setting.name}` })),
-    Flag.withFallbackConfig(
-      Config.map(Config.String(setting.variable), (text) => ({ text, source: setting.variable }))
+  orVariable(
+    Flag.String(setting.name).pipe(
+      Flag.withMetavar(`<${setting.metavar}>`),
+      Flag.withDescription(description),
+      Flag.map((value): Given<string> => ({ value, source: `--${setting.name}` }))
     ),
-    Flag.mapEffect(({ source, text }) => {
+    setting.variable,
+    (value) => ({ value, source: setting.variable ?? "" })
+  ).pipe(
+    Flag.mapEffect(({ source, value: text }) => {
       const value = read(text)
       return value === undefined
         ? Effect.fail(
@@ -91,11 +107,32 @@ export const duration = (
   return make(given, { expected, read }, describe(given, fallback)).pipe(Flag.withDefault(read(fallback)!))
 }
 
+/** A flag with a duration, that may be left out. */
+export const optionalDuration = (setting: Omit<Setting, "metavar">): Flag.Flag<Duration.Duration | undefined> => {
+  const given = { ...setting, metavar: "duration" }
+  const expected = `a duration, such as ${Durations.examples}`
+  return Flag.map(
+    Flag.optional(make(given, { expected, read: Durations.parse }, describe(given))),
+    Option.getOrUndefined
+  )
+}
+
+/** A flag with a moment, that may be left out. */
+export const optionalMoment = (setting: Omit<Setting, "metavar">): Flag.Flag<DateTime.Utc | undefined> => {
+  const given = { ...setting, metavar: "moment" }
+  return Flag.map(
+    Flag.optional(
+      make(given, { expected: `a moment, such as ${Moments.examples}`, read: Moments.parse }, describe(given))
+    ),
+    Option.getOrUndefined
+  )
+}
+
 /** A flag with one of a few words, in any case; several words may mean the same. */
 export const oneOf = <A>(
   setting: Setting,
   meanings: Readonly<Record<string, A>>,
-  fallback: string
+  fallback?: string
 ): Flag.Flag<A | undefined> =>
   make(
     setting,
@@ -108,24 +145,29 @@ export const oneOf = <A>(
 
 /** A flag that may be given several times. Its variable holds the values with commas between them. */
 export const list = (setting: Setting): Flag.Flag<ReadonlyArray<string>> =>
-  Flag.String(setting.name).pipe(
-    Flag.withMetavar(`<${setting.metavar}>`),
-    Flag.withDescription(describe(setting)),
-    Flag.atLeast(1),
-    Flag.withFallbackConfig(
-      Config.map(Config.String(setting.variable), (text) =>
-        text
-          .split(",")
-          .map((item) => item.trim())
-          .filter((item) => item !== "")
-      )
+  orVariable<ReadonlyArray<string>>(
+    Flag.String(setting.name).pipe(
+      Flag.withMetavar(`<${setting.metavar}>`),
+      Flag.withDescription(describe(setting)),
+      Flag.atLeast(1)
     ),
-    Flag.withDefault<ReadonlyArray<string>>([])
-  )
+    setting.variable,
+    (text) =>
+      text
+        .split(",")
+        .map((item) => item.trim())
+        .filter((item) => item !== "")
+  ).pipe(Flag.withDefault<ReadonlyArray<string>>([]))
 
 /** A flag that is given or not. */
 export const toggle = (name: string, description: string): Flag.Flag<boolean> =>
   Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withoutNegation, Flag.withDefault(false))
+
+/** Prints data for programs, one JSON object a line. */
+export const json: Flag.Flag<boolean> = toggle("json", "Print one JSON object a line, on standard output")
+
+/** Does what was asked for without asking back. */
+export const yes: Flag.Flag<boolean> = toggle("yes", "Do not ask; without a terminal nothing is asked anyway")
 
 const given = (setting: Setting, fallback: string): Flag.Flag<string> =>
   make(setting, anyText, describe(setting, fallback)).pipe(Flag.withDefault(fallback))

@@ -13,15 +13,43 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import process from "node:process"
+import { add, replace } from "./add.ts"
+import { cancel } from "./cancel.ts"
+import { clear } from "./clear.ts"
+import { doctor } from "./doctor.ts"
 import * as Exits from "./exits.ts"
+import { failed } from "./failed.ts"
 import * as Flags from "./flags.ts"
+import { ls } from "./ls.ts"
 import { presenter, sentence } from "./presenter.ts"
+import { show } from "./show.ts"
+import { snapshot } from "./snapshot.ts"
+import { tail } from "./tail.ts"
+import { tasks } from "./tasks.ts"
 import { packageVersion, version } from "./version.ts"
+import { watch } from "./watch.ts"
 import { worker } from "./worker.ts"
+import { workers } from "./workers.ts"
 
 const docket = Command.make("docket").pipe(
   Command.withDescription("Distributed background tasks for Effect, on Redis streams."),
-  Command.withSubcommands([worker, version]),
+  Command.withSubcommands([
+    worker,
+    add,
+    replace,
+    cancel,
+    show,
+    ls,
+    failed,
+    snapshot,
+    workers,
+    watch,
+    tail,
+    doctor,
+    clear,
+    tasks,
+    version
+  ]),
   Command.withGlobalFlags([Flags.DocketName, Flags.StoreUrl]),
   Command.withExamples([
     { command: "docket worker --tasks ./handlers.ts", description: "Run the tasks of a module" },

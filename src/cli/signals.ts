@@ -11,7 +11,8 @@ import process from "node:process"
 /** The signals to stop. */
 export type Signal = "SIGINT" | "SIGTERM"
 
-const signals: ReadonlyArray<Signal> = ["SIGINT", "SIGTERM"]
+/** All of them. */
+export const signals: ReadonlyArray<Signal> = ["SIGINT", "SIGTERM"]
 
 /**
  * How soon after Ctrl-C another one counts as the same. A terminal sends it to all the processes in the foreground, and

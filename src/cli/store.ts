@@ -1,12 +1,17 @@
 /**
  * The docket that a command works on.
  */
+import * as Clock from "effect/Clock"
 import type * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { type Docket, DocketLive } from "../Docket.ts"
-import type { DocketError } from "../DocketError.ts"
+import { Docket, DocketLive } from "../Docket.ts"
+import type { DocketError, StoreError } from "../DocketError.ts"
+import { redact } from "../store/redis/Connection.ts"
+import { CommandFailed, UsageError } from "./exits.ts"
 import * as Flags from "./flags.ts"
 
 type StoreFlags = Effect.Services<typeof Flags.DocketName> | Effect.Services<typeof Flags.StoreUrl>
@@ -21,3 +26,65 @@ export const layer: Layer.Layer<Docket, DocketError | Config.ConfigError, StoreF
     return Layer.provide(DocketLive, ConfigProvider.layerAdd(flags, { asPrimary: true }))
   })
 )
+
+/** The time on the store's clock, epoch milliseconds: what the times in a docket are measured with. */
+export class StoreTime extends Context.Service<StoreTime, Effect.Effect<number>>()("effect-docket/cli/StoreTime") {}
+
+/** Refuses a docket that lives in one process, to which this one has no access. */
+export const refuseMemory: Effect.Effect<void, UsageError, Effect.Services<typeof Flags.StoreUrl>> = Effect.gen(
+  function* () {
+    const url = yield* Flags.StoreUrl
+    if (!url.startsWith("memory:")) return
+    return yield* new UsageError({
+      message:
+        `A docket at ${url} lives in the process that opens it, so this command could only see one of its own, ` +
+        "and that is empty: give the URL of a Redis with --url or DOCKET_URL"
+    })
+  }
+)
+
+/** How long a command waits for the store's first answer, unless the URL sets `connectTimeout`. */
+const patienceMillis = 1000
+
+/**
+ * The docket for commands that look at what other processes keep there. Fails with a sentence when it is in memory, or
+ * when its store cannot be reached soon.
+ */
+export const layerShared: Layer.Layer<
+  Docket | StoreTime,
+  DocketError | Config.ConfigError | UsageError | CommandFailed,
+  StoreFlags
+> = Layer.effectContext(
+  Effect.gen(function* () {
+    yield* refuseMemory
+    const docket = yield* Docket
+    const url = yield* Flags.StoreUrl
+    const patience = Duration.millis(Number(/[?&]connectTimeout=(\d{1,9})(?!\d)/.exec(url)?.[1] ?? patienceMillis))
+    const { taken } = yield* docket.store.snapshot(0).pipe(
+      Effect.mapError((error) => unreachable(url, whyOf(error))),
+      Effect.timeoutOrElse({
+        duration: patience,
+        orElse: () =>
+          Effect.fail(
+            unreachable(
+              url,
+              `it did not answer within ${Duration.format(patience)} (?connectTimeout=5000 in its URL waits for longer)`
+            )
+          )
+      })
+    )
+    const offset = taken - (yield* Clock.currentTimeMillis)
+    return Context.make(Docket, docket).pipe(
+      Context.add(
+        StoreTime,
+        Effect.map(Clock.currentTimeMillis, (now) => now + offset)
+      )
+    )
+  })
+).pipe(Layer.provide(layer))
+
+const unreachable = (url: string, why: string) =>
+  new CommandFailed({ message: `The docket's store at ${redact(url)} cannot be reached: ${why}` })
+
+/** What the store's client reported. */
+export const whyOf = ({ cause }: StoreError): string => (cause instanceof Error ? cause.message : String(cause))

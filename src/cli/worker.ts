@@ -13,9 +13,9 @@ import { codes } from "./exits.ts"
 import * as Flags from "./flags.ts"
 import * as Logging from "./logging.ts"
 import * as Modules from "./modules.ts"
+import * as Restart from "./restart.ts"
 import * as Servers from "./servers.ts"
 import * as Signals from "./signals.ts"
-import { signatureOf } from "./signature.ts"
 import * as Store from "./store.ts"
 import { packageVersion } from "./version.ts"
 
@@ -85,6 +85,7 @@ const flags = {
     description: "Serve metrics for Prometheus on this port, at /metrics"
   }),
   untilFinished: Flags.toggle("until-finished", "Stop when nothing is running, due, or scheduled for later"),
+  watch: Flags.toggle("watch", "Start again whenever a file that was loaded has changed; for development"),
   ...Logging.flags
 }
 
@@ -95,6 +96,12 @@ export const worker = Command.make(
   "worker",
   flags,
   Effect.fnUntraced(function* (options) {
+    if (options.watch) {
+      const code = yield* Restart.onChange
+      return yield* Effect.sync(() => {
+        process.exitCode = code
+      })
+    }
     yield* Effect.provide(runUntilToldToStop(options), Logging.layer(options))
   })
 ).pipe(
@@ -112,6 +119,10 @@ export const worker = Command.make(
       command:
         "docket worker --tasks ./mail.ts:mail --tasks ./billing.ts --url rediss://redis.example.com --docket shop",
       description: "Run the tasks of two modules, one of them a named export, from the docket shop on another server"
+    },
+    {
+      command: "docket worker --tasks ./handlers.ts --watch",
+      description: "While writing the tasks: start again whenever they change"
     },
     {
       command: "docket worker --tasks ./handlers.ts --until-finished",
@@ -149,20 +160,8 @@ const run = Effect.fnUntraced(function* (options: Options, started: Started) {
 const serve = Effect.fnUntraced(function* (tasks: Modules.Loaded["tasks"], options: Options, started: Started) {
   const worker = yield* Worker.make(tasks, options)
   started.worker = worker
-  yield* Effect.logInfo(`Worker ${worker.name} runs up to ${options.concurrency} executions at once, of these tasks:`)
-  for (const line of taskLines(tasks)) yield* Effect.logInfo(line)
   yield* options.untilFinished ? worker.finished : Effect.never
 }, Effect.scoped)
-
-/** How many lines the tasks may take at start, so that the whole announcement has ten at most. */
-const longestTaskList = 8
-
-const taskLines = ({ tasks }: Modules.Loaded["tasks"]): ReadonlyArray<string> => {
-  const lines = Array.from(tasks.values(), (task) => `* ${signatureOf(task)}`)
-  if (lines.length <= longestTaskList) return lines
-  const others = [...tasks.keys()].slice(longestTaskList - 1)
-  return [...lines.slice(0, longestTaskList - 1), `* and ${others.length} more: ${others.join(", ")}`]
-}
 
 const awaitStop = Effect.fnUntraced(function* (
   signals: Queue.Dequeue<Signals.Signal>,

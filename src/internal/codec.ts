@@ -13,11 +13,19 @@ export interface Codec {
     input: unknown
   ) => Effect.Effect<{ readonly payload: unknown; readonly text: string }, Schema.SchemaError>
   readonly decodePayload: (text: string) => Exit.Exit<unknown, Schema.SchemaError>
+  /** Decodes a payload, and encodes it again, so that its defaults are filled in. */
+  readonly completePayload: (text: string) => Exit.Exit<CompletePayload, Schema.SchemaError>
   /** `undefined` is stored as nothing. */
   readonly encodeSuccess: (value: unknown) => Exit.Exit<string | undefined, Schema.SchemaError>
   readonly decodeSuccess: (text: string | undefined) => Exit.Exit<unknown, Schema.SchemaError>
   readonly encodeError: (error: unknown) => Exit.Exit<string, Schema.SchemaError>
   readonly decodeError: (text: string) => Exit.Exit<unknown, Schema.SchemaError>
+}
+
+/** A payload in both forms, with its defaults. */
+export interface CompletePayload {
+  readonly payload: unknown
+  readonly encoded: unknown
 }
 
 const codecs = new WeakMap<Task.Any, Codec>()
@@ -41,12 +49,19 @@ const makeCodec = (task: Task.Any): Codec => {
         Exit.map(payload.encode(payloadValue), (text) => ({ payload: payloadValue, text }))
       ),
     decodePayload: payload.decode,
+    completePayload: (text) =>
+      flatMapExit(payload.decode(text), (value) =>
+        Exit.map(payload.encodeJson(value), (encoded) => ({ payload: value, encoded }))
+      ),
     encodeSuccess: (value) => (value === undefined ? Exit.succeed(undefined) : success.encode(value)),
     decodeSuccess: (text) => (text === undefined ? Exit.succeed(undefined) : success.decode(text)),
     encodeError: error.encode,
     decodeError: error.decode
   }
 }
+
+const flatMapExit = <A, B, E>(exit: Exit.Exit<A, E>, f: (value: A) => Exit.Exit<B, E>): Exit.Exit<B, E> =>
+  Exit.isSuccess(exit) ? f(exit.value) : Exit.failCause(exit.cause)
 
 const make = (schema: Task.DataSchema, input: unknown): Effect.Effect<unknown, Schema.SchemaError> =>
   Effect.mapError(schema.makeEffect(input), (issue) => new Schema.SchemaError(issue))
@@ -60,6 +75,7 @@ const jsonOf = (schema: Task.DataSchema) => {
   const decode = Schema.decodeUnknownExit(json)
   return {
     encode: (value: unknown) => Exit.map(encode(value), (encoded) => JSON.stringify(encoded)),
+    encodeJson: encode,
     decode: (text: string) => {
       const parsed = parseJson(text)
       return Exit.isSuccess(parsed) ? decode(parsed.value) : parsed

@@ -16,6 +16,8 @@ import type * as Task from "../Task.ts"
 import { codecOf } from "./codec.ts"
 import { failWith, invalid } from "./docketError.ts"
 import * as GroupCommit from "./groupCommit.ts"
+import type { KnownStrikes } from "./knownStrikes.ts"
+import { scheduleJudged } from "./scheduleJudged.ts"
 
 // Callers that add together leave in several calls, so that Redis works on one while the next is put together: with 50
 // callers, groups of 25 and four under way took 75,000 to 95,000 adds a second where one group of 100 took 62,000 to 72,000
@@ -32,11 +34,11 @@ const KeySource = Context.Reference("effect-docket/KeySource", {
 })
 
 /** Prepares requests, and sends them to the store in groups. */
-export const makeScheduler = Effect.fnUntraced(function* (store: DocketStore["Service"]) {
+export const makeScheduler = Effect.fnUntraced(function* (store: DocketStore["Service"], strikes: KnownStrikes) {
   const random = yield* KeySource
 
   const schedule = yield* GroupCommit.make({
-    send: (requests: ReadonlyArray<ScheduleRequest>) => failWith(store.schedule(requests)),
+    send: (requests: ReadonlyArray<ScheduleRequest>) => failWith(scheduleJudged(store, strikes, requests)),
     maximumSize: groupSize,
     inFlight: groupsInFlight
   })
@@ -44,7 +46,7 @@ export const makeScheduler = Effect.fnUntraced(function* (store: DocketStore["Se
   const scheduleAll = (requests: ReadonlyArray<ScheduleRequest>) =>
     Effect.map(
       // They arrive in the order in which they are sent, so the first request for a key wins also across chunks.
-      Effect.forEach(chunksOf(requests, chunkSize), (chunk) => failWith(store.schedule(chunk)), {
+      Effect.forEach(chunksOf(requests, chunkSize), (chunk) => failWith(scheduleJudged(store, strikes, chunk)), {
         concurrency: chunksInFlight
       }),
       (dispositions) => dispositions.flat()
@@ -67,7 +69,16 @@ export const makeScheduler = Effect.fnUntraced(function* (store: DocketStore["Se
       )
     }
     if (key === "") return yield* invalid(`The key of task "${task.name}" is empty`)
-    return request(key ?? (yield* random.uuidV7()), task.name, text, due, replace, yield* currentTrace)
+    return {
+      key: key ?? (yield* random.uuidV7()),
+      task: task.name,
+      payload: text,
+      due,
+      replace,
+      trace: yield* currentTrace,
+      values: task.behaviour.controls.valuesOf(payload),
+      judged: false
+    } satisfies ScheduleRequest
   })
 
   const prepareNamed = Effect.fnUntraced(function* (task: string, payload: unknown, options: Task.ScheduleOptions) {
@@ -84,26 +95,19 @@ export const makeScheduler = Effect.fnUntraced(function* (store: DocketStore["Se
         reason: new InvalidPayload({ task, issue: "the payload of addNamed has to be JSON data" })
       })
     }
-    return request(options.key ?? (yield* random.uuidV7()), task, text.value, due, false, yield* currentTrace)
+    return {
+      key: options.key ?? (yield* random.uuidV7()),
+      task,
+      payload: text.value,
+      due,
+      replace: false,
+      trace: yield* currentTrace,
+      values: undefined,
+      judged: false
+    } satisfies ScheduleRequest
   })
 
   return { prepare, prepareNamed, schedule, scheduleAll }
-})
-
-const request = (
-  key: string,
-  task: string,
-  payload: string,
-  due: Due,
-  replace: boolean,
-  trace: string
-): ScheduleRequest => ({
-  key,
-  task,
-  payload,
-  due,
-  replace,
-  trace
 })
 
 const encodeJson = Schema.encodeUnknownExit(Schema.fromJsonString(Schema.Json))

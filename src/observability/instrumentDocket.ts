@@ -56,6 +56,20 @@ export const instrumentDocket: (docket: Docket["Service"]) => Effect.Effect<Dock
           Effect.tap(docket.cancel(key), () => Effect.sync(metrics.cancelled)),
           () => ({})
         ),
+      strike: (strike) =>
+        Tracing.request(
+          "docket.strike",
+          () => name,
+          docket.strike(strike),
+          (strike) => ({ "docket.strike": String(strike) })
+        ),
+      restore: (strike) =>
+        Tracing.request(
+          "docket.restore",
+          () => name,
+          docket.restore(strike),
+          () => ({})
+        ),
       clear: Tracing.request(
         "docket.clear",
         () => name,

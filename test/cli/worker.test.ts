@@ -40,6 +40,36 @@ describe("docket worker", () => {
     })
   )
 
+  it.live("--watch starts it again when a module that it loaded changes, also after a mistake (CLI-06)", () =>
+    Effect.gen(function* () {
+      const directory = yield* Effect.acquireRelease(
+        Effect.promise(() => Fs.mkdtemp(Path.join(Os.tmpdir(), "docket-watch-"))),
+        (directory) => Effect.promise(() => Fs.rm(directory, { recursive: true, force: true }))
+      )
+      const write = (name: string) =>
+        Effect.promise(() =>
+          Fs.writeFile(
+            Path.join(directory, "tasks.ts"),
+            `import { Effect } from ${JSON.stringify(import.meta.resolve("effect"))}
+             import { Task, TaskGroup, TaskModule } from ${JSON.stringify(new URL("../../src/index.ts", import.meta.url).href)}
+             const tasks = TaskGroup.make(Task.make("${name}"))
+             export default TaskModule.make(tasks, tasks.toLayer({ ${name}: () => Effect.void }))`
+          )
+        )
+      yield* write("one")
+      const worker = yield* docket.start([...memory, "--watch", "--tasks", Path.join(directory, "tasks.ts")])
+      yield* worker.until("* one()")
+      yield* write("not a name")
+      yield* worker.until("cannot be loaded")
+      yield* write("two")
+      yield* worker.until("* two()")
+      yield* worker.kill("SIGTERM")
+      const { code, stderr } = yield* worker.ended
+      assert.strictEqual(code, 0, stderr)
+      assert.include(stderr, "The worker has stopped")
+    })
+  )
+
   it.live("says at start, in ten lines at most, what it is and what it knows (LOG-01)", () =>
     Effect.gen(function* () {
       const tasks = [docket.fixture("greetings.ts"), docket.fixture("many.ts")]
@@ -47,7 +77,10 @@ describe("docket worker", () => {
       const { stderr } = yield* docket.run(args)
       const lines = stderr.split("\n").map((line) => line.replace(/^\S+ INFO docket\.worker: /, ""))
       assert.match(lines[0]!, /^effect-docket \d+\.\d+\.\d+.*, docket "docket" at memory:\/\/$/)
-      assert.strictEqual(lines[1], "Worker ada runs up to 10 executions at once, of these tasks:")
+      assert.strictEqual(
+        lines[1],
+        "Worker ada runs up to 10 executions at once, of the built-in trace, fail, sleep and these tasks:"
+      )
       assert.strictEqual(lines[2], '* greet(name, title?, greeting = "Hello")')
       assert.strictEqual(
         lines[9],

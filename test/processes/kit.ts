@@ -65,15 +65,15 @@ export const makeDocket = Effect.fnUntraced(function* ({ url }: RedisServer["Ser
   return { docket, env: { DOCKET_URL: url, DOCKET_NAME: name } }
 })
 
-/** Starts a process with a worker. */
-export const startWorker = (options: {
+interface WorkerOptions {
   readonly env: Readonly<Record<string, string>>
   readonly ledger: Ledger
   readonly name: string
-  readonly concurrency?: number
-  readonly lease?: string
-}) =>
-  Process.start([], {
+}
+
+/** Starts a process with a worker. */
+export const startWorker = (options: WorkerOptions & { readonly concurrency?: number; readonly lease?: string }) =>
+  startProcess([], {
     command: [process.execPath, program("worker.ts")],
     env: {
       ...options.env,
@@ -85,14 +85,25 @@ export const startWorker = (options: {
   })
 
 /** Starts a process with the worker of the command line. */
-export const startCommand = (options: {
-  readonly env: Readonly<Record<string, string>>
-  readonly ledger: Ledger
-  readonly name: string
-}) =>
-  Process.start(["worker", "--tasks", tasksModule, "--name", options.name], {
+export const startCommand = (options: WorkerOptions) =>
+  startProcess(["worker", "--tasks", tasksModule, "--name", options.name], {
     env: { ...options.env, LEDGER: options.ledger.path }
   })
+
+// A test that waits in vain for a process that has failed shows why.
+const startProcess = Effect.fnUntraced(function* (args: ReadonlyArray<string>, options: Process.Options) {
+  const running = yield* Process.start(args, options)
+  yield* running.ended.pipe(
+    Effect.tap(({ code, stderr, stdout }) =>
+      code === null || code === 0 || code === interrupted ? Effect.void : Effect.logError(stdout, stderr)
+    ),
+    Effect.forkScoped
+  )
+  return running
+})
+
+/** What a process exits with when a signal interrupts its main effect. */
+const interrupted = 130
 
 /** Waits for the result of an execution, through as many losses of the connection as it takes. */
 export const patientResult = <A, E>({ result }: Execution<A, E>) =>

@@ -9,12 +9,15 @@ import { after, openWorker, request } from "./conformance/kit.ts"
 
 /** What is wrong with where a docket keeps its executions, and what it still holds for those who are gone. */
 const faults = ({ executions, sessions, wakeups }: MemoryStore.Docket): ReadonlyArray<string> => {
-  const { aside, entries, failed, grants, leases, ready, schedule, settled, events } = executions
+  const { asked, aside, entries, events, failed, grants, held, leases, limits, ready, schedule, settled } = executions
   const faults: Array<string> = []
   const expect = (condition: boolean, fault: string) => {
     if (!condition) faults.push(fault)
   }
   const linesOf = (entry: Executions.Entry) => {
+    if (entry.apart === "asked") return [grants.get(entry.lease)]
+    if (entry.apart === "held") return [held]
+    if (entry.apart === "waiting") return [limits.get(entry.admission.waits ?? "")?.line]
     switch (entry.state) {
       case "scheduled":
         return [undefined]
@@ -30,7 +33,8 @@ const faults = ({ executions, sessions, wakeups }: MemoryStore.Docket): Readonly
   for (const entry of entries.values()) {
     counts[isSettled(entry.state) ? "settled" : (entry.state as "queued" | "scheduled" | "running")]++
     expect(linesOf(entry).includes(entry.place?.line), `${entry.key} is ${entry.state}, and stands in the wrong line`)
-    const heap = entry.state === "scheduled" ? schedule : entry.state === "running" ? leases : undefined
+    const usual = entry.state === "scheduled" ? schedule : entry.state === "running" ? leases : undefined
+    const heap = entry.apart === "asked" ? asked : entry.apart === undefined ? usual : undefined
     expect(
       heap === undefined
         ? entry.node === undefined
@@ -39,8 +43,8 @@ const faults = ({ executions, sessions, wakeups }: MemoryStore.Docket): Readonly
     )
   }
   const sizes = {
-    queued: ready.size + [...aside.values()].reduce((sum, { size }) => sum + size, 0),
-    scheduled: schedule.nodes.length,
+    queued: asked.nodes.length + ready.size + [...aside.values()].reduce((sum, { size }) => sum + size, 0),
+    scheduled: schedule.nodes.length + executions.waiting + held.size,
     running: leases.nodes.length,
     settled: settled.size + failed.size
   }
@@ -49,6 +53,24 @@ const faults = ({ executions, sessions, wakeups }: MemoryStore.Docket): Readonly
     [...aside.values(), ...grants.values()].every(({ size }) => size > 0),
     "there are empty lines"
   )
+  for (const [name, { holders, limit, line }] of limits) {
+    expect(holders.size > 0 || line.size > 0, `the limit ${name} is kept for nobody`)
+    expect(line.size === 0 || holders.size >= limit, `some wait for the limit ${name}, which has free slots`)
+    for (const [holder, key] of holders) {
+      const entry = entries.get(key)
+      const isIts = entry?.admission.slot === name && holder === `${entry.generation}:${key}`
+      expect(isIts || executions.overtaken.get(holder)?.name === name, `${key} holds a slot that it does not know of`)
+    }
+  }
+  for (const entry of entries.values()) {
+    const { slot, waits } = entry.admission
+    expect((entry.apart === "waiting") === (waits !== undefined), `${entry.key} waits for a slot, or not`)
+    expect(
+      slot === undefined || limits.get(slot)?.holders.has(`${entry.generation}:${entry.key}`) === true,
+      `${entry.key} has lost its slot`
+    )
+    expect(slot === undefined || !isSettled(entry.state), `${entry.key} is settled, and has a slot`)
+  }
   expect(events.byKey.size === 0 && events.all.size === 0, "someone still follows")
   expect(sessions.size === 0, "a session is still open")
   expect(wakeups.waiters.size === 0 && wakeups.woken.size === 0, "a worker still waits")
@@ -95,14 +117,14 @@ describe("MemoryStore", () => {
   it.effect("MEM-02 equal URLs share their data, different ones are separate, and names separate dockets", () =>
     Effect.gen(function* () {
       const here = yield* MemoryStore.makeShared("memory://", options)
-      yield* here.schedule([request("k")])
+      yield* here.schedule([request("k")], "")
       for (const url of ["memory://", "memory:///", "memory://?a=b"]) {
         assert.deepStrictEqual(yield* keys(yield* MemoryStore.makeShared(url, options)), ["k"], url)
       }
       for (const url of ["memory://a", "memory://b", "memory://a/b", "memory://a/c", "memory:///c"]) {
         const store = yield* MemoryStore.makeShared(url, options)
         assert.deepStrictEqual(yield* keys(store), [], url)
-        yield* store.schedule([request("k")])
+        yield* store.schedule([request("k")], "")
       }
       assert.deepStrictEqual(yield* keys(yield* MemoryStore.makeShared("memory://a/b", options)), ["k"])
       assert.deepStrictEqual(yield* keys(yield* MemoryStore.makeShared("memory://", { ...options, name: "other" })), [])
@@ -118,7 +140,7 @@ describe("MemoryStore", () => {
       const first = yield* Scope.make()
       const second = yield* Scope.make()
       const store = yield* Scope.provide(open, first)
-      yield* store.schedule([request("k")])
+      yield* store.schedule([request("k")], "")
       const again = yield* Scope.provide(open, second)
       yield* Scope.close(first, Exit.void)
       assert.deepStrictEqual(yield* keys(again), ["k"])
@@ -131,7 +153,7 @@ describe("MemoryStore", () => {
   it.effect("MEM-01 stores that are made without a URL share nothing", () =>
     Effect.gen(function* () {
       const store = yield* MemoryStore.make(options)
-      yield* store.schedule([request("k")])
+      yield* store.schedule([request("k")], "")
       assert.deepStrictEqual(yield* keys(yield* MemoryStore.make(options)), [])
       assert.deepStrictEqual(yield* keys(store), ["k"])
     })
@@ -140,7 +162,7 @@ describe("MemoryStore", () => {
   it.effect("MEM-01 stores that are opened anywhere in the process find each other, without being given anything", () =>
     Effect.gen(function* () {
       const store = yield* DocketStore
-      yield* store.schedule([request("k")])
+      yield* store.schedule([request("k")], "")
       assert.deepStrictEqual(yield* keys(yield* MemoryStore.makeShared("memory://found", options)), ["k"])
     }).pipe(Effect.provide(MemoryStore.layerShared("memory://found", options)))
   )
@@ -149,7 +171,7 @@ describe("MemoryStore", () => {
     Effect.gen(function* () {
       const store = yield* MemoryStore.make(options)
       const { settle, take } = yield* openWorker(store, { leaseMillis: 1e12 })
-      yield* store.schedule([request("monthly", { due: after(0) })])
+      yield* store.schedule([request("monthly", { due: after(0) })], "")
       const day = 86_400_000
       for (let n = 0; n < 30; n++) {
         const [delivery] = yield* take(10)
@@ -172,7 +194,7 @@ describe("MemoryStore", () => {
       yield* living.exchange({ take: 1 })
       const fiber = yield* Effect.forkScoped(living.session.awaitWork)
       yield* Effect.yieldNow
-      yield* store.schedule([request("k")])
+      yield* store.schedule([request("k")], "")
       yield* dead.takeOne
       // It is woken to learn that it may have to take over.
       yield* Fiber.join(fiber)
@@ -192,11 +214,11 @@ describe("MemoryStore", () => {
       const first = yield* Effect.forkScoped(old.session.awaitWork)
       const second = yield* Effect.forkScoped(young.session.awaitWork)
       yield* Effect.yieldNow
-      yield* store.schedule([request("k", { task: "new" })])
+      yield* store.schedule([request("k", { task: "new" })], "")
       yield* Fiber.join(second)
       assert.strictEqual(first.pollUnsafe(), undefined)
       // With nobody left that knows it, one that does not can at least say so.
-      yield* store.schedule([request("k2", { task: "new" })])
+      yield* store.schedule([request("k2", { task: "new" })], "")
       yield* Fiber.join(first)
     })
   )
@@ -206,7 +228,7 @@ describe("MemoryStore", () => {
       const store = yield* MemoryStore.make(options)
       const busy = yield* openWorker(store)
       const idle = yield* Effect.all([openWorker(store), openWorker(store)])
-      yield* store.schedule([request("k")])
+      yield* store.schedule([request("k")], "")
       const delivery = yield* busy.takeOne
       yield* Effect.forEach(idle, ({ exchange }) => exchange({ take: 1 }))
       const fibers = yield* Effect.forEach(idle, ({ session }) => Effect.forkScoped(session.awaitWork))
@@ -223,7 +245,7 @@ describe("MemoryStore", () => {
         Effect.provideService(MemoryStore.Memories, memories)
       )
       const batch = Array.from({ length: 200 }, (_, index) => request(`k${index}`, { due: after(1_000) }))
-      yield* store.schedule(batch)
+      yield* store.schedule(batch, "")
       yield* store.clear
       const entries = memories.get("")?.dockets.get("docket")?.executions.entries
       assert.strictEqual(entries?.size, 200)

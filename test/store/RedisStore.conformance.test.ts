@@ -6,10 +6,20 @@ import { RedisServer } from "../support/RedisServer.ts"
 import { Harness, suite } from "./conformance.ts"
 
 /** Keys that a docket always has, or that empty themselves. */
-const fixed = new Set(["stream", "queue", "leases", "wake", "parked", "workers", "failed"])
+const fixed = new Set(["stream", "queue", "leases", "wake", "parked", "workers", "failed", "strikes"])
 
-/** Keys for as long as something of theirs waits: they hold the keys of executions. */
-const gathering = new Set(["parked"])
+/** Keys for as long as something of theirs waits: sorted sets of the keys of executions. */
+const gathering = new Set(["parked", "waiting", "held", "asked", "plans"])
+
+/** The keys of executions that a key belongs to. */
+const ownersOf = async (redis: Redis, key: string, segment: string, owner: string) => {
+  if (gathering.has(segment)) return redis.zrange(key, "0", "-1")
+  if (segment === "overtaken" || segment === "slots") {
+    const holders = (await redis.hkeys(key)).filter((holder) => holder !== "limit")
+    return holders.map((holder) => holder.slice(holder.indexOf(":") + 1))
+  }
+  return [owner]
+}
 
 /** Makes all that has a time to live so much older, but for what its owner refreshes in real time. */
 const age = `
@@ -37,10 +47,9 @@ const harness = Layer.effect(
       for (const key of await redis.keys("*")) {
         if ((await redis.pttl(key)) !== -1) continue
         const [, docket = "", rest = ""] = /^(\{[^}]*\}):(.*)$/s.exec(key) ?? []
-        const [, segment = "", owner = ""] = /^([^:]*):(.*)$/s.exec(rest) ?? []
+        const [, segment = "", owner = ""] = /^([^:]*):?(.*)$/s.exec(rest) ?? []
         if (fixed.has(rest)) continue
-        const owners = gathering.has(segment) ? await redis.zrange(key, "0", "-1") : [owner]
-        for (const execution of owners) {
+        for (const execution of await ownersOf(redis, key, segment, owner)) {
           if (!isLive(await redis.hget(`${docket}:runs:${execution}`, "state"))) left.push(key)
         }
       }
@@ -52,20 +61,29 @@ const harness = Layer.effect(
       const left: Array<string> = []
       for (const key of await redis.keys("*}:runs:*")) {
         const [, docket = "", execution = ""] = /^(\{[^}]*\}):runs:(.*)$/s.exec(key) ?? []
-        const { entry, parked, state, task } = await redis.hgetall(key)
+        const { aside, entry, gen, slot, state, task, waits } = await redis.hgetall(key)
+        const isIn = async (place: string) => (await redis.zscore(`${docket}:${place}`, execution)) !== null
         const places = {
           ready: (await redis.xrange(`${docket}:stream`, "-", "+")).some(
             ([id, [, member]]) => member === execution && id === entry
           ),
-          aside: (await redis.zscore(`${docket}:parked:${task}`, execution)) !== null,
-          scheduled: (await redis.zscore(`${docket}:queue`, execution)) !== null,
-          running: (await redis.zscore(`${docket}:leases`, execution)) !== null
+          aside: await isIn(`parked:${task}`),
+          asked: await isIn("asked"),
+          held: await isIn("held"),
+          waiting: (await isIn("waiting")) && (await isIn(`waiting:${waits}`)),
+          scheduled: await isIn("queue"),
+          running: await isIn("leases"),
+          hasSlot: (await redis.hexists(`${docket}:slots:${slot}`, `${gen}:${execution}`)) === 1
         }
         const expected = {
-          ready: state === "queued" && parked === undefined,
-          aside: parked !== undefined,
-          scheduled: state === "scheduled",
-          running: state === "running"
+          ready: state === "queued" && aside === undefined,
+          aside: aside === "t",
+          asked: aside === "a",
+          held: aside === "h",
+          waiting: aside === "w",
+          scheduled: state === "scheduled" && aside === undefined,
+          running: state === "running",
+          hasSlot: slot !== undefined
         }
         if (JSON.stringify(places) !== JSON.stringify(expected))
           left.push(`${key} is ${state}, and in ${JSON.stringify(places)}`)

@@ -10,6 +10,7 @@ import { Effect, type Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { cancelling } from "./conformance/cancelling.ts"
 import { Harness, makeKit, type Test } from "./conformance/kit.ts"
+import { limits, limitsModel } from "./conformance/limits.ts"
 import { leases } from "./conformance/leases.ts"
 import { model } from "./conformance/model.ts"
 import { operating } from "./conformance/operating.ts"
@@ -44,7 +45,9 @@ export const suite = <E>(
     cancelling(test)
     running(test)
     leases(test)
+    limits(test)
     wakeups(test)
     operating(test)
     model(it, programs)
+    limitsModel(it, programs)
   })

@@ -27,13 +27,11 @@ export class TestDocket extends Context.Service<
   }
 >()("effect-docket/test/TestDocket") {}
 
+type Pass = (duration: Duration.Input, steps: number, docket: Docket["Service"]) => Effect.Effect<void>
+
 /** How the tests of a suite are declared; like the `it` of `@effect/vitest`. */
-export interface It {
-  readonly effect: <E>(
-    title: string,
-    body: () => Effect.Effect<void, E, Docket | TestDocket | Scope.Scope>,
-    options?: { readonly only?: boolean }
-  ) => void
+export interface It<R = never> {
+  readonly effect: <E>(title: string, body: () => Effect.Effect<void, E, R | Docket | TestDocket | Scope.Scope>) => void
 }
 
 /** Declares a suite once for each kind of docket. */
@@ -46,8 +44,8 @@ export const onEveryStore = (title: string, suite: (it: It) => void): void => {
 export const onMemory = (title: string, suite: (it: It) => void): void => {
   describe(`${title} (memory)`, () => {
     suite({
-      effect: (title, body, options) =>
-        (options?.only === true ? it.effect.only : it.effect)(title, () =>
+      effect: (title, body) =>
+        it.effect(title, () =>
           Effect.scoped(
             runTest(body, {
               store: "memory",
@@ -60,19 +58,23 @@ export const onMemory = (title: string, suite: (it: It) => void): void => {
   })
 }
 
-/** Declares a suite for dockets on a Redis of the suite's own, and checks after each test what it left there. */
-export const onRedis = (title: string, suite: (it: It) => void): void => {
+/**
+ * Declares a suite for dockets on a Redis of the suite's own, and checks after each test what it left there. The tests
+ * can ask for the server.
+ */
+export const onRedis = (title: string, suite: (it: It<RedisServer>) => void): void => {
   it.layer(RedisServer.layer(), { excludeTestServices: true })(`${title} (redis)`, (it) => {
     suite({
-      effect: (title, body, options) =>
-        (options?.only === true ? it.effect.only : it.effect)(title, () =>
+      effect: (title, body) =>
+        it.effect(title, () =>
           Effect.gen(function* () {
             const redis = yield* RedisServer
             yield* redis.cli("FLUSHALL")
             yield* Effect.scoped(
               Effect.gen(function* () {
                 yield* Effect.forkScoped(timeGoesOn(10, 10))
-                yield* runTest(body, { store: "redis", url: redis.url, pass: passOnRedis })
+                const withServer = () => Effect.provideService(body(), RedisServer, redis)
+                yield* runTest(withServer, { store: "redis", url: redis.url, pass: passOnRedis })
               })
             )
             yield* assertNothingLeaks(redis)
@@ -84,7 +86,7 @@ export const onRedis = (title: string, suite: (it: It) => void): void => {
 
 const runTest = Effect.fnUntraced(function* <E>(
   body: () => Effect.Effect<void, E, Docket | TestDocket | Scope.Scope>,
-  { pass, store, url }: Pick<TestDocket["Service"], "store" | "url" | "pass">
+  { pass, store, url }: Pick<TestDocket["Service"], "store" | "url"> & { readonly pass: Pass }
 ): Effect.fn.Return<void, E | DocketError, Scope.Scope> {
   yield* TestClock.setTime(beginning)
   const name = freshName()
@@ -95,32 +97,42 @@ const runTest = Effect.fnUntraced(function* <E>(
       ScriptTime,
       Clock.currentTimeMillis
     )
-  const scope = yield* Scope.make()
-  const exit = yield* Effect.gen(function* () {
+  const run = Effect.gen(function* () {
     const docket = yield* open()
     yield* body().pipe(
       Effect.provideService(Docket, docket),
-      Effect.provideService(TestDocket, TestDocket.of({ store, url, open, pass }))
+      Effect.provideService(
+        TestDocket,
+        TestDocket.of({ store, url, open, pass: (duration, steps) => pass(duration, steps, docket) })
+      )
     )
-  }).pipe(Scope.provide(scope), Effect.exit)
-  // A worker that is still busy is given the time that it has for stopping.
+  })
+  yield* Effect.acquireUseRelease(Scope.make(), (scope) => Scope.provide(run, scope), closeSoon)
+})
+
+/** Closes the scope of a test. A worker that is still busy is given the time that it has for stopping. */
+const closeSoon = Effect.fnUntraced(function* (scope: Scope.Closeable, exit: Exit.Exit<unknown, unknown>) {
   const hurry = yield* Effect.forkChild(timeGoesOn(1, 1000))
   yield* Scope.close(scope, exit)
   yield* Fiber.interrupt(hurry)
-  return yield* exit
 })
 
 /** Moves the test's clock, again and again, as real time passes. */
 const timeGoesOn = (realMillis: number, millis: number) =>
   Effect.forever(Effect.andThen(realTime(realMillis), TestClock.adjust(millis)))
 
-const passOnRedis = Effect.fnUntraced(function* (duration: Duration.Input, steps: number) {
+// What is on its way to or from the server arrives before the clock is moved, and what the clock sent off afterwards: the
+// replies on a connection come in order, and workers share that of the docket.
+const passOnRedis = Effect.fnUntraced(function* (duration: Duration.Input, steps: number, docket: Docket["Service"]) {
+  const flush = Effect.ignore(docket.store.depth)
   const step = Duration.toMillis(duration) / steps
   for (let i = 0; i < steps; i++) {
-    // What is on its way to or from the server arrives before the clock is moved.
-    yield* realTime(5)
+    yield* realTime(2)
+    yield* flush
     yield* TestClock.adjust(step)
+    yield* flush
   }
+  yield* realTime(2)
 })
 
 /**
@@ -133,10 +145,10 @@ export const pass = (duration: Duration.Input, steps = 1): Effect.Effect<void, n
 let names = 0
 const freshName = () => `test-${++names}`
 
+type WorkerService = Worker.Worker["Service"]
+
 /** A worker that a test can stop before its end. */
-export interface RunningWorker {
-  readonly name: string
-  readonly running: Effect.Effect<number>
+export interface RunningWorker extends WorkerService {
   /** Tells it to stop, and waits until it has. */
   readonly stop: Effect.Effect<void>
 }
@@ -146,8 +158,8 @@ export const start = Effect.fnUntraced(function* <E, R>(
   layer: Layer.Layer<Worker.Worker, E, R>
 ): Effect.fn.Return<RunningWorker, E, R | Scope.Scope> {
   const scope = yield* Scope.fork(yield* Effect.scope)
-  const { name, running } = Context.get(yield* Layer.buildWithScope(layer, scope), Worker.Worker)
-  return { name, running, stop: Scope.close(scope, Exit.void) }
+  const worker = Context.get(yield* Layer.buildWithScope(layer, scope), Worker.Worker)
+  return { ...worker, stop: Scope.close(scope, Exit.void) }
 })
 
 /** The state of an execution that has a record. */

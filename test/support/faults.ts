@@ -16,9 +16,10 @@ export type Operation =
   | "leave"
 
 /**
- * What happens to a call: it does not reach the store, or it is applied there and its reply is lost on the way back.
+ * What happens to a call: it does not reach the store; or it is applied there and its reply is lost on the way back; or
+ * something else happens in the time that the reply takes.
  */
-export type Fault = "refused" | "reply-lost"
+export type Fault = "refused" | "reply-lost" | Effect.Effect<unknown>
 
 export interface Faults {
   readonly store: DocketStore.DocketStore["Service"]
@@ -53,7 +54,8 @@ export const make = (store: DocketStore.DocketStore["Service"]): Faults => {
         const fault = isAway ? "refused" : ahead.get(operation)?.shift()
         if (fault === undefined) return unlessGone(call)
         const failure = Effect.fail(new StoreError({ operation, cause: new Error("the connection broke") }))
-        return fault === "refused" ? failure : Effect.andThen(call, failure)
+        if (fault === "refused") return failure
+        return fault === "reply-lost" ? Effect.andThen(call, failure) : Effect.tap(call, fault)
       })
 
   return {
@@ -65,7 +67,7 @@ export const make = (store: DocketStore.DocketStore["Service"]): Faults => {
     vanish: Effect.asVoid(gone.open),
     store: {
       ...store,
-      schedule: (requests) => through("schedule")(store.schedule(requests)),
+      schedule: (requests, strikes) => through("schedule")(store.schedule(requests, strikes)),
       cancel: (keys) => through("cancel")(store.cancel(keys)),
       read: (keys) => through("read")(store.read(keys)),
       watch: (key) => through("watch")(store.watch(key)),

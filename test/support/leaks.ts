@@ -48,11 +48,23 @@ const belongs = ({ name, size, ttl }: Key, all: ReadonlyArray<Key>): boolean => 
   if (name === keys.workers) return true
   if (name === keys.wake) return size === 1
   if (name === keys.stream) return size === 0 || anyIsLive
-  if ([keys.queue, keys.leases, keys.parked].includes(name)) return anyIsLive
-  for (const segment of [Keys.segments.record, Keys.segments.payload]) {
+  const shared = [
+    keys.queue,
+    keys.leases,
+    keys.parked,
+    keys.waiting,
+    keys.held,
+    keys.release,
+    keys.asked,
+    keys.overtaken
+  ]
+  if (shared.includes(name)) return anyIsLive
+  if (name === keys.strikes) return true
+  for (const segment of [Keys.segments.record, Keys.segments.payload, Keys.segments.attempts]) {
     if (name.startsWith(keys.prefix + segment)) return isLive(name.slice(keys.prefix.length + segment.length))
   }
-  return name.startsWith(keys.prefix + Keys.segments.parked) && anyIsLive
+  const { parked, plans, slots, waiting } = Keys.segments
+  return [parked, plans, slots, waiting].some((segment) => name.startsWith(keys.prefix + segment)) && anyIsLive
 }
 
 const liveStates = new Set(["scheduled", "queued", "running"])

@@ -3,6 +3,7 @@ import { type Duration, Effect, Fiber, Queue, Stream } from "effect"
 import {
   CurrentExecution,
   CurrentWorker,
+  type Docket,
   type DocketError,
   type ExecutionEvent,
   type StateChanged
@@ -42,7 +43,7 @@ export const seen: Effect.Effect<Seen, never, CurrentExecution | CurrentWorker> 
 export const passUntil = Effect.fnUntraced(function* <A, E, R>(
   step: Duration.Input,
   effect: Effect.Effect<A, E, R>
-): Effect.fn.Return<A, E, R | TestDocket> {
+): Effect.fn.Return<A, E, R | Docket | TestDocket> {
   const fiber = yield* Effect.forkChild(effect)
   while (fiber.pollUnsafe() === undefined) yield* pass(step)
   return yield* Fiber.join(fiber)

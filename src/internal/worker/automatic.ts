@@ -9,6 +9,8 @@ import { type DocketStore, isSettled, type WorkerSession } from "../../DocketSto
 import * as Recurrence from "../../Recurrence.ts"
 import type * as Task from "../../Task.ts"
 import { codecOf } from "../codec.ts"
+import type { KnownStrikes } from "../knownStrikes.ts"
+import { scheduleJudged } from "../scheduleJudged.ts"
 import type { Bounds } from "./bounds.ts"
 import type { Outage } from "./outage.ts"
 
@@ -18,6 +20,7 @@ const reseedInterval = "60 seconds"
 export const seed: (options: {
   readonly tasks: Iterable<Task.Any>
   readonly store: DocketStore["Service"]
+  readonly strikes: KnownStrikes
   readonly session: WorkerSession
   readonly outage: Outage
   readonly bounds: Bounds
@@ -26,6 +29,7 @@ export const seed: (options: {
   outage,
   session,
   store,
+  strikes,
   tasks
 }) {
   const automatic = [...tasks].filter((task) => task.behaviour.recurrence?.automatic === true)
@@ -34,7 +38,7 @@ export const seed: (options: {
   const request = Effect.fnUntraced(function* (task: Task.Any) {
     const now = yield* Clock.currentTimeMillis
     // `Task.make` refuses an automatic task whose payload cannot be empty.
-    const { text } = yield* Effect.orDie(codecOf(task).encodePayload({}))
+    const { payload, text } = yield* Effect.orDie(codecOf(task).encodePayload({}))
     const recurrence = task.behaviour.recurrence
     const epochMillis = recurrence === undefined ? now : Recurrence.first(recurrence, now)
     return {
@@ -43,39 +47,57 @@ export const seed: (options: {
       payload: text,
       due: { _tag: "At", epochMillis },
       replace: false,
-      trace: ""
+      trace: "",
+      values: task.behaviour.controls.valuesOf(payload),
+      judged: false
     } as const
   })
 
-  const schedule = (tasks: ReadonlyArray<Task.Any>) =>
-    Effect.flatMap(
-      Effect.forEach(
-        tasks.filter(({ name }) => !bounds.exhausted(name)),
-        request
-      ),
-      (requests) =>
-        requests.length === 0
-          ? Effect.void
-          : outage.untilAnswered(() => Effect.asVoid(store.schedule(requests)), session.reconnected)
+  /** Tells which of the tasks a strike refused. */
+  const schedule = Effect.fnUntraced(function* (tasks: ReadonlyArray<Task.Any>) {
+    const requests = yield* Effect.forEach(
+      tasks.filter(({ name }) => !bounds.exhausted(name)),
+      request
     )
+    if (requests.length === 0) return new Set<string>()
+    const dispositions = yield* outage.untilAnswered(
+      () => scheduleJudged(store, strikes, requests),
+      session.reconnected
+    )
+    const struck = requests.filter((_, i) => dispositions[i] === "struck")
+    yield* Effect.forEach(struck, (request) => strikes.refused(request))
+    return new Set(struck.map(({ task }) => task))
+  })
 
-  // In this process a chain that ends can be seen to end, so that a virtual clock need not stop every minute.
-  const resumeWhenSevered = Effect.fnUntraced(function* (task: Task.Any) {
+  // In this process a chain that ends can be seen to end, and a strike to be restored, so that a virtual clock need not
+  // stop every minute.
+  const resumeWhenSevered = Effect.fnUntraced(function* (task: Task.Any, isStruck: boolean) {
     const events = yield* outage.untilAnswered(() => store.watch(task.name), session.reconnected)
+    const changes = yield* outage.untilAnswered(() => store.watchStrikes, session.reconnected)
+    const awaitStrikes = Effect.gen(function* () {
+      while (true) {
+        yield* Queue.take(changes)
+        const struck = yield* schedule([task])
+        if (struck.size === 0) return
+      }
+    })
+    if (isStruck) yield* awaitStrikes
     while (true) {
       const event = yield* Queue.take(events)
       if (event._tag !== "Changed" || !isSettled(event.state)) continue
       yield* Effect.sleep(reseedInterval)
       // A chain that runs often has told of many ends meanwhile; this look at it is the answer to them all.
       yield* Queue.clear(events)
-      yield* schedule([task])
+      yield* Queue.clear(changes)
+      const struck = yield* schedule([task])
+      if (struck.size > 0) yield* awaitStrikes
     }
   }, Effect.scoped)
 
-  yield* schedule(automatic)
+  const struck = yield* schedule(automatic)
   if (session.needsHeartbeat) {
     yield* Effect.forkScoped(Effect.forever(Effect.delay(schedule(automatic), reseedInterval)))
   } else {
-    for (const task of automatic) yield* Effect.forkScoped(resumeWhenSevered(task))
+    for (const task of automatic) yield* Effect.forkScoped(resumeWhenSevered(task, struck.has(task.name)))
   }
 })

@@ -14,7 +14,10 @@ import type * as Scope from "effect/Scope"
 import type { Delivery, ExchangeReply, HeartbeatReply, Outcome, Settlement, WorkerSession } from "../../DocketStore.ts"
 import type { Bounds } from "./bounds.ts"
 import type { WorkerMetrics } from "../../observability/Metrics.ts"
+import type { KnownStrikes } from "../knownStrikes.ts"
+import type { Judgement } from "./judgement.ts"
 import type { Outage } from "./outage.ts"
+import * as RunLog from "./runLog.ts"
 import type { Runs } from "./runs.ts"
 import { makeUnknownTasks } from "./unknownTasks.ts"
 import type { Vitals } from "./vitals.ts"
@@ -42,9 +45,15 @@ export interface End {
   readonly outcome: Outcome | undefined
   /** Whether the run reported progress. */
   readonly reported: boolean
+  /** The run as it appears in logs; absent for one that never began. */
+  readonly call?: () => string
 }
 
-type Ended = End & { readonly outcome: Outcome }
+type Ended = End & {
+  readonly outcome: Outcome
+  /** Whether it was no run: the store asked about an execution. */
+  readonly asked?: true
+}
 
 interface Options {
   readonly session: WorkerSession
@@ -54,6 +63,8 @@ interface Options {
   readonly outage: Outage
   readonly bounds: Bounds
   readonly metrics: WorkerMetrics
+  readonly strikes: KnownStrikes
+  readonly judgement: Pick<Judgement, "determine">
   readonly runs: Pick<Runs, "start" | "size">
   readonly vitals: Pick<Vitals, "expect" | "loop">
 }
@@ -62,11 +73,13 @@ interface Options {
 export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scope> = Effect.fnUntraced(function* ({
   bounds,
   concurrency,
+  judgement,
   leasePrefix,
   metrics,
   outage,
   runs,
   session,
+  strikes,
   vitals
 }) {
   const clock = yield* Clock.Clock
@@ -115,12 +128,13 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
     const reply = yield* outage.untilAnswered(
       (failures) => {
         resent = failures > 0
-        return session.exchange({ lease, resent, finished: settlements, take })
+        return session.exchange({ lease, resent, finished: settlements, take, strikes: strikes.current().version })
       },
       session.reconnected,
       settlements.length === 0 ? Effect.as(closed.await, nothing) : Effect.never
     )
     answered()
+    if (reply.strikes !== undefined) yield* strikes.update(reply.strikes)
     yield* reportSettled(batch, reply, resent)
     yield* reportTaken(reply)
     return reply
@@ -143,7 +157,10 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
       exchanging--
       claiming -= take
       nextDue = reply.nextDueMillis === undefined ? undefined : clock.currentTimeMillisUnsafe() + reply.nextDueMillis
-      if (take > 0) idle = reply.deliveries.length < take
+      if (take > 0) idle = reply.deliveries.length + reply.undetermined.length < take
+      for (const delivery of reply.undetermined) {
+        finished.push({ delivery, outcome: yield* judgement.determine(delivery), reported: false, asked: true })
+      }
       for (const delivery of reply.deliveries) {
         if (!open) {
           finished.push({ delivery, outcome: { _tag: "Released" }, reported: false })
@@ -161,27 +178,31 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
   const reportSettled = Effect.fnUntraced(function* (batch: typeof finished, reply: ExchangeReply, resent: boolean) {
     for (let i = 0; i < batch.length; i++) {
       const status = reply.settled[i]
-      const { outcome } = batch[i]!
+      const { asked, outcome } = batch[i]!
+      if (asked === true) continue
       const hasNext = (outcome._tag === "Completed" || outcome._tag === "Failed") && outcome.next !== undefined
       if (status === "applied" && hasNext) metrics.perpetuated(batch[i]!.delivery.task)
       if (status === "superseded") metrics.superseded(batch[i]!.delivery.task, hasNext ? "on_complete" : "worker")
       // A settlement that was sent again may find that the first sending arrived.
       if (status === "applied" || (status === "lost" && resent)) continue
-      const { key, task } = batch[i]!.delivery
-      yield* status === "superseded"
-        ? Effect.logInfo(`${task}{${key}} was superseded while it ran`)
-        : Effect.logWarning(
-            `${task}{${key}} ended after its lease had passed to another worker; its outcome was dropped`
-          )
+      const { call, delivery } = batch[i]!
+      const run = call?.() ?? RunLog.describe(delivery, undefined, undefined)
+      yield* (
+        status === "superseded"
+          ? Effect.logInfo(`↬ ${run} was superseded while it ran`)
+          : Effect.logWarning(`✗ ${run} ended after its lease had passed to another worker; its outcome was dropped`)
+      ).pipe(Effect.annotateLogs(RunLog.annotations(delivery)))
     }
   })
 
   const reportTaken = Effect.fnUntraced(function* (reply: ExchangeReply) {
     for (const unknown of reply.unknown) yield* unknownTasks.report(unknown)
+    for (const { key, task } of reply.dropped)
+      yield* Effect.logInfo(`${task}{${key}} was dropped by a control of its task`)
     for (const { deliveries, key, task } of reply.exhausted) {
       yield* Effect.logError(
         `${task}{${key}} was delivered ${deliveries} times without ending, and failed: does it take its process down?`
-      )
+      ).pipe(Effect.annotateLogs({ "docket.task": task, "docket.key": key }))
     }
   })
 
@@ -207,8 +228,8 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
   }
 
   return {
-    finish: ({ delivery, outcome, reported }) => {
-      if (outcome !== undefined) finished.push({ delivery, outcome: bounds.limit(delivery.key, outcome), reported })
+    finish: (end) => {
+      if (end.outcome !== undefined) finished.push({ ...end, outcome: bounds.limit(end.delivery.key, end.outcome) })
       changed()
       if (idle) retime.openUnsafe()
     },
@@ -232,7 +253,16 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
   }
 })
 
-const nothing: ExchangeReply = { settled: [], deliveries: [], nextDueMillis: undefined, unknown: [], exhausted: [] }
+const nothing: ExchangeReply = {
+  settled: [],
+  deliveries: [],
+  undetermined: [],
+  strikes: undefined,
+  dropped: [],
+  nextDueMillis: undefined,
+  unknown: [],
+  exhausted: []
+}
 
 const set = (latch: Latch.Latch, open: boolean) => {
   if (open) latch.openUnsafe()

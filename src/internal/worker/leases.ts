@@ -16,12 +16,14 @@ export const renewalsPerLease = 4
  */
 export const renew = Effect.fnUntraced(
   function* (session: WorkerSession, runs: Runs, pulse: Pulse) {
-    const held = runs.all().filter((run) => !run.superseded)
+    // Those that are superseded as well: they may hold a slot of a limit.
+    const held = runs.all()
     if (held.length === 0) return pulse.met()
     const statuses = yield* session.renew(held.map(({ delivery }) => delivery))
     pulse.met()
     held.forEach((run, i) => {
       const status = statuses[i]
+      if (run.superseded) return
       if (status === "superseded") run.superseded = true
       if (status === "cancelled") runs.interrupt(run, "cancelled")
       if (status === "lost" && stillRuns(runs, run)) runs.interrupt(run, "lease-lost")

@@ -45,7 +45,11 @@ const outcomeOfFailure = Effect.fnUntraced(function* (
   if (Cause.hasInterruptsOnly(cause)) return { _tag: "Cancelled" }
   const refused = Signal.findNotAdmitted(cause)
   if (refused !== undefined) return { _tag: "Postponed", due: { _tag: "After", millis: refused.delayMillis } }
-  const due = yield* nextAttempt(runnable, run, cause)
+  const decision = yield* Effect.exit(nextAttempt(runnable, run, cause))
+  if (Exit.isFailure(decision)) {
+    yield* Effect.logError("The retry policy of the task failed, so there is no further attempt", decision.cause)
+  }
+  const due = Exit.isSuccess(decision) ? decision.value : undefined
   const error = failureText(cause)
   if (due !== undefined) return { _tag: "Retry", error, due }
   return { _tag: "Failed", error, failure: typedFailure(runnable, cause), next: next() }

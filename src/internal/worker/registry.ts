@@ -7,7 +7,7 @@ import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import type * as Task from "../../Task.ts"
 import type * as TaskGroup from "../../TaskGroup.ts"
-import { codecOf } from "../codec.ts"
+import { codecOf, type CompletePayload } from "../codec.ts"
 import { handlerOf, type Implementation } from "../handlers.ts"
 
 /** What it takes to run one task. */
@@ -16,6 +16,7 @@ export interface Runnable {
   /** The services that the handler's layer was built with. */
   readonly context: Context.Context<never>
   readonly decodePayload: (text: string) => Exit.Exit<unknown, Schema.SchemaError>
+  readonly completePayload: (text: string) => Exit.Exit<CompletePayload, Schema.SchemaError>
   readonly encodeSuccess: (value: unknown) => Exit.Exit<string | undefined, Schema.SchemaError>
   readonly encodeError: (error: unknown) => Exit.Exit<string, Schema.SchemaError>
   readonly run: Implementation["run"]
@@ -29,32 +30,36 @@ export interface Registry {
   readonly find: (name: string) => Runnable | undefined
 }
 
-/** Collects the handlers of a group from a context. A fallback runs what the group does not name. */
-export const make = <T extends Task.Any>(
+/** Collects the handlers of a group from a context. */
+export const collect = <T extends Task.Any>(
   group: TaskGroup.TaskGroup<T>,
-  context: Context.Context<Task.Handlers<T>>,
-  fallback: Runnable | undefined
-): Registry => {
+  context: Context.Context<Task.Handlers<T>>
+): ReadonlyMap<string, Runnable> => {
   const runnables = new Map<string, Runnable>()
   for (const task of group.tasks.values()) {
     const { context: services, run } = Context.getUnsafe(context, handlerOf(task.name))
-    const { decodePayload, encodeError, encodeSuccess } = codecOf(task)
+    const { completePayload, decodePayload, encodeError, encodeSuccess } = codecOf(task)
     runnables.set(task.name, {
       behaviour: task.behaviour,
       context: services,
       decodePayload,
+      completePayload,
       encodeSuccess,
       encodeError,
       run
     })
   }
-  return {
-    names: new Set(runnables.keys()),
-    any: fallback !== undefined,
-    find: (name) => runnables.get(name) ?? fallback
-  }
+  return runnables
 }
 
+/** Makes a registry of these tasks. A fallback runs all others. */
+export const make = (runnables: ReadonlyMap<string, Runnable>, fallback: Runnable | undefined): Registry => ({
+  names: new Set(runnables.keys()),
+  any: fallback !== undefined,
+  find: (name) => runnables.get(name) ?? fallback
+})
+
+const parseJson = Schema.decodeUnknownExit(Schema.fromJsonString(Schema.Unknown))
 const encodeJson = Schema.encodeUnknownExit(Schema.fromJsonString(Schema.Json))
 
 /** A fallback as something that can be run: it reads stored text, and succeeds with JSON data or nothing. */
@@ -65,6 +70,8 @@ export const fallback = <R>(
   behaviour: undefined,
   context,
   decodePayload: Exit.succeed,
+  // Without a contract there are no defaults.
+  completePayload: (text) => Exit.map(parseJson(text), (encoded) => ({ payload: text, encoded })),
   encodeSuccess: (value) => (value === undefined ? Exit.succeed(undefined) : encodeJson(value)),
   encodeError: encodeJson,
   // `decodePayload` hands the text on as it is. Its services are in `context`, or are those of each execution.

@@ -2,12 +2,23 @@
  * The log lines of runs: one when a run starts, one when it ends.
  */
 import * as Cause from "effect/Cause"
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Formatter from "effect/Formatter"
+import * as HashSet from "effect/HashSet"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import type { Delivery, Outcome } from "../../DocketStore.ts"
 import type * as Task from "../../Task.ts"
+
+/** What log lines about a run carry, besides what all lines of its worker do. */
+export const annotations = ({ attempt, due, key, task }: Delivery) => ({
+  "docket.task": task,
+  "docket.key": key,
+  "docket.when": DateTime.formatIso(DateTime.makeUnsafe(due)),
+  "docket.attempt": attempt
+})
 
 /** A run as it appears in logs: the task's name, its payload fields in parentheses, and its key in braces. */
 export const describe = (
@@ -23,15 +34,18 @@ export const describe = (
 
 const shown = (name: string, value: unknown, behaviour: Task.Behaviour | undefined): string => {
   if (Redacted.isRedacted(value) || behaviour === undefined) return "..."
-  if (behaviour.logged.has(name)) return JSON.stringify(value) ?? String(value)
-  if (behaviour.loggedLength.has(name)) return lengthOf(value) ?? JSON.stringify(value) ?? String(value)
+  // Whatever the value is, a log line must not take the run down.
+  if (behaviour.logged.has(name)) return Formatter.format(value)
+  if (behaviour.loggedLength.has(name)) return lengthOf(value, behaviour.tuples.has(name)) ?? Formatter.format(value)
   return "..."
 }
 
-const lengthOf = (value: unknown): string | undefined => {
-  if (Array.isArray(value)) return `[len ${value.length}]`
-  if (value instanceof Set || value instanceof Map) return `{len ${value.size}}`
+const lengthOf = (value: unknown, isTuple: boolean): string | undefined => {
   if (Predicate.isString(value)) return `[len ${value.length}]`
+  if (!Predicate.isIterable(value)) return undefined
+  if (HashSet.isHashSet(value)) return `{len ${HashSet.size(value)}}`
+  if (Predicate.hasProperty(value, "size")) return `{len ${value.size}}`
+  if (Predicate.hasProperty(value, "length")) return isTuple ? `(len ${value.length})` : `[len ${value.length}]`
   return undefined
 }
 
@@ -62,6 +76,9 @@ export const ended = (
       return Effect.logInfo(`✗ ${took} ${call} cancelled`)
     case "Released":
       return Effect.logInfo(`↫ ${took} ${call} given back, since this worker is shutting down`)
+    case "Held":
+    case "Determined":
+      return Effect.logInfo(`↫ ${took} ${call} given back`)
     case "Postponed":
       return Effect.logInfo(`↫ ${took} ${call} not admitted, tries again later`)
     case "Retry":

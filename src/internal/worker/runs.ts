@@ -3,7 +3,6 @@
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
@@ -15,7 +14,7 @@ import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 import type { Docket } from "../../Docket.ts"
 import { InvalidPayload, type MiddlewareFailed, type TaskTimedOut } from "../../DocketError.ts"
-import type { Delivery } from "../../DocketStore.ts"
+import type { Delivery, Outcome } from "../../DocketStore.ts"
 import type { Middleware } from "../../Middleware.ts"
 import type { WorkerMetrics } from "../../observability/Metrics.ts"
 import * as Tracing from "../../observability/Tracing.ts"
@@ -37,7 +36,7 @@ export interface Run {
   readonly delivery: Delivery
   readonly annotations: Record<string, unknown>
   readonly progress: RunProgress
-  /** Whether the key was scheduled anew meanwhile; such a run needs no lease. */
+  /** Whether the key was scheduled anew meanwhile; such a run needs a lease only for the slot of a limit. */
   superseded: boolean
   interruptReason: InterruptReason | undefined
   fiber: Fiber.Fiber<void> | undefined
@@ -71,20 +70,18 @@ export const make: (options: {
   readonly metrics: WorkerMetrics
   /** The first one outermost. */
   readonly middleware: ReadonlyArray<Middleware>
+  /** Takes the next run from an outcome when a strike refuses it. */
+  readonly refuseNext: (delivery: Delivery, outcome: Outcome) => Effect.Effect<Outcome>
   readonly onEnd: (end: End) => void
 }) => Effect.Effect<Runs, never, Scope.Scope> = Effect.fnUntraced(function* (options) {
-  const { docket, metrics, middleware, onEnd, registry, reporter, workerName } = options
+  const { docket, metrics, middleware, onEnd, refuseNext, registry, reporter, workerName } = options
   const running = new Map<string, Run>()
   const some = yield* Latch.make(false)
   const fork = yield* FiberSet.makeRuntime<never>()
   const clock = yield* Clock.Clock
   // A run's lines cost as much as the run: they are not even put together when nobody would see them.
   const logsRuns = yield* LogLevel.isEnabled("Info")
-  const workerAnnotations = {
-    ...(yield* References.CurrentLogAnnotations),
-    "docket.name": docket.name,
-    "docket.worker": workerName
-  }
+  const workerAnnotations = yield* References.CurrentLogAnnotations
 
   const worker: Services.Worker = { docket, name: workerName }
   // What the handlers' layers were built with. Their clock and scheduler are the worker's; their scope and their
@@ -100,18 +97,10 @@ export const make: (options: {
   }
   const none: ReadonlyMap<string, unknown> = new Map()
 
-  const annotationsOf = (delivery: Delivery) => ({
-    ...workerAnnotations,
-    "docket.task": delivery.task,
-    "docket.key": delivery.key,
-    "docket.when": DateTime.formatIso(DateTime.makeUnsafe(delivery.due)),
-    "docket.attempt": delivery.attempt
-  })
-
   const start = (delivery: Delivery) => {
     const run: Run = {
       delivery,
-      annotations: annotationsOf(delivery),
+      annotations: { ...workerAnnotations, ...RunLog.annotations(delivery) },
       progress: reporter.start(delivery),
       superseded: false,
       interruptReason: undefined,
@@ -189,13 +178,14 @@ export const make: (options: {
         ).pipe(restore, Effect.exit)
       : Effect.succeed(Exit.failCause(Signal.finalFailure(unreadable(delivery.task, failureText(payload.cause)))))
     const elapsed = clock.currentTimeMillisUnsafe() - began
-    const outcome = yield* outcomeOf(runnable, run, exit, () => succession.next(elapsed))
+    const decided = yield* outcomeOf(runnable, run, exit, () => succession.next(elapsed))
+    const outcome = decided === undefined ? undefined : yield* refuseNext(delivery, decided)
     metrics.ended(delivery, elapsed, outcome)
     if (logsRuns || outcome?._tag !== "Completed") yield* RunLog.ended(call(), elapsed, exit, outcome)
     if (progress.reported()) yield* progress.flush
     running.delete(runId(delivery.key, delivery.generation))
     if (running.size === 0) some.closeUnsafe()
-    onEnd({ delivery, outcome, reported: progress.reported() })
+    onEnd({ delivery, outcome, reported: progress.reported(), call })
   })
 
   const handle = (runnable: Runnable, parts: Services.Parts) => {

@@ -14,8 +14,8 @@ export interface Vitals {
   readonly expect: (what: string, withinMillis: number) => () => void
   /** Watches something that happens at intervals. */
   readonly pulse: (what: string, intervalMillis: number) => Pulse
-  /** Watches a loop that has to go on for as long as the worker lives. */
-  readonly loop: (what: string, fiber: Fiber.Fiber<unknown, unknown>) => void
+  /** Watches a loop that has to go on. Returns how to watch it no longer. */
+  readonly loop: (what: string, fiber: Fiber.Fiber<unknown, unknown>) => () => void
   /** The worker was told to stop. */
   readonly close: () => void
   readonly health: () => { readonly able: boolean; readonly ready: boolean; readonly problems: ReadonlyArray<string> }
@@ -32,7 +32,7 @@ export interface Pulse {
 /** Makes the vitals of a worker that starts. */
 export const make = (clock: Clock.Clock): Vitals => {
   const deadlines = new Map<object, { readonly what: string; readonly due: number }>()
-  const loops: Array<{ readonly what: string; readonly fiber: Fiber.Fiber<unknown, unknown> }> = []
+  const loops = new Map<Fiber.Fiber<unknown, unknown>, string>()
   let open = true
 
   const expect = (what: string, withinMillis: number) => {
@@ -43,7 +43,7 @@ export const make = (clock: Clock.Clock): Vitals => {
 
   const problems = () => {
     const now = clock.currentTimeMillisUnsafe()
-    const dead = loops.filter(({ fiber }) => fiber.pollUnsafe() !== undefined).map(({ what }) => `${what} has ended`)
+    const dead = [...loops].filter(([fiber]) => fiber.pollUnsafe() !== undefined).map(([, what]) => `${what} has ended`)
     const late = [...deadlines.values()]
       .filter(({ due }) => now > due + patienceMillis)
       .map(({ due, what }) => `${what} is ${Math.round((now - due) / 1000)} s late`)
@@ -64,7 +64,10 @@ export const make = (clock: Clock.Clock): Vitals => {
         }
       }
     },
-    loop: (what, fiber) => void loops.push({ what, fiber }),
+    loop: (what, fiber) => {
+      loops.set(fiber, what)
+      return () => void loops.delete(fiber)
+    },
     close: () => {
       open = false
     },

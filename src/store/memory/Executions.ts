@@ -7,12 +7,16 @@
  * | state | where | left by |
  * | --- | --- | --- |
  * | `scheduled` | the heap `schedule`, by due time | `moveDue` |
+ * | `scheduled`, waiting for a slot | the line of its limit in `limits` | the execution that frees a slot |
+ * | `scheduled`, held by a strike | the line `held` | a restore |
  * | `queued` | the line `ready`, or the line of its task in `aside` | a claim |
+ * | `queued`, asked about | the line of its lease in `grants`, and the heap `asked` by expiry | a settlement, a reclaim |
  * | `running` | the line of its lease in `grants`, and the heap `leases` by expiry | a settlement, a reclaim |
  * | `failed` | the line `failed`, oldest first | the end of its time to live, or a newer one when there are too many |
  * | settled otherwise | the line `settled`, oldest first | the end of its time to live |
  */
 import * as DocketStore from "../../DocketStore.ts"
+import * as Strike from "../../Strike.ts"
 import * as Events from "./Events.ts"
 import * as Heap from "./Heap.ts"
 import * as Line from "./Line.ts"
@@ -36,6 +40,14 @@ export interface Entry {
   failure: string | undefined
   progress: DocketStore.ProgressRecord | undefined
   readonly attempts: Array<DocketStore.AttemptRecord>
+  /** The values of its task's controls; see `ScheduleRequest.values`. */
+  values: ReadonlyArray<string> | undefined
+  /** The version of the strikes by which its payload was judged, and not matched. */
+  judged: string
+  /** What controls gave it, or let it wait for. */
+  readonly admission: Admission
+  /** Where it is, when that is not the usual place of its state. */
+  apart: "asked" | "waiting" | "held" | undefined
   /** The lease of the present run, or of the last one. */
   lease: string
   /** The lease whose settlement was the last to be applied: the same settlement sent again is known by it. */
@@ -46,6 +58,60 @@ export interface Entry {
   expires: number
   place: Line.Place<Entry> | undefined
   node: Heap.Node<Entry> | undefined
+}
+
+/** What the controls of a task have to do with an execution; controls by the name of their scope and value. */
+export interface Admission {
+  /** The limit of which it has a slot. */
+  slot: string | undefined
+  /** The limit for a slot of which it waits. */
+  waits: string | undefined
+  /** The rate limits in which it has a start in the future. */
+  plans: ReadonlyArray<string>
+  /** The debounce whose round it opened. */
+  round: string | undefined
+  /** The rate limits that count its present run. */
+  starts: ReadonlyArray<string>
+  /** The cooldowns that its present run opened. */
+  windows: ReadonlyArray<string>
+  /** Whether it was admitted before, in this schedule. */
+  passed: boolean
+  /** The control that dropped it. */
+  dropped: { readonly by: "RateLimit" | "Cooldown" | "Debounce"; readonly name: string } | undefined
+}
+
+/** A concurrency limit, for one value, while anyone has a slot. */
+export interface Limit {
+  limit: number
+  /** Who has a slot, by generation and key. */
+  readonly holders: Map<string, string>
+  /** Who waits for one. */
+  readonly line: Line.Line<Entry>
+}
+
+/** A rate limit, for one value. */
+export interface Rate {
+  /** The starts within the window, by generation and key, oldest first. */
+  readonly starts: Map<string, number>
+  /** The starts to come, by key. */
+  readonly plans: Map<string, number>
+  /** When nothing of it matters any more. */
+  expires: number
+}
+
+/** A cooldown, for one value, that was opened by the execution with this key. */
+export interface Window {
+  readonly key: string
+  readonly expires: number
+}
+
+/** A round of a debounce, for one value. */
+export interface Round {
+  /** The key of its first submission, which will run. */
+  readonly first: string
+  due: number
+  readonly deadline: number
+  expires: number
 }
 
 /** The time of a step, and how long what it settles is kept. */
@@ -63,6 +129,21 @@ export interface Executions {
   readonly leases: Heap.Heap<Entry>
   readonly failed: Line.Line<Entry>
   readonly settled: Line.Line<Entry>
+  readonly asked: Heap.Heap<Entry>
+  /** Of those in the ready line, the ones about which a worker told in this step. */
+  readonly determined: Array<Entry>
+  readonly held: Line.Line<Entry>
+  readonly limits: Map<string, Limit>
+  /** How many wait for a slot of a limit. */
+  waiting: number
+  readonly rates: Map<string, Rate>
+  readonly windows: Map<string, Window>
+  readonly rounds: Map<string, Round>
+  /** The slots of runs whose keys were scheduled anew, by generation and key. */
+  readonly overtaken: Map<string, { readonly name: string; expires: number }>
+  strikes: Strike.StrikeSet
+  /** Counts the changes of the strikes. */
+  strikesChanged: number
   readonly events: Events.Events
 }
 
@@ -75,6 +156,17 @@ export const make = (): Executions => ({
   leases: Heap.make(),
   failed: Line.make(),
   settled: Line.make(),
+  asked: Heap.make(),
+  determined: [],
+  held: Line.make(),
+  limits: new Map(),
+  waiting: 0,
+  rates: new Map(),
+  windows: new Map(),
+  rounds: new Map(),
+  overtaken: new Map(),
+  strikes: Strike.empty,
+  strikesChanged: 0,
   events: Events.make()
 })
 
@@ -86,8 +178,11 @@ export const lookup = (self: Executions, key: string, { now }: Step): Entry | un
   return undefined
 }
 
-/** Removes records that have ended, the oldest first. */
+/** Removes records that have ended, the oldest first, and what controls keep no longer. */
 export const sweep = (self: Executions, { now }: Step): void => {
+  sweepMap(self.rates, now)
+  sweepMap(self.windows, now)
+  sweepMap(self.rounds, now)
   for (const line of [self.settled, self.failed]) {
     for (let left = sweepLimit; left > 0; left--) {
       const oldest = line.first?.value
@@ -99,6 +194,16 @@ export const sweep = (self: Executions, { now }: Step): void => {
 
 /** What one step spends on it at most: a step settles fewer, as a rule. */
 const sweepLimit = 256
+
+/** Looks at some, and at others the next time. */
+const sweepMap = <A extends { readonly expires: number }>(map: Map<string, A>, now: number) => {
+  let left = 8
+  for (const [name, value] of map) {
+    if (left-- === 0) break
+    map.delete(name)
+    if (value.expires > now) map.set(name, value)
+  }
+}
 
 /** Removes an execution, and all that is known of it. */
 export const forget = (self: Executions, entry: Entry): void => {
@@ -126,6 +231,19 @@ export const add = (self: Executions, key: string): Entry => {
     failure: undefined,
     progress: undefined,
     attempts: [],
+    values: undefined,
+    judged: "",
+    admission: {
+      slot: undefined,
+      waits: undefined,
+      plans: [],
+      round: undefined,
+      starts: [],
+      windows: [],
+      passed: false,
+      dropped: undefined
+    },
+    apart: undefined,
     lease: "",
     settledLease: "",
     cancelled: false,
@@ -168,7 +286,8 @@ export const moveDue = (self: Executions, { now }: Step): void => {
   }
 }
 
-const enqueue = (self: Executions, entry: Entry) => {
+/** Puts an execution that is nowhere at the end of the ready line. */
+export const enqueue = (self: Executions, entry: Entry): void => {
   entry.place = Line.append(self.ready, entry)
   entry.state = "queued"
   Events.publishState(self.events, entry)
@@ -188,6 +307,53 @@ export const putBack = (self: Executions, task: string): void => {
     detach(self, place.value)
     place.value.place = Line.append(self.ready, place.value)
   }
+}
+
+/** Lets an execution wait in a line, held back. */
+export const holdBack = (self: Executions, entry: Entry, apart: "waiting" | "held", line: Line.Line<Entry>): void => {
+  detach(self, entry)
+  entry.apart = apart
+  if (apart === "waiting") self.waiting++
+  entry.place = Line.append(line, entry)
+  entry.worker = undefined
+  entry.started = undefined
+  entry.state = "scheduled"
+  Events.publishState(self.events, entry)
+}
+
+/** Lets an execution that is held back go, with the next generation. */
+export const letGo = (self: Executions, entry: Entry): void => {
+  detach(self, entry)
+  entry.generation++
+  enqueue(self, entry)
+}
+
+/** Moves an execution that is scheduled for later to another time. */
+export const reschedule = (self: Executions, entry: Entry, due: number): void => {
+  if (entry.node === undefined || entry.state !== "scheduled") return
+  Heap.remove(self.schedule, entry.node)
+  entry.due = due
+  entry.node = Heap.insert(self.schedule, due, entry)
+}
+
+/** Lends a queued execution to a worker that is to tell something about it. */
+export const ask = (
+  self: Executions,
+  entry: Entry,
+  hold: { readonly lease: string; readonly leaseMillis: number },
+  { now }: Step
+): void => {
+  detach(self, entry)
+  entry.lease = hold.lease
+  entry.apart = "asked"
+  entry.place = Line.append(lineOf(self.grants, hold.lease), entry)
+  entry.node = Heap.insert(self.asked, now + hold.leaseMillis, entry)
+}
+
+/** Takes back what was lent to a worker that has not told in time. */
+export const takeBack = (self: Executions, entry: Entry): void => {
+  detach(self, entry)
+  entry.place = Line.append(self.ready, entry)
 }
 
 /** Hands a queued execution to a worker. */
@@ -210,8 +376,9 @@ export const start = (
 
 /** Lets the lease of a running execution live on until `expires`. */
 export const extend = (self: Executions, entry: Entry, expires: number): void => {
-  if (entry.node !== undefined) Heap.remove(self.leases, entry.node)
-  entry.node = Heap.insert(self.leases, expires, entry)
+  const heap = entry.apart === "asked" ? self.asked : self.leases
+  if (entry.node !== undefined) Heap.remove(heap, entry.node)
+  entry.node = Heap.insert(heap, expires, entry)
 }
 
 /** Takes a running execution from its worker, to be delivered again. */
@@ -259,18 +426,22 @@ const keep = (self: Executions, entry: Entry, line: Line.Line<Entry>, expires: n
 
 /** Takes an execution away from where it is. Until then its task, lease and state say where that is. */
 export const detach = (self: Executions, entry: Entry): void => {
+  const isHeld = entry.state === "running" || entry.apart === "asked"
   if (entry.place !== undefined) {
     Line.leave(entry.place)
     if (entry.place.line.size === 0) {
-      if (entry.state === "running") self.grants.delete(entry.lease)
+      if (isHeld) self.grants.delete(entry.lease)
       else if (entry.place.line === self.aside.get(entry.task)) self.aside.delete(entry.task)
     }
     entry.place = undefined
   }
   if (entry.node !== undefined) {
-    Heap.remove(entry.state === "running" ? self.leases : self.schedule, entry.node)
+    const heap = entry.apart === "asked" ? self.asked : isHeld ? self.leases : self.schedule
+    Heap.remove(heap, entry.node)
     entry.node = undefined
   }
+  if (entry.apart === "waiting") self.waiting--
+  entry.apart = undefined
 }
 
 const lineOf = (lines: Map<string, Line.Line<Entry>>, name: string) => {
@@ -281,40 +452,29 @@ const lineOf = (lines: Map<string, Line.Line<Entry>>, name: string) => {
 
 /** Counts what is live. */
 export const depth = (self: Executions): DocketStore.Depth => {
-  let queued = self.ready.size
+  let queued = self.ready.size + self.asked.nodes.length
   for (const line of self.aside.values()) queued += line.size
-  return { queued, scheduled: self.schedule.nodes.length, running: self.leases.nodes.length }
+  const scheduled = self.schedule.nodes.length + self.waiting + self.held.size
+  return { queued, scheduled, running: self.leases.nodes.length }
 }
 
 /** When time alone next makes work: something is due, or a lease expires. Infinite when nothing of the kind is ahead. */
 export const nextDue = (self: Executions): number =>
   Math.min(
     Heap.peek(self.schedule)?.at ?? Number.POSITIVE_INFINITY,
-    Heap.peek(self.leases)?.at ?? Number.POSITIVE_INFINITY
+    Heap.peek(self.leases)?.at ?? Number.POSITIVE_INFINITY,
+    Heap.peek(self.asked)?.at ?? Number.POSITIVE_INFINITY
   )
 
 /** Whether nothing is live. */
 export const isEmpty = (self: Executions): boolean =>
-  self.ready.size === 0 && self.aside.size === 0 && self.schedule.nodes.length === 0 && self.leases.nodes.length === 0
-
-export const toRecord = (entry: Entry): DocketStore.ExecutionRecord => ({
-  key: entry.key,
-  task: entry.task,
-  payload: entry.payload,
-  state: entry.state,
-  generation: entry.generation,
-  attempt: entry.attempt,
-  deliveries: entry.deliveries,
-  due: entry.due,
-  worker: entry.worker,
-  started: entry.started,
-  completed: entry.completed,
-  error: entry.error,
-  result: entry.result,
-  failure: entry.failure,
-  progress: entry.progress,
-  trace: entry.trace
-})
+  self.ready.size === 0 &&
+  self.aside.size === 0 &&
+  self.schedule.nodes.length === 0 &&
+  self.leases.nodes.length === 0 &&
+  self.asked.nodes.length === 0 &&
+  self.waiting === 0 &&
+  self.held.size === 0
 
 /** Keeps and publishes how far a run has come. */
 export const report = (self: Executions, entry: Entry, progress: DocketStore.ProgressRecord): void => {

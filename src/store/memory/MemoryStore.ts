@@ -14,6 +14,7 @@ import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as DocketStore from "../../DocketStore.ts"
+import type * as Strike from "../../Strike.ts"
 import * as Events from "./Events.ts"
 import * as Executions from "./Executions.ts"
 import * as Operations from "./Operations.ts"
@@ -120,6 +121,8 @@ export interface Docket {
   readonly executions: Executions.Executions
   readonly wakeups: Wakeups.Wakeups
   readonly sessions: Set<Session>
+  /** Who is told of changes of the strikes. */
+  readonly strikeFeeds: Set<Queue.Queue<void>>
 }
 
 interface Session extends Wakeups.Sleeper {
@@ -130,11 +133,12 @@ interface Session extends Wakeups.Sleeper {
 const makeDocket = (): Docket => ({
   executions: Executions.make(),
   wakeups: Wakeups.make(),
-  sessions: new Set()
+  sessions: new Set(),
+  strikeFeeds: new Set()
 })
 
 const fromDocket = (docket: Docket, options: DocketStore.StoreOptions): DocketStore.DocketStore["Service"] => {
-  const { executions, sessions, wakeups } = docket
+  const { executions, sessions, strikeFeeds, wakeups } = docket
   const run: Run = (operation) =>
     Effect.withFiber((fiber) => {
       const step = { now: fiber.getRef(Clock.Clock).currentTimeMillisUnsafe(), options }
@@ -163,6 +167,14 @@ const fromDocket = (docket: Docket, options: DocketStore.StoreOptions): DocketSt
       }
     })
 
+  const changeStrikes = (change: () => Strike.StrikeSet) =>
+    run(() => {
+      const before = executions.strikes
+      const strikes = change()
+      if (strikes !== before) for (const feed of strikeFeeds) Queue.offerUnsafe(feed, undefined)
+      return strikes
+    })
+
   const read = (key: string, step: Executions.Step) => Option.fromUndefinedOr(Executions.lookup(executions, key, step))
 
   const feed = (follow: (feed: Events.Feed) => void, unfollow: (feed: Events.Feed) => void) =>
@@ -179,10 +191,28 @@ const fromDocket = (docket: Docket, options: DocketStore.StoreOptions): DocketSt
     )
 
   return DocketStore.DocketStore.of({
-    schedule: (requests) => run((step) => Operations.schedule(executions, requests, step)),
+    schedule: (requests, strikes) => run((step) => Operations.schedule(executions, requests, strikes, step)),
+    strikes: run(() => executions.strikes),
+    strike: (strike) => changeStrikes(() => Operations.strike(executions, strike)),
+    restore: (strikes) => changeStrikes(() => Operations.restore(executions, strikes)),
+    watchStrikes: Effect.acquireRelease(
+      Effect.map(Queue.unbounded<void>(), (feed) => {
+        strikeFeeds.add(feed)
+        return feed
+      }),
+      (feed) =>
+        Effect.sync(() => {
+          strikeFeeds.delete(feed)
+          Queue.shutdownUnsafe(feed)
+        })
+    ),
+    ahead: (key) => run((step) => Overview.ahead(executions, key, step)),
     cancel,
     clear: run((step) => Operations.clear(executions, step)),
-    read: (keys) => run((step) => keys.map((key) => Option.map(read(key, step), Executions.toRecord))),
+    read: (keys) =>
+      run((step) =>
+        keys.map((key) => Option.map(read(key, step), (entry) => Overview.toRecord(executions, entry, step)))
+      ),
     attempts: (key) =>
       run((step) => Option.match(read(key, step), { onNone: () => [], onSome: (entry) => Array.from(entry.attempts) })),
     watch: (key) =>

@@ -1,29 +1,63 @@
 /** What the port's operations do to the executions of a docket, one function for each. */
 import * as DocketStore from "../../DocketStore.ts"
 import * as Events from "./Events.ts"
+import * as Strike from "../../Strike.ts"
 import * as Executions from "./Executions.ts"
+import * as Gate from "./Gate.ts"
 import * as Heap from "./Heap.ts"
 
-/** Schedules a batch. */
+/** Schedules a batch, if the caller knows the strikes in force. */
 export const schedule = (
   executions: Executions.Executions,
   requests: ReadonlyArray<DocketStore.ScheduleRequest>,
+  knownStrikes: string,
   step: Executions.Step
-): ReadonlyArray<DocketStore.Disposition> => {
+): DocketStore.ScheduleReply => {
+  const { strikes } = executions
+  if (strikes.version !== knownStrikes) return { _tag: "StrikesChanged", strikes, dispositions: [] }
   // What became due before this batch did goes first.
   Executions.moveDue(executions, step)
-  return requests.map((request) => {
+  const dispositions = requests.map((request) => {
     const present = Executions.lookup(executions, request.key, step)
     const isLive = present !== undefined && !DocketStore.isSettled(present.state) && !present.cancelled
     if (isLive && !request.replace) return "already-scheduled"
     const entry = present ?? Executions.add(executions, request.key)
+    if (entry.state === "running") Gate.overtake(executions, entry)
+    Gate.leave(executions, entry, step)
     Executions.detach(executions, entry)
     entry.task = request.task
     entry.payload = request.payload
     entry.trace = request.trace
+    entry.values = request.values
+    entry.judged = request.judged ? strikes.version : ""
     scheduleAfresh(executions, entry, request.due, step)
     return isLive ? "replaced" : "scheduled"
   })
+  return { _tag: "Scheduled", dispositions }
+}
+
+/** Puts a strike in force. */
+export const strike = (executions: Executions.Executions, strike: Strike.Strike): Strike.StrikeSet => {
+  const others = executions.strikes.strikes.filter(({ id }) => id !== strike.id)
+  if (others.length < executions.strikes.strikes.length) return executions.strikes
+  return putInForce(executions, [...others, strike])
+}
+
+/** Takes strikes out of force, and lets go what is held, to be judged again. */
+export const restore = (executions: Executions.Executions, strikes: ReadonlyArray<Strike.Strike>): Strike.StrikeSet => {
+  const restored = new Set(strikes.map(({ id }) => id))
+  const left = executions.strikes.strikes.filter(({ id }) => !restored.has(id))
+  if (left.length === executions.strikes.strikes.length) return executions.strikes
+  for (let place = executions.held.first; place !== undefined; place = executions.held.first) {
+    Executions.letGo(executions, place.value)
+  }
+  return putInForce(executions, left)
+}
+
+const putInForce = (executions: Executions.Executions, strikes: ReadonlyArray<Strike.Strike>) => {
+  const version = String(++executions.strikesChanged)
+  executions.strikes = strikes.length === 0 ? Strike.empty : { version, strikes }
+  return executions.strikes
 }
 
 /** Schedules a key of whose earlier runs nothing is to be kept. */
@@ -37,6 +71,7 @@ const scheduleAfresh = (
   entry.result = undefined
   entry.failure = undefined
   entry.attempts.length = 0
+  Gate.forget(entry)
   startOver(entry)
   Executions.wait(executions, entry, due, step)
 }
@@ -62,21 +97,34 @@ export const cancel = (
       entry.cancelled = true
       running.push(entry)
     } else {
-      Executions.settle(executions, entry, "cancelled", step)
+      settleAs(executions, entry, "cancelled", step)
     }
   }
   return running
 }
 
+/** Settles an execution, and passes on what it held. */
+const settleAs = (
+  executions: Executions.Executions,
+  entry: Executions.Entry,
+  state: "completed" | "failed" | "cancelled",
+  step: Executions.Step
+): void => {
+  Gate.leave(executions, entry, step)
+  Executions.settle(executions, entry, state, step)
+}
+
 /** Cancels everything that waits; returns how many there were. */
 export const clear = (executions: Executions.Executions, step: Executions.Step): number => {
-  let cleared = 0
-  for (const entry of executions.entries.values()) {
-    if (entry.state !== "scheduled" && entry.state !== "queued") continue
-    Executions.settle(executions, entry, "cancelled", step)
-    cleared++
+  const waiting = Array.from(executions.entries.values()).filter(
+    ({ state }) => state === "scheduled" || state === "queued"
+  )
+  // What is held back goes first: nothing is let go only to be cancelled.
+  for (const entry of waiting.filter(({ apart }) => apart !== undefined)) settleAs(executions, entry, "cancelled", step)
+  for (const entry of waiting) {
+    if (!DocketStore.isSettled(entry.state)) settleAs(executions, entry, "cancelled", step)
   }
-  return cleared
+  return waiting.length
 }
 
 /** Writes the end of a run. */
@@ -88,6 +136,7 @@ export const settle = (
 ): DocketStore.SettlementStatus => {
   const { generation, key, lease, outcome } = settlement
   const entry = Executions.lookup(executions, key, step)
+  if (entry?.generation !== generation) Gate.endOvertaken(executions, { key, generation })
   if (entry === undefined) return "lost"
   if (entry.generation !== generation) {
     if (entry.settledLease === lease) return "lost"
@@ -95,10 +144,38 @@ export const settle = (
     announceEnd(executions, { key, task, generation, deliveries, worker, started: undefined }, outcome, step)
     return "superseded"
   }
-  if (entry.state !== "running" || entry.lease !== lease) return "lost"
+  if (entry.lease !== lease || (entry.state !== "running" && entry.apart !== "asked")) return "lost"
   entry.settledLease = lease
-  end(executions, entry, outcome, step)
+  if (entry.apart === "asked") endAsked(executions, entry, outcome, step)
+  else end(executions, entry, outcome, step)
   return "applied"
+}
+
+/** Goes by what a worker told of an execution that it was asked about. */
+const endAsked = (
+  executions: Executions.Executions,
+  entry: Executions.Entry,
+  outcome: DocketStore.Outcome,
+  step: Executions.Step
+): void => {
+  switch (outcome._tag) {
+    case "Determined":
+      entry.values = outcome.values
+      entry.judged = outcome.strikes
+      Executions.takeBack(executions, entry)
+      executions.determined.push(entry)
+      return
+    case "Held":
+      Gate.leave(executions, entry, step)
+      return Executions.holdBack(executions, entry, "held", executions.held)
+    case "Failed":
+      entry.error = outcome.error
+      return settleAs(executions, entry, "failed", step)
+    case "Cancelled":
+      return settleAs(executions, entry, "cancelled", step)
+    default:
+      return Executions.takeBack(executions, entry)
+  }
 }
 
 /** Ends a run by whoever holds its lease. */
@@ -116,7 +193,7 @@ const end = (
       entry.error = outcome._tag === "Failed" ? outcome.error : undefined
       entry.failure = outcome._tag === "Failed" ? outcome.failure : undefined
       if (outcome.next === undefined || entry.cancelled) {
-        return Executions.settle(executions, entry, outcome._tag === "Completed" ? "completed" : "failed", step)
+        return settleAs(executions, entry, outcome._tag === "Completed" ? "completed" : "failed", step)
       }
       announceEnd(executions, entry, outcome, step)
       if (step.options.executionTtlMillis <= 0) {
@@ -124,17 +201,24 @@ const end = (
         entry.error = undefined
         entry.failure = undefined
       }
-      if (outcome.next.payload !== undefined) entry.payload = outcome.next.payload
+      Gate.leave(executions, entry, step)
+      if (outcome.next.payload !== undefined) {
+        entry.payload = outcome.next.payload
+        entry.values = undefined
+        entry.judged = ""
+      }
       startOver(entry)
       return Executions.wait(executions, entry, outcome.next.due, step)
     }
     case "Cancelled":
-      return Executions.settle(executions, entry, "cancelled", step)
+      return settleAs(executions, entry, "cancelled", step)
     case "Retry":
       entry.error = outcome.error
   }
   // The run is to be followed by another of the same schedule.
-  if (entry.cancelled) return Executions.settle(executions, entry, "cancelled", step)
+  if (entry.cancelled) return settleAs(executions, entry, "cancelled", step)
+  if (outcome._tag !== "Retry") Gate.undo(executions, entry)
+  Gate.leave(executions, entry, step)
   entry.generation++
   switch (outcome._tag) {
     case "Retry":
@@ -144,7 +228,12 @@ const end = (
     case "Postponed":
       entry.deliveries--
       return Executions.wait(executions, entry, outcome.due, step)
+    case "Held":
+      entry.deliveries--
+      entry.progress = undefined
+      return Executions.holdBack(executions, entry, "held", executions.held)
     case "Released":
+    case "Determined":
       entry.deliveries--
       return Executions.reclaim(executions, entry)
   }
@@ -195,31 +284,56 @@ export const exchange = (
     if (knows(worker, task)) Executions.putBack(executions, task)
   }
 
-  const deliveries = request.resent ? grantedBefore(executions, worker, request.lease, step) : []
+  const { deliveries, undetermined } = request.resent
+    ? grantedBefore(executions, worker, request.lease, step)
+    : { deliveries: [], undetermined: [] }
   const unknown = new Map<string, number>()
   const exhausted: Array<DocketStore.ExchangeReply["exhausted"][number]> = []
-  while (deliveries.length < request.take) {
-    const entry = executions.ready.first?.value
-    if (entry === undefined) break
-    if (!knows(worker, entry.task)) {
-      unknown.set(entry.task, Executions.setAside(executions, entry))
+  const dropped: Array<DocketStore.ExchangeReply["dropped"][number]> = []
+  const hold = { worker: worker.name, lease: request.lease, leaseMillis: worker.leaseMillis }
+
+  const consider = (entry: Executions.Entry) => {
+    const { key, task } = entry
+    if (!knows(worker, task)) {
+      Gate.leave(executions, entry, step)
+      unknown.set(task, Executions.setAside(executions, entry))
     } else if (entry.deliveries >= worker.maxDeliveries) {
-      exhausted.push({ key: entry.key, task: entry.task, deliveries: entry.deliveries })
+      exhausted.push({ key, task, deliveries: entry.deliveries })
       entry.error = `DeliveriesExhausted: delivered ${entry.deliveries} times without being settled`
-      Executions.settle(executions, entry, "failed", step)
+      settleAs(executions, entry, "failed", step)
     } else {
-      Executions.start(
-        executions,
-        entry,
-        { worker: worker.name, lease: request.lease, leaseMillis: worker.leaseMillis },
-        step
-      )
+      const controls = worker.controls.get(task) ?? []
+      if (
+        (controls.length > 0 && entry.values?.length !== controls.length) ||
+        entry.judged !== executions.strikes.version
+      ) {
+        Executions.ask(executions, entry, hold, step)
+        return void undetermined.push(toDelivery(entry, step))
+      }
+      const verdict = controls.length === 0 ? "admitted" : Gate.pass({ executions, entry, step }, controls)
+      if (verdict === "dropped") dropped.push({ key, task })
+      if (verdict !== "admitted") return
+      Executions.start(executions, entry, hold, step)
       deliveries.push(toDelivery(entry, step))
     }
+  }
+  const isRoom = () => deliveries.length + undetermined.length < request.take
+
+  // What was told in this call has had its turn in the line.
+  for (const entry of executions.determined.splice(0)) {
+    if (isRoom() && entry.place?.line === executions.ready) consider(entry)
+  }
+  while (isRoom()) {
+    const entry = executions.ready.first?.value
+    if (entry === undefined) break
+    consider(entry)
   }
   return {
     settled,
     deliveries,
+    undetermined,
+    strikes: executions.strikes.version === request.strikes ? undefined : executions.strikes,
+    dropped,
     nextDueMillis: nextDueMillis(executions, step),
     unknown: Array.from(unknown, ([task, waiting]) => ({ task, waiting })),
     exhausted
@@ -234,11 +348,14 @@ const grantedBefore = (
   step: Executions.Step
 ) => {
   const deliveries: Array<DocketStore.Delivery> = []
+  const undetermined: Array<DocketStore.Delivery> = []
   for (let place = executions.grants.get(lease)?.first; place !== undefined; place = place.after) {
-    Executions.extend(executions, place.value, step.now + worker.leaseMillis)
-    deliveries.push(toDelivery(place.value, step))
+    const entry = place.value
+    Executions.extend(executions, entry, step.now + worker.leaseMillis)
+    const granted = entry.apart === "asked" ? undetermined : deliveries
+    granted.push(toDelivery(entry, step))
   }
-  return deliveries
+  return { deliveries, undetermined }
 }
 
 const toDelivery = (entry: Executions.Entry, { now }: Executions.Step): DocketStore.Delivery => ({
@@ -268,6 +385,10 @@ export const renew = (
   step: Executions.Step
 ): DocketStore.LeaseStatus => {
   const entry = Executions.lookup(executions, key, step)
+  if (entry?.generation !== generation) {
+    const overtaken = executions.overtaken.get(`${generation}:${key}`)
+    if (overtaken !== undefined) overtaken.expires = step.now + worker.leaseMillis
+  }
   if (entry === undefined) return "lost"
   if (entry.generation !== generation) return "superseded"
   if (entry.state !== "running" || entry.lease !== lease) return "lost"
@@ -277,13 +398,19 @@ export const renew = (
 
 /** Takes back what was not renewed in time; returns how many executions are to be delivered again. */
 export const reclaimExpired = (executions: Executions.Executions, step: Executions.Step): number => {
+  Gate.reclaimOvertaken(executions, step)
+  for (let first = Heap.peek(executions.asked); first !== undefined && first.at <= step.now;) {
+    Executions.takeBack(executions, first.value)
+    first = Heap.peek(executions.asked)
+  }
   let reclaimed = 0
   for (;;) {
     const first = Heap.peek(executions.leases)
     if (first === undefined || first.at > step.now) return reclaimed
     if (first.value.cancelled) {
-      Executions.settle(executions, first.value, "cancelled", step)
+      settleAs(executions, first.value, "cancelled", step)
     } else {
+      // It keeps its slot, for the run that takes over.
       Executions.reclaim(executions, first.value)
       reclaimed++
     }

@@ -5,7 +5,9 @@ import * as Arr from "effect/Array"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
+import * as SecureRandom from "effect/crypto/SecureRandom"
 import { InvalidRequest, type StoreError } from "../../DocketError.ts"
 import * as DocketStore from "../../DocketStore.ts"
 import { batchSize, inBatches } from "./batches.ts"
@@ -20,6 +22,7 @@ import * as Record from "./record.ts"
 import * as Redis from "./Redis.ts"
 import { schedule } from "./schedule.ts"
 import * as Session from "./Session.ts"
+import * as Strikes from "./strikes.ts"
 import * as Workers from "./workers.ts"
 
 /**
@@ -55,6 +58,10 @@ export const make: (
     const follow = yield* Feed.make(keys)
     const run = {
       schedule: redis.eval(schedule),
+      strikes: redis.eval(Strikes.strikes),
+      strike: redis.eval(Strikes.strike),
+      restore: redis.eval(Strikes.restore),
+      ahead: redis.eval(Read.ahead),
       cancel: redis.eval(cancel),
       clear: redis.eval(clear),
       read: redis.eval(Read.read),
@@ -67,25 +74,43 @@ export const make: (
       depth: redis.eval(Read.depth)
     }
 
-    /** Goes on until all that waited at the beginning is gone, however much comes in meanwhile. */
-    const clearUpTo = (limit: number): Effect.Effect<number, StoreError> =>
+    /** Goes on until nothing waits: what comes in meanwhile may stand before what waited at the beginning. */
+    const clearFurther = (before: number): Effect.Effect<number, StoreError> =>
       Effect.flatMap(now, (now) =>
-        Effect.flatMap(
-          run.clear(keys, now, keeping.executionTtlMillis, Math.min(limit, batchSize.clear)),
-          ([cleared, waiting]) => {
-            const left = Math.min(limit - cleared, waiting)
-            return left > 0 ? Effect.map(clearUpTo(left), (more) => cleared + more) : Effect.succeed(cleared)
-          }
+        Effect.flatMap(run.clear(keys, now, keeping.executionTtlMillis, batchSize.clear), ([cleared, waiting]) =>
+          waiting > 0 ? clearFurther(before + cleared) : Effect.succeed(before + cleared)
         )
       )
 
     return DocketStore.DocketStore.of({
-      schedule: (requests) =>
-        inBatches(requests, batchSize.schedule, (batch) =>
-          Effect.flatMap(now, (now) =>
-            Effect.map(run.schedule(keys, now, batch), (letters) => Array.from(letters, toDisposition))
-          )
-        ),
+      schedule: Effect.fnUntraced(function* (requests, strikes) {
+        const dispositions: Array<DocketStore.Disposition> = []
+        for (const batch of Arr.chunksOf(requests, batchSize.schedule)) {
+          const reply = yield* run.schedule(keys, yield* now, strikes, batch)
+          if (typeof reply !== "string") {
+            return { _tag: "StrikesChanged", strikes: Strikes.decode(reply), dispositions }
+          }
+          for (const letter of reply) dispositions.push(toDisposition(letter))
+        }
+        return { _tag: "Scheduled", dispositions }
+      }),
+
+      strikes: Effect.map(run.strikes(keys), Strikes.decode),
+
+      strike: (strike) => Effect.map(run.strike(keys, freshVersion(), strike), Strikes.decode),
+
+      restore: (strikes) => Effect.map(run.restore(keys, freshVersion(), strikes), Strikes.decode),
+
+      watchStrikes: Effect.gen(function* () {
+        const changes = yield* Effect.acquireRelease(Queue.unbounded<void>(), Queue.shutdown)
+        const tell = () => {
+          Queue.offerUnsafe(changes, undefined)
+        }
+        yield* redis.subscribe([keys.strikes], { onMessage: tell, onGap: tell })
+        return changes
+      }),
+
+      ahead: (execution) => Effect.map(run.ahead(keys, execution), (count) => (count < 0 ? undefined : count)),
 
       cancel: (executions) =>
         Effect.asVoid(
@@ -94,9 +119,7 @@ export const make: (
           )
         ),
 
-      clear: Effect.flatMap(run.depth(keys), ([queued, scheduled]) =>
-        queued + scheduled === 0 ? Effect.succeed(0) : clearUpTo(queued + scheduled)
-      ),
+      clear: clearFurther(0),
 
       read: (executions) =>
         inBatches(executions, batchSize.read, (batch) =>
@@ -169,6 +192,9 @@ export const makeUrl: (
 
 const toDisposition = (letter: string): DocketStore.Disposition =>
   letter === "s" ? "scheduled" : letter === "a" ? "already-scheduled" : "replaced"
+
+/** Strikes of two versions differ, also those of a docket that had none in between. */
+const freshVersion = () => SecureRandom.uuidV4Unsafe()
 
 const toAnswers = (letters: string): ReadonlyArray<boolean> => Array.from(letters, (letter) => letter === "y")
 

@@ -50,7 +50,8 @@ export const open: (
     name: worker.name,
     leaseMillis: Math.ceil(worker.leaseMillis),
     maxDeliveries: worker.maxDeliveries,
-    known: Exchange.encodeTasks(worker.tasks)
+    known: Exchange.encodeTasks(worker.tasks),
+    controls: Exchange.encodeControls(worker.controls)
   }
   const run = {
     exchange: redis.eval(Exchange.exchange),

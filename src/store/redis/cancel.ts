@@ -28,8 +28,10 @@ export const cancel = Redis.script(
 ${fragments.prologue}
 local ttl = tonumber(ARGV[3])
 ${fragments.announce}
+${fragments.enqueue}
 ${fragments.wake}
 ${fragments.wakeIfEmpty}
+${fragments.slots}
 ${fragments.withdraw}
 ${fragments.bury}
 ${fragments.cancelWaiting}
@@ -48,13 +50,15 @@ for i = 4, #ARGV do
     end
   end
 end
+if isAnyLetGo then wake() end
 if isAnyGone then wakeIfEmpty() end
 `
   }
 ).withReplyType<null>()
 
 /**
- * Cancels some of what waits: what is due first, then what was set aside, then what comes later.
+ * Cancels some of what waits: what is held back first, so that nothing is let go only to be cancelled, then what is due,
+ * what was set aside, and what comes later.
  *
  * KEYS      as `Keys.fixed` lists them
  * ARGV[1]   now, epoch ms; empty for the server's clock
@@ -79,8 +83,10 @@ export const clear = Redis.script(
 ${fragments.prologue}
 local ttl, left = tonumber(ARGV[3]), tonumber(ARGV[4])
 ${fragments.announce}
+${fragments.enqueue}
 ${fragments.wake}
 ${fragments.wakeIfEmpty}
+${fragments.slots}
 ${fragments.withdraw}
 ${fragments.bury}
 ${fragments.cancelWaiting}
@@ -91,6 +97,15 @@ local function clear(key)
   left = left - 1
 end
 
+for _, aside in ipairs({ waitingKey, heldKey, askedKey }) do
+  if left > 0 then
+    for _, key in ipairs(call('ZRANGE', aside, 0, left - 1)) do
+      clear(key)
+      -- Also one whose record does not say that it is there.
+      call('ZREM', aside, key)
+    end
+  end
+end
 if left > 0 then
   for _, entry in ipairs(call('XRANGE', streamKey, '-', '+', 'COUNT', left)) do
     clear(entry[2][2])
@@ -100,9 +115,12 @@ if left > 0 then
 end
 for _, task in ipairs(call('SMEMBERS', parkedKey)) do
   if left <= 0 then break end
-  for _, key in ipairs(call('ZRANGE', prefix .. '${Keys.segments.parked}' .. task, 0, left - 1)) do
+  local aside = prefix .. '${Keys.segments.parked}' .. task
+  for _, key in ipairs(call('ZRANGE', aside, 0, left - 1)) do
     clear(key)
+    call('ZREM', aside, key)
   end
+  if call('EXISTS', aside) == 0 then call('SREM', parkedKey, task) end
 end
 if left > 0 then
   for _, key in ipairs(call('ZRANGE', queueKey, 0, left - 1)) do
@@ -110,9 +128,13 @@ if left > 0 then
     call('ZREM', queueKey, key)
   end
 end
+if isAnyLetGo then wake() end
 if cleared > 0 then wakeIfEmpty() end
 
 local waiting = call('XLEN', streamKey) + call('ZCARD', queueKey)
+for _, aside in ipairs({ waitingKey, heldKey, askedKey }) do
+  waiting = waiting + call('ZCARD', aside)
+end
 for _, task in ipairs(call('SMEMBERS', parkedKey)) do
   waiting = waiting + call('ZCARD', prefix .. '${Keys.segments.parked}' .. task)
 end

@@ -1,8 +1,11 @@
+import type { Control } from "../../Admission.ts"
 import * as DocketStore from "../../DocketStore.ts"
+import * as admission from "./admission.ts"
 import * as fragments from "./fragments.ts"
 import * as Keys from "./keys.ts"
 import * as Redis from "./Redis.ts"
 import { encodeDue } from "./schedule.ts"
+import * as Strikes from "./strikes.ts"
 
 /** What the script is told of the worker that calls. */
 export interface Caller {
@@ -11,6 +14,8 @@ export interface Caller {
   readonly maxDeliveries: number
   /** See `encodeTasks`. */
   readonly known: string
+  /** See `encodeControls`. */
+  readonly controls: string
 }
 
 /** How long what is settled is kept, and how many failures are listed. */
@@ -24,7 +29,9 @@ export interface Keeping {
 /**
  * What the script replies: a letter for each settlement (`a` applied, `s` superseded, `l` lost), the ms until the next
  * due time or -1, for each delivery the eight values that `decode` names, the payloads of the deliveries, pairs of a
- * task set aside and how many wait for it, and triples of a key failed for too many deliveries, its task and their number.
+ * task set aside and how many wait for it, triples of a key failed for too many deliveries, its task and their number,
+ * pairs of a key that a control dropped and its task, what the worker is asked about and its payloads, as the deliveries
+ * are given, and the strikes in force, or nothing when the worker knows them.
  */
 type Reply = readonly [
   settled: string,
@@ -32,7 +39,11 @@ type Reply = readonly [
   deliveries: ReadonlyArray<string | number>,
   payloads: ReadonlyArray<string | null>,
   unknown: ReadonlyArray<string | number>,
-  exhausted: ReadonlyArray<string | number>
+  exhausted: ReadonlyArray<string | number>,
+  dropped: ReadonlyArray<string>,
+  asked: ReadonlyArray<string | number>,
+  askedPayloads: ReadonlyArray<string | null>,
+  strikes: Strikes.Found | null
 ]
 
 /**
@@ -51,12 +62,15 @@ type Reply = readonly [
  * ARGV[10]   how long settled executions are kept, ms
  * ARGV[11]   how long failed ones are, ms
  * ARGV[12]   how many failed ones are listed
- * ARGV[13…]  for each settlement: how it ended (a letter of `letters`, and a letter for each optional value that
- *            follows: v, d, p), key, generation, lease; error of a failure or retry; v: result or typed failure;
- *            d: due time of the next run; p: payload of the next run
+ * ARGV[13]   the version of the strikes that the worker knows
+ * ARGV[14]   the controls of its tasks (see `encodeControls`)
+ * ARGV[15…]  for each settlement: how it ended (a letter of `letters`, a letter for each optional value that
+ *            follows: v, d, p, and r if the run reported progress), key, generation, lease; error of a failure or retry; v: result, typed failure or values
+ *            of controls; d: due time of the next run; p: payload of the next run, or version of the strikes
  * Reply      see `Reply`
  * Cost       O(log n) a settlement and a claim, n being what runs; looks at no more than 200 entries beyond those
- *            claimed; moves at most 100, takes up at most 100 or ARGV[8] of a task; sent again, it looks at all that runs
+ *            claimed; moves at most 100, lets go at most 100, takes up at most 100 or ARGV[8] of a task; sent again, it looks at all that
+ *            runs
  */
 export const exchange = Redis.script(
   (keys: Keys.Keys, now: number | "", caller: Caller, keeping: Keeping, request: DocketStore.ExchangeRequest) => {
@@ -64,6 +78,7 @@ export const exchange = Redis.script(
     args.push(caller.name, request.lease, caller.leaseMillis, caller.maxDeliveries, caller.known)
     args.push(request.take, request.resent ? "1" : "0")
     args.push(keeping.executionTtlMillis, keeping.failedTtlMillis, keeping.failedMaximum)
+    args.push(request.strikes, caller.controls)
     for (const settlement of request.finished) encodeSettlement(args, settlement)
     return args
   },
@@ -75,11 +90,14 @@ ${fragments.prologue}
 local worker, lease, leaseMillis, maxDeliveries, known = ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
 local take, isResent, ownWakeKey = tonumber(ARGV[8]), ARGV[9] == '1', prefix .. '${Keys.segments.wake}' .. worker
 local ttl, failedTtl, failedMaximum = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
+local version = call('HGET', strikesKey, 'version') or ''
+local controls = ARGV[14] ~= '' and cjson.decode(ARGV[14]) or {}
 ${fragments.announce}
 ${fragments.enqueue}
 ${fragments.wake}
 ${fragments.absolute}
 ${fragments.moveDue}
+${fragments.slots}
 ${fragments.bury}
 ${fragments.knows}
 ${fragments.nextDue}
@@ -105,7 +123,11 @@ local function list(key)
   for _, oldest in ipairs(call('ZRANGE', failedKey, 0, math.min(excess, 100) - 1)) do
     call('ZREM', failedKey, oldest)
     local found = call('HMGET', records .. oldest, 'state', 'completed')
-    if found[1] == 'failed' then bury(oldest, found[2] + ttl - now, true) end
+    if found[1] == 'failed' then
+      local kept = (tonumber(found[2]) or 0) + ttl - now
+      bury(oldest, kept, true)
+      if kept > 0 then call('PEXPIRE', results .. oldest, text(kept)) end
+    end
   end
 end
 
@@ -135,19 +157,82 @@ local function noteAttempt(key, run, problem)
   call('LTRIM', attempts .. key, ${-5 * DocketStore.maximumAttempts}, -1)
 end
 
-local function settle(key, generation, held, outcome, problem, value, due, payload)
+-- Frees the slot of a run that has ended. One that does not count as a run gives back its starts and windows as well.
+local function leaveControls(key, generation, isUndone)
   local record = records .. key
-  local found = call('HMGET', record, 'gen', 'state', 'lease', 'cancel', 'failures', 'was', 'progress')
+  local found = call('HMGET', record, 'slot', 'starts', 'windows')
+  if isUndone then
+    for _, control in ipairs(found[2] and cjson.decode(found[2]) or {}) do
+      call('ZREM', prefix .. '${Keys.segments.starts}' .. control, generation .. ':' .. key)
+    end
+    for _, control in ipairs(found[3] and cjson.decode(found[3]) or {}) do
+      call('DEL', prefix .. '${Keys.segments.cooldown}' .. control)
+    end
+  end
+  call('HDEL', record, 'slot', 'starts', 'windows')
+  if found[1] then freeSlot(found[1], key, generation) end
+end
+
+-- Lets an execution wait until a strike is restored.
+local function holdByStrike(key, generation, held)
+  local record = records .. key
+  giveUp(key, generation)
+  local last = call('ZRANGE', heldKey, -1, -1, 'WITHSCORES')[2] or 0
+  call('ZADD', heldKey, text(last + 1), key)
+  call('HSET', record, 'state', 'scheduled', 'aside', 'h', 'was', held)
+  if isFollowed(key) then announce(key) end
+  return 'a'
+end
+
+-- What was told about in this call: queued, and not in the stream.
+local determined = {}
+
+-- Goes by what a worker told of an execution that it was asked about.
+local function settleAsked(key, generation, held, outcome, problem, values, judged)
+  local record = records .. key
+  call('ZREM', askedKey, key)
+  call('HDEL', record, 'aside')
+  if outcome == 'H' then
+    return holdByStrike(key, generation, held)
+  end
+  if outcome == 'D' then
+    determined[#determined + 1] = key
+    call('HSET', record, 'was', held, 'entry', 'told', 'judged', judged, 'values', values)
+    return 'a'
+  end
+  if not ends[outcome] then
+    call('HSET', record, 'was', held, 'entry', enqueue(key))
+    return 'a'
+  end
+  giveUp(key, generation)
+  call('HSET', record, 'state', ends[outcome], 'completed', nowText, 'was', held)
+  if problem then call('HSET', record, 'error', problem) end
+  if isFollowed(key) then announce(key) end
+  local hasFailures = call('HGET', record, 'failures')
+  if outcome == 'F' then buryFailed(key, hasFailures) else bury(key, ttl, hasFailures) end
+  return 'a'
+end
+
+local function settle(key, generation, held, outcome, isReported, problem, value, due, payload)
+  local record = records .. key
+  local found = call('HMGET', record, 'gen', 'state', 'lease', 'cancel', 'failures', 'was', 'values')
   if found[1] ~= generation then
+    endOvertaken(key, generation)
     if not found[1] or found[6] == held then return 'l' end
     -- What was given back or postponed has not ended.
     if ends[outcome] and isFollowed(key) then announceEnd(key, generation, outcome, problem, worker, false) end
     return 's'
   end
-  if found[2] ~= 'running' or found[3] ~= held then return 'l' end
+  if found[3] ~= held then return 'l' end
+  if found[2] ~= 'running' then
+    if found[2] == 'queued' and call('HGET', record, 'aside') == 'a' then
+      return settleAsked(key, generation, held, outcome, problem, value, payload)
+    end
+    return 'l'
+  end
 
   local wasCancelled, hasFailures = found[4], found[5]
-  if found[7] then call('DEL', progresses .. key) end
+  if isReported then call('DEL', progresses .. key) end
   local run
   if problem then
     run = call('HMGET', record, 'attempt', 'worker', 'started')
@@ -156,9 +241,16 @@ local function settle(key, generation, held, outcome, problem, value, due, paylo
   end
   if wasCancelled then
     due = false
-    if outcome == 'R' or outcome == 'P' or outcome == 'B' then outcome = 'X' end
+    if not ends[outcome] or outcome == 'R' then outcome = 'X' end
   end
+  if outcome == 'D' then outcome = 'B' end
+  if found[7] then leaveControls(key, generation, not ends[outcome]) end
 
+  if outcome == 'H' then
+    call('HINCRBY', record, 'deliveries', -1)
+    call('HDEL', record, 'worker', 'started', 'progress')
+    return holdByStrike(key, generation, held)
+  end
   if outcome == 'P' or outcome == 'B' then
     local was = call('HMGET', record, 'deliveries', 'due')
     goOn(key, generation, due or tonumber(was[2]), { 'was', held, 'deliveries', (tonumber(was[1]) or 1) - 1 }, {})
@@ -185,15 +277,18 @@ local function settle(key, generation, held, outcome, problem, value, due, paylo
   end
 
   if due then
-    if payload then call('SET', payloads .. key, payload) end
     local fields, cleared = { 'was', held }, { 'deliveries', 'attempt' }
+    if payload then
+      call('SET', payloads .. key, payload)
+      cleared[3], cleared[4] = 'values', 'judged'
+    end
     if hasFailures then
       fields[3], fields[4] = 'failures', '1'
     end
     if outcome == 'F' and ttl > 0 then
       fields[5], fields[6] = 'error', problem
     else
-      cleared[3] = 'error'
+      cleared[#cleared + 1] = 'error'
     end
     goOn(key, generation, due, fields, cleared)
     return 'a'
@@ -204,7 +299,7 @@ local function settle(key, generation, held, outcome, problem, value, due, paylo
     else
       call('HSET', record, 'state', ends[outcome], 'completed', nowText)
     end
-    if wasCancelled or found[7] or (hasFailures and outcome == 'C') then
+    if wasCancelled or isReported or (hasFailures and outcome == 'C') then
       call('HDEL', record, 'cancel', 'progress', outcome == 'C' and 'error' or 'cancel')
     end
   end
@@ -213,17 +308,18 @@ local function settle(key, generation, held, outcome, problem, value, due, paylo
 end
 
 local statuses, ended = {}, {}
-local i = 13
+local i = 15
 while i <= #ARGV do
   local how, key, generation, held = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local outcome = string.sub(how, 1, 1)
-  local problem, value, due, payload = false, false, false, false
+  local isReported, problem, value, due, payload = false, false, false, false, false
   i = i + 4
   if outcome == 'F' or outcome == 'R' then
     problem = ARGV[i]
     i = i + 1
   end
   if #how > 1 then
+    isReported = string.find(how, 'r', 2, true)
     if string.find(how, 'v', 2, true) then
       value = ARGV[i]
       i = i + 1
@@ -237,7 +333,7 @@ while i <= #ARGV do
       i = i + 1
     end
   end
-  local status = settle(key, generation, held, outcome, problem, value, due, payload)
+  local status = settle(key, generation, held, outcome, isReported, problem, value, due, payload)
   if status == 'a' then ended[#ended + 1] = key end
   statuses[#statuses + 1] = status
 end
@@ -248,6 +344,17 @@ end
 
 moveDue()
 
+-- Lets go what strikes held until one was restored.
+local untilPlace = call('GET', releaseKey)
+if untilPlace then
+  local keys = call('ZRANGEBYSCORE', heldKey, '-inf', untilPlace, 'LIMIT', 0, 100)
+  for _, key in ipairs(keys) do
+    letGo(key, 'gen', text((call('HGET', records .. key, 'gen') or 0) + 1))
+  end
+  if #keys > 0 then call('ZREM', heldKey, unpack(keys)) end
+  if #keys < 100 then call('DEL', releaseKey) end
+end
+
 -- Takes up again what was set aside for want of a worker that knows the task: of each task what the worker can run,
 -- or 100.
 for _, task in ipairs(call('SMEMBERS', parkedKey)) do
@@ -256,10 +363,10 @@ for _, task in ipairs(call('SMEMBERS', parkedKey)) do
     local keys = call('ZRANGE', aside, 0, math.max(take, 100) - 1)
     for _, key in ipairs(keys) do
       local record = records .. key
-      local found = call('HMGET', record, 'state', 'parked')
-      if found[1] == 'queued' and found[2] then
+      local found = call('HMGET', record, 'state', 'aside')
+      if found[1] == 'queued' and found[2] == 't' then
         call('HSET', record, 'entry', enqueue(key))
-        call('HDEL', record, 'parked')
+        call('HDEL', record, 'aside')
       end
     end
     for first = 1, #keys, 1000 do
@@ -272,16 +379,20 @@ end
 local deliveries, bodies, bodyKeys, grants = {}, {}, {}, {}
 local leaseEnd = text(now + leaseMillis)
 
-local function deliver(key, task, generation, attempt, count, due, started, trace)
-  local n = #deliveries
-  deliveries[n + 1] = key
-  deliveries[n + 2] = task
-  deliveries[n + 3] = tonumber(generation)
-  deliveries[n + 4] = tonumber(attempt or 1)
-  deliveries[n + 5] = count
-  deliveries[n + 6] = tonumber(due)
-  deliveries[n + 7] = started
-  deliveries[n + 8] = trace or ''
+local function describe(list, key, task, generation, attempt, count, due, started, trace)
+  local n = #list
+  list[n + 1] = key
+  list[n + 2] = task
+  list[n + 3] = tonumber(generation)
+  list[n + 4] = tonumber(attempt or 1)
+  list[n + 5] = count
+  list[n + 6] = tonumber(due)
+  list[n + 7] = started
+  list[n + 8] = trace or ''
+end
+
+local function deliver(key, ...)
+  describe(deliveries, key, ...)
   bodyKeys[#bodyKeys + 1] = payloads .. key
   grants[#grants + 1] = leaseEnd
   grants[#grants + 1] = key
@@ -298,54 +409,96 @@ local function flush()
 end
 
 local left = take
+local asked, askedBodies = {}, {}
+
+-- Lends an execution to the worker, which is to tell something about it.
+local function ask(key, ...)
+  describe(asked, key, ...)
+  askedBodies[#askedBodies + 1] = call('GET', payloads .. key)
+  call('ZADD', askedKey, leaseEnd, key)
+  left = left - 1
+end
+
 if isResent then
-  for _, key in ipairs(call('ZRANGE', leasesKey, 0, -1)) do
-    local found = call('HMGET', records .. key, 'lease', 'state', 'task', 'gen', 'attempt', 'deliveries', 'due', 'started', 'trace')
-    if found[1] == lease and found[2] == 'running' then
-      deliver(key, found[3], found[4], found[5], tonumber(found[6]), found[7], tonumber(found[8]), found[9])
-      left = left - 1
-      if #bodyKeys == 200 then flush() end
+  for _, aside in ipairs({ leasesKey, askedKey }) do
+    for _, key in ipairs(call('ZRANGE', aside, 0, -1)) do
+      local found = call('HMGET', records .. key, 'lease', 'state', 'task', 'gen', 'attempt', 'deliveries', 'due', 'started', 'trace', 'aside')
+      if found[1] == lease and found[2] == 'running' then
+        deliver(key, found[3], found[4], found[5], tonumber(found[6]), found[7], tonumber(found[8]), found[9])
+        left = left - 1
+        if #bodyKeys == 200 then flush() end
+      elseif found[1] == lease and found[10] == 'a' then
+        ask(key, found[3], found[4], found[5], tonumber(found[6] or 0), found[7], now, found[9])
+      end
     end
   end
   flush()
 end
 
-local unknownTasks, exhausted = {}, {}
+local unknownTasks, exhausted, dropped = {}, {}, {}
+${admission.admit}
+
+-- Gives the worker an execution that is due, unless something keeps it from starting.
+local function consider(key, id)
+  local record = records .. key
+  local found = call('HMGET', record, 'state', 'entry', 'task', 'gen', 'attempt', 'deliveries', 'due', 'trace')
+  -- An entry that its record does not name is of an execution that is gone or elsewhere.
+  if found[1] ~= 'queued' or found[2] ~= id then return end
+  local task, count = found[3], (tonumber(found[6]) or 0) + 1
+  if not (task and found[4] and found[7]) then
+    -- Someone else had a hand in it. It must not keep others from being claimed.
+    call('HSET', record, 'state', 'failed', 'completed', nowText, 'error', 'IncompleteRecord: its task, generation or due time is missing')
+    buryFailed(key, true)
+  elseif not knows(task) then
+    call('HSET', record, 'aside', 't')
+    call('ZADD', prefix .. '${Keys.segments.parked}' .. task, nowText, key)
+    unknownTasks[task] = true
+    giveUp(key, found[4])
+  elseif count > maxDeliveries then
+    exhausted[#exhausted + 1] = key
+    exhausted[#exhausted + 1] = task
+    exhausted[#exhausted + 1] = count - 1
+    call('HSET', record, 'state', 'failed', 'completed', nowText, 'error',
+      'DeliveriesExhausted: delivered ' .. (count - 1) .. ' times without being settled; its workers died, or lost their leases')
+    giveUp(key, found[4])
+    if isFollowed(key) then announce(key) end
+    buryFailed(key, true)
+  else
+    local mine = controls[task]
+    if mine or version ~= '' then
+      local held = call('HMGET', record, 'judged', 'values')
+      local values = held[2] and cjson.decode(held[2]) or {}
+      if (held[1] or '') ~= version and version ~= '' or (mine and #values ~= #mine) then
+        call('HSET', record, 'aside', 'a', 'lease', lease)
+        return ask(key, task, found[4], found[5], count - 1, found[7], now, found[8])
+      end
+      if mine and not admit(key, found, mine, values) then return end
+    end
+    call('HSET', record, 'state', 'running', 'worker', worker, 'lease', lease, 'started', nowText, 'deliveries', count)
+    deliver(key, task, found[4], found[5], count, found[7], now, found[8])
+    left = left - 1
+    if isFollowed(key) then announce(key) end
+  end
+end
+
+-- What was told about in this call has had its turn in the stream.
+for _, key in ipairs(determined) do
+  if left > 0 then
+    consider(key, 'told')
+  else
+    call('HSET', records .. key, 'entry', enqueue(key))
+  end
+  if #bodyKeys == 200 then flush() end
+end
+flush()
+
 local budget = take + 200
 while left > 0 and budget > 0 do
   local entries = call('XRANGE', streamKey, '-', '+', 'COUNT', math.min(left, 200))
   if #entries == 0 then break end
   budget = budget - #entries
   for _, entry in ipairs(entries) do
-    local id, key = entry[1], entry[2][2]
-    local record = records .. key
-    local found = call('HMGET', record, 'state', 'entry', 'task', 'gen', 'attempt', 'deliveries', 'due', 'trace', 'failures')
-    -- An entry that its record does not name is of an execution that is gone or elsewhere.
-    if found[1] == 'queued' and found[2] == id then
-      local task, count = found[3], (tonumber(found[6]) or 0) + 1
-      if not (task and found[4] and found[7]) then
-        -- Someone else had a hand in it. It must not keep others from being claimed.
-        call('HSET', record, 'state', 'failed', 'completed', nowText, 'error', 'IncompleteRecord: its task, generation or due time is missing')
-        buryFailed(key, found[9])
-      elseif not knows(task) then
-        call('HSET', record, 'parked', '1')
-        call('ZADD', prefix .. '${Keys.segments.parked}' .. task, nowText, key)
-        unknownTasks[task] = true
-      elseif count > maxDeliveries then
-        exhausted[#exhausted + 1] = key
-        exhausted[#exhausted + 1] = task
-        exhausted[#exhausted + 1] = count - 1
-        call('HSET', record, 'state', 'failed', 'completed', nowText, 'error',
-          'DeliveriesExhausted: delivered ' .. (count - 1) .. ' times without being settled; its workers died, or lost their leases')
-        if isFollowed(key) then announce(key) end
-        buryFailed(key, found[9])
-      else
-        call('HSET', record, 'state', 'running', 'worker', worker, 'lease', lease, 'started', nowText, 'deliveries', count)
-        deliver(key, task, found[4], found[5], count, found[7], now, found[8])
-        left = left - 1
-        if isFollowed(key) then announce(key) end
-      end
-    end
+    consider(entry[2][2], entry[1])
   end
   flush()
   -- Every entry that was looked at is at the head of the stream, and has had its turn.
@@ -369,32 +522,69 @@ for task in pairs(unknownTasks) do
   end
 end
 
--- A worker that took what it could leaves the rest to another; with nothing left there is nobody to wake.
-if call('XLEN', streamKey) > 0 then
-  wake()
-  call('DEL', ownWakeKey)
-else
-  call('DEL', wakeKey, ownWakeKey)
-end
+-- A worker that took what it could leaves the rest to another. With nothing left a token stays all the same: it may say
+-- that something is due earlier than the next idle worker knows.
+if call('XLEN', streamKey) > 0 then wake() end
+call('DEL', ownWakeKey)
 
-return { table.concat(statuses), nextDue(), deliveries, bodies, unknown, exhausted }
+local strikes = version ~= ARGV[13] and call('HVALS', strikesKey)
+return { table.concat(statuses), nextDue(), deliveries, bodies, unknown, exhausted, dropped, asked, askedBodies, strikes }
 `
   }
 ).withReplyType<Reply>()
 
 /** The tasks that a worker knows as the scripts read them: `*` for any, or the names with a NUL around each. */
 export const encodeTasks = (tasks: DocketStore.WorkerOptions["tasks"]): string =>
-  tasks === "any" ? "*" : `\0${Array.from(tasks).join("\0")}\0`
+  tasks === "any" ? "*" : `${Array.from(tasks, (task) => `\0${task}`).join("")}\0`
 
-const letters = { Completed: "C", Failed: "F", Cancelled: "X", Retry: "R", Postponed: "P", Released: "B" } as const
+/** The controls of a worker's tasks as the script reads them: JSON by the tasks' names; empty when there are none. */
+export const encodeControls = (controls: DocketStore.WorkerOptions["controls"]): string =>
+  controls.size === 0
+    ? ""
+    : JSON.stringify(Object.fromEntries(Array.from(controls, ([task, all]) => [task, all.map(encodeControl)])))
+
+const encodeControl = (control: Control) => {
+  switch (control._tag) {
+    case "Concurrency":
+      return { kind: "slot", scope: control.scope, limit: control.limit }
+    case "RateLimit":
+      return {
+        kind: "rate",
+        scope: control.scope,
+        limit: control.limit,
+        per: control.perMillis,
+        drops: control.onExceeded === "drop"
+      }
+    case "Cooldown":
+      return { kind: "cooldown", scope: control.scope, per: control.windowMillis }
+    case "Debounce":
+      return { kind: "debounce", scope: control.scope, settle: control.settleMillis, maximum: control.maximumMillis }
+  }
+}
+
+const letters = {
+  Completed: "C",
+  Failed: "F",
+  Cancelled: "X",
+  Retry: "R",
+  Postponed: "P",
+  Released: "B",
+  Held: "H",
+  Determined: "D"
+} as const
 
 const encodeSettlement = (
   args: Array<string | number>,
-  { generation, key, lease, outcome }: DocketStore.Settlement
+  { generation, key, lease, outcome, reported }: DocketStore.Settlement
 ): void => {
   let how: string = letters[outcome._tag]
   const at = args.push(how, key, generation, lease) - 4
   if ("error" in outcome) args.push(shortened(outcome.error))
+  if (outcome._tag === "Determined") {
+    args[at] = "Dvp"
+    args.push(JSON.stringify(outcome.values), outcome.strikes)
+    return
+  }
   const value = outcome._tag === "Completed" ? outcome.result : outcome._tag === "Failed" ? outcome.failure : undefined
   if (value !== undefined) {
     how += "v"
@@ -409,6 +599,7 @@ const encodeSettlement = (
       args.push(next.payload)
     }
   }
+  if (reported) how += "r"
   args[at] = how
 }
 
@@ -425,8 +616,27 @@ const errorLimit = 16_384
 /** The reply in the words of the port. */
 export const decode = (
   lease: string,
-  [settled, nextDueMillis, values, payloads, unknown, exhausted]: Reply
-): DocketStore.ExchangeReply => {
+  [settled, nextDueMillis, granted, payloads, unknown, exhausted, dropped, asked, askedPayloads, strikes]: Reply
+): DocketStore.ExchangeReply => ({
+  settled: Array.from(settled, (letter) => (letter === "a" ? "applied" : letter === "s" ? "superseded" : "lost")),
+  deliveries: decodeDeliveries(lease, granted, payloads),
+  undetermined: decodeDeliveries(lease, asked, askedPayloads),
+  strikes: strikes === null ? undefined : Strikes.decode(strikes),
+  nextDueMillis: nextDueMillis < 0 ? undefined : nextDueMillis,
+  dropped: inGroups(dropped, 2).map(([key, task]) => ({ key: String(key), task: String(task) })),
+  unknown: inGroups(unknown, 2).map(([task, waiting]) => ({ task: String(task), waiting: Number(waiting) })),
+  exhausted: inGroups(exhausted, 3).map(([key, task, deliveries]) => ({
+    key: String(key),
+    task: String(task),
+    deliveries: Number(deliveries)
+  }))
+})
+
+const decodeDeliveries = (
+  lease: string,
+  values: ReadonlyArray<string | number>,
+  payloads: ReadonlyArray<string | null>
+): ReadonlyArray<DocketStore.Delivery> => {
   const deliveries: Array<DocketStore.Delivery> = []
   // The script pushes eight values a delivery, of these types.
   for (let i = 0; i < payloads.length; i++) {
@@ -445,17 +655,7 @@ export const decode = (
       lease
     })
   }
-  return {
-    settled: Array.from(settled, (letter) => (letter === "a" ? "applied" : letter === "s" ? "superseded" : "lost")),
-    deliveries,
-    nextDueMillis: nextDueMillis < 0 ? undefined : nextDueMillis,
-    unknown: inGroups(unknown, 2).map(([task, waiting]) => ({ task: String(task), waiting: Number(waiting) })),
-    exhausted: inGroups(exhausted, 3).map(([key, task, deliveries]) => ({
-      key: String(key),
-      task: String(task),
-      deliveries: Number(deliveries)
-    }))
-  }
+  return deliveries
 }
 
 const inGroups = <A>(values: ReadonlyArray<A>, size: number): ReadonlyArray<ReadonlyArray<A>> =>

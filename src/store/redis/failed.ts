@@ -14,7 +14,7 @@ import * as Redis from "./Redis.ts"
  * ARGV[4]  how many of the newest to leave out
  * ARGV[5]  the most to give
  * Reply    their keys, and for each what `Record.readRecord` gives
- * Cost     one call for each that is given
+ * Cost     one call for each that is given, and for each whose record was lost, which is then forgotten
  */
 export const failed = Redis.script(
   (keys: Keys.Keys, now: number | "", failedTtlMillis: number, { limit, offset }: DocketStore.FailedPage) => [
@@ -34,13 +34,17 @@ local failedTtl, offset, limit = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(
 ${Record.readRecord}
 call('ZREMRANGEBYSCORE', failedKey, '-inf', text(now - failedTtl))
 local keys, found = {}, {}
-if limit > 0 then
-  for _, key in ipairs(call('ZREVRANGE', failedKey, offset, offset + limit - 1)) do
-    if call('HGET', records .. key, 'state') == 'failed' then
+-- What is forgotten makes room on the page. Each round fills it, or forgets some.
+while #keys < limit do
+  local page = call('ZREVRANGE', failedKey, offset + #keys, offset + limit - 1)
+  if #page == 0 then break end
+  for _, key in ipairs(page) do
+    local kept = call('HMGET', records .. key, 'state', 'task', 'due')
+    if kept[1] == 'failed' and kept[2] and kept[3] and call('EXISTS', payloads .. key) == 1 then
       keys[#keys + 1] = key
       found[#found + 1] = readRecord(key)
     else
-      -- Its record is gone before its time.
+      -- What it left is gone before its time, or is not all there.
       call('ZREM', failedKey, key)
     end
   end
@@ -91,7 +95,7 @@ for i = 3, #ARGV do
     call('ZREM', failedKey, key)
     call('HSET', record, 'state', 'queued', 'entry', enqueue(key), 'due', nowText, 'gen', text((tonumber(found[2]) or 0) + 1))
     if found[3] then call('HSET', record, 'was', found[3]) end
-    call('HDEL', record, 'worker', 'started', 'completed', 'error', 'attempt', 'deliveries', 'failures')
+    call('HDEL', record, 'worker', 'started', 'completed', 'error', 'attempt', 'deliveries', 'failures', 'passed', 'starts', 'windows')
     if isFollowed(key) then announce(key) end
   end
   answers[#answers + 1] = answer

@@ -19,6 +19,7 @@ export const prologue = /* lua */ `
 local call = redis.call
 local streamKey, queueKey, leasesKey, failedKey = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local wakeKey, parkedKey, watchersKey, workersKey = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local strikesKey, heldKey, releaseKey, askedKey, waitingKey, overtakenKey = KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13], KEYS[14]
 local now, prefix = tonumber(ARGV[1]), ARGV[2]
 if not now then
   local time = call('TIME')
@@ -89,7 +90,7 @@ end
 /** Defines `wakeIfEmpty()`: a worker that runs until all is finished may be asleep until work that is now gone. */
 export const wakeIfEmpty = /* lua */ `
 local function wakeIfEmpty()
-  if call('EXISTS', queueKey, parkedKey) == 0 and call('XLEN', streamKey) == 0 then wake() end
+  if call('EXISTS', queueKey, parkedKey, heldKey, askedKey, waitingKey) == 0 and call('XLEN', streamKey) == 0 then wake() end
 end
 `
 
@@ -121,15 +122,95 @@ local function moveDue()
 end
 `
 
-/** Defines `withdraw(key, state, entry, parked, task)`: takes an execution from where its record says that it waits. */
+/**
+ * Defines `giveUp(key, generation)`, which takes from an execution that has `values` what controls gave it and let it
+ * wait for: its slot goes to whoever waits longest for it; and `endOvertaken(key, generation)`, which frees the slot of a
+ * run whose key was scheduled anew. Needs `announce` and `enqueue`.
+ */
+export const slots = /* lua */ `
+local slotsOf, linesOf = prefix .. '${Keys.segments.slots}', prefix .. '${Keys.segments.waiting}'
+local isAnyLetGo = false
+
+-- Lets an execution that is held back go, with the next generation; "fields" are set.
+local function letGo(key, ...)
+  local record = records .. key
+  isAnyLetGo = true
+  call('HSET', record, 'state', 'queued', 'entry', enqueue(key), ...)
+  call('HDEL', record, 'aside', 'waits')
+  if isFollowed(key) then announce(key) end
+end
+
+-- Gives the free slots of a limit to those that wait longest. One becomes free at a time, as a rule; at most 100 do.
+local function handOn(control)
+  local holders = slotsOf .. control
+  local limit = tonumber(call('HGET', holders, 'limit'))
+  if not limit then return end
+  local taken = call('HLEN', holders) - 1
+  for _ = 1, math.min(limit - taken, 100) do
+    local key = call('ZPOPMIN', linesOf .. control)[1]
+    if not key then break end
+    call('ZREM', waitingKey, key)
+    local generation = text((tonumber(call('HGET', records .. key, 'gen')) or 0) + 1)
+    call('HSET', holders, generation .. ':' .. key, '1')
+    taken = taken + 1
+    letGo(key, 'gen', generation, 'slot', control)
+  end
+  if taken == 0 then call('DEL', holders) end
+end
+
+local function freeSlot(control, key, generation)
+  if call('HDEL', slotsOf .. control, (generation or '') .. ':' .. key) == 1 then handOn(control) end
+end
+
+local function leavePlans(key, plans)
+  for _, control in ipairs(cjson.decode(plans)) do
+    call('ZREM', prefix .. '${Keys.segments.plans}' .. control, key)
+  end
+end
+
+local function giveUp(key, generation)
+  local record = records .. key
+  local found = call('HMGET', record, 'slot', 'waits', 'plans', 'round')
+  if found[2] then
+    call('ZREM', linesOf .. found[2], key)
+    call('ZREM', waitingKey, key)
+  end
+  if found[3] then leavePlans(key, found[3]) end
+  if found[4] then
+    local round = prefix .. '${Keys.segments.debounce}' .. found[4]
+    if call('HGET', round, 'first') == key then call('DEL', round) end
+  end
+  if found[1] or found[2] or found[3] or found[4] then call('HDEL', record, 'slot', 'waits', 'plans', 'round') end
+  if found[1] then freeSlot(found[1], key, generation) end
+end
+
+local function endOvertaken(key, generation)
+  local holder = generation .. ':' .. key
+  local found = call('HGET', overtakenKey, holder)
+  if not found then return end
+  call('HDEL', overtakenKey, holder)
+  freeSlot(string.match(found, '^%d+ (.*)$'), key, generation)
+end
+`
+
+/**
+ * Defines `withdraw(key, state, entry, aside, task)`: takes an execution from where its record says that it waits. One
+ * that waits for a slot is taken from there by `giveUp`.
+ */
 export const withdraw = /* lua */ `
-local function withdraw(key, state, entry, parked, task)
-  if state == 'scheduled' then
+local function withdraw(key, state, entry, aside, task)
+  if aside == 't' then
+    local parked = prefix .. '${Keys.segments.parked}' .. task
+    call('ZREM', parked, key)
+    if call('EXISTS', parked) == 0 then call('SREM', parkedKey, task) end
+  elseif aside == 'a' then
+    call('ZREM', askedKey, key)
+  elseif aside == 'h' then
+    call('ZREM', heldKey, key)
+  elseif aside then
+    return
+  elseif state == 'scheduled' then
     call('ZREM', queueKey, key)
-  elseif parked then
-    local aside = prefix .. '${Keys.segments.parked}' .. task
-    call('ZREM', aside, key)
-    if call('EXISTS', aside) == 0 then call('SREM', parkedKey, task) end
   elseif entry then
     call('XDEL', streamKey, entry)
   end
@@ -140,9 +221,10 @@ end
 export const bury = /* lua */ `
 local function bury(key, kept, hasFailures)
   if kept > 0 then
-    call('PEXPIRE', records .. key, text(kept))
-    call('PEXPIRE', payloads .. key, text(kept))
-    if hasFailures then call('PEXPIRE', attempts .. key, text(kept)) end
+    local millis = text(kept)
+    call('PEXPIRE', records .. key, millis)
+    call('PEXPIRE', payloads .. key, millis)
+    if hasFailures then call('PEXPIRE', attempts .. key, millis) end
   else
     call('DEL', records .. key, payloads .. key, results .. key, attempts .. key)
   end
@@ -151,16 +233,17 @@ end
 
 /**
  * Defines `cancelWaiting(key, ttl)`: settles an execution that waits as cancelled, and returns whether it did. Needs
- * `announce`, `withdraw` and `bury`.
+ * `announce`, `slots`, `withdraw` and `bury`.
  */
 export const cancelWaiting = /* lua */ `
 local function cancelWaiting(key, ttl)
   local record = records .. key
-  local found = call('HMGET', record, 'state', 'entry', 'parked', 'task', 'failures')
+  local found = call('HMGET', record, 'state', 'entry', 'aside', 'task', 'failures', 'values', 'gen')
   if found[1] ~= 'queued' and found[1] ~= 'scheduled' then return false end
+  if found[6] then giveUp(key, found[7]) end
   withdraw(key, found[1], found[2], found[3], found[4])
   call('HSET', record, 'state', 'cancelled', 'completed', nowText)
-  if found[3] then call('HDEL', record, 'parked') end
+  if found[3] then call('HDEL', record, 'aside') end
   if isFollowed(key) then announce(key) end
   bury(key, ttl, found[5])
   return true

@@ -13,24 +13,46 @@
  * | `runs:KEY` | hash | the record of an execution | none while live; the execution TTL once settled, that of failures once failed |
  * | `payload:KEY` | string | the encoded payload | with the record |
  * | `result:KEY` | string | `c` and the encoded result, or `f` and the encoded failure, of the last run that had one | the same TTL from then on; deleted by the next schedule |
- * | `progress:KEY` | hash | `current`, `total`, `message`, `updated` | deleted when the run ends |
+ * | `progress:KEY` | hash | `current`, `total`, `message`, `updated` | deleted when the run ends; a day after the last report |
  * | `attempts:KEY` | list | failed attempts, five values each: attempt, worker, started, ended, error | with the record |
  * | `leases` | sorted set | what runs: keys by the time at which the lease expires | goes with its last member: settled, reclaimed or replaced |
  * | `failed` | sorted set | what failed for good: keys by that time | the TTL of failures, from the last one on |
- * | `wake` | list | at most one token, on which idle workers block | taken by a worker; deleted when nothing is due |
+ * | `wake` | list | at most one token, on which idle workers block | taken by the next idle worker |
  * | `wake:WORKER` | list | the same for one worker, when something was set aside whose task it knows | taken by the worker, deleted when it looks for work; 60 s |
  * | `parked` | set | tasks for which executions were set aside, since no worker that met them knew the task | goes with its last member |
  * | `parked:TASK` | sorted set | those executions: keys by the time at which they were set aside | goes with its last member: taken up, cancelled or replaced |
+ * | `strikes` | hash | the strikes in force, as JSON by their ids, and `version`, which changes with them | goes with the last strike |
+ * | `held` | sorted set | what strikes hold: keys in order | goes with its last member: let go, cancelled or replaced |
+ * | `release` | string | the last place in `held` that is to be let go, since a strike was restored | deleted once all of these are |
+ * | `asked` | sorted set | what was lent to workers that are to tell something about it: keys by the time at which the loan expires | goes with its last member: told, taken back, cancelled or replaced |
+ * | `slots:CONTROL` | hash | who has the slots of a concurrency limit: `GENERATION:KEY`, and `limit` | goes with its last holder |
+ * | `waiting` | sorted set | what waits for a slot: keys in the order of their arrival | goes with its last member: let go, cancelled or replaced |
+ * | `waiting:CONTROL` | sorted set | the same for one limit | the same |
+ * | `overtaken` | hash | the slots of runs whose keys were scheduled anew: `GENERATION:KEY`, with the time at which the lease expires and the limit | goes with the last of these runs: settled, or its lease expired |
+ * | `starts:CONTROL` | sorted set | the starts that a rate limit counts: `GENERATION:KEY` by time | two windows after the last start |
+ * | `plans:CONTROL` | sorted set | the starts to come: keys by time | goes with its last member: started, dropped, cancelled or replaced |
+ * | `cooldown:CONTROL` | string | when the window ends, and the key of the execution that opened it | the end of the window |
+ * | `debounce:CONTROL` | hash | a round: `first`, the key of the submission that will run, `due` and `deadline` | deleted when that one runs, or is cancelled; ten settle times after the last submission, and not before the deadline |
  * | `watchers` | string | is there while anyone follows an execution; without it no event is published | 30 s after the last follower |
  * | `workers` | sorted set | workers by the time until which they are listed | a worker that leaves, or any heartbeat once that time has passed |
  * | `worker:WORKER` | hash | `seen`, its last sign of life, and `tasks`, with a NUL around each, or `*` for any | the presence, from the last heartbeat on |
  *
+ * `CONTROL` is the scope of a control (`task:TASK:rate0`, or `scope:NAME`), and a colon and the value if it has one.
+ *
  * Fields of a record: `task`, `state`, `due`, `gen` (generation), `entry` (id in the stream, of use while queued),
  * `attempt` (from 2), `deliveries` (from 1), `worker`, `lease` (of the present run, or the last), `started`,
  * `completed`, `error`, `trace` (unless empty), `was` (the lease whose settlement was last applied and led to another
- * schedule: the same one sent again is known by it), and flags: `cancel` (a running one was asked to stop), `parked` (it
- * is set aside), `progress` and `failures` (there is a `progress:KEY`, an `attempts:KEY`). All but the error are short,
- * so that the hash keeps its compact encoding (64 bytes a value).
+ * schedule: the same one sent again is known by it), `aside` (where it is, when that is not the usual place of its state:
+ * `t` set aside because its task is unknown, `a` asked about, `w` waiting for a slot, `h` held by a strike), and flags:
+ * `cancel` (a running one was asked to stop), `progress` and `failures` (there is a `progress:KEY`, an `attempts:KEY`).
+ * All but the error are short, so that the hash keeps its compact encoding (64 bytes a value).
+ *
+ * Fields for strikes and controls: `judged` (the version of the strikes by which the payload was judged, and not matched),
+ * `values` (JSON, the values of the task's controls; without it there is none of the following), `slot` and `waits` (the
+ * limit of which it has a slot, or waits for one), `round` (the debounce whose round it opened), `plans`, `starts` and
+ * `windows` (JSON, the rate limits in which it has a start to come, those that count its present run, and the cooldowns
+ * that this run opened), `passed` (it was admitted before, in this schedule), and `dropped` (a letter, and the control
+ * that dropped it).
  *
  * | channel | carries |
  * | --- | --- |
@@ -38,6 +60,7 @@
  * | `progress:KEY` | what a running execution reports, as JSON |
  * | `events` | both, of all executions |
  * | `cancel:WORKER` | requests to stop an execution that the worker runs, as JSON |
+ * | `strikes` | the version of the strikes, when they change |
  */
 
 /** The parts of keys and channels that scripts put before the key of an execution, a task or a worker. */
@@ -48,6 +71,12 @@ export const segments = {
   progress: "progress:",
   attempts: "attempts:",
   parked: "parked:",
+  slots: "slots:",
+  waiting: "waiting:",
+  starts: "starts:",
+  plans: "plans:",
+  cooldown: "cooldown:",
+  debounce: "debounce:",
   worker: "worker:",
   wake: "wake:",
   state: "state:",
@@ -67,6 +96,13 @@ export interface Keys {
   readonly parked: string
   readonly watchers: string
   readonly workers: string
+  /** Also the channel on which changes of the strikes are told. */
+  readonly strikes: string
+  readonly held: string
+  readonly release: string
+  readonly asked: string
+  readonly waiting: string
+  readonly overtaken: string
   /** The channel of all events. */
   readonly events: string
   /** The channels of an execution's events. */
@@ -90,6 +126,12 @@ export const make = (name: string): Keys => {
     parked: `${prefix}parked`,
     watchers: `${prefix}watchers`,
     workers: `${prefix}workers`,
+    strikes: `${prefix}strikes`,
+    held: `${prefix}held`,
+    release: `${prefix}release`,
+    asked: `${prefix}asked`,
+    waiting: `${prefix}waiting`,
+    overtaken: `${prefix}overtaken`,
     events: prefix + segments.events,
     eventsOf: (key) => [prefix + segments.state + key, prefix + segments.progress + key],
     wakeOf: (worker) => prefix + segments.wake + worker,
@@ -106,8 +148,14 @@ export const fixed = (keys: Keys): ReadonlyArray<string> => [
   keys.wake,
   keys.parked,
   keys.watchers,
-  keys.workers
+  keys.workers,
+  keys.strikes,
+  keys.held,
+  keys.release,
+  keys.asked,
+  keys.waiting,
+  keys.overtaken
 ]
 
 /** How many `fixed` gives. */
-export const numberOfFixed = 8
+export const numberOfFixed = 14

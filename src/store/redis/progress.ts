@@ -3,6 +3,9 @@ import * as fragments from "./fragments.ts"
 import * as Keys from "./keys.ts"
 import * as Redis from "./Redis.ts"
 
+/** A net for what no end of a run deletes: a key of a docket that is used no more. */
+const ttlMillis = 86_400_000
+
 /**
  * Keeps and publishes what running executions report, as far as the leases are held.
  *
@@ -36,6 +39,7 @@ for i = 3, #ARGV, 7 do
     if not found[4] then call('HSET', record, 'progress', '1') end
     call('HSET', progress, 'current', current, 'total', total, 'updated', nowText)
     if message then call('HSET', progress, 'message', message) else call('HDEL', progress, 'message') end
+    call('PEXPIRE', progress, ${ttlMillis})
     -- It has the name of its channel.
     if hasListeners(progress) then
       publish(progress, {

@@ -67,16 +67,41 @@ export const decodeAttempts = (values: ReadonlyArray<string>): ReadonlyArray<Doc
     }
   })
 
+/**
+ * Counts what comes before an execution in the ready stream.
+ *
+ * KEYS     as `Keys.fixed` lists them
+ * ARGV[1]  now (not used)
+ * ARGV[2]  prefix of the docket's keys
+ * ARGV[3]  key of the execution
+ * Reply    how many; -1 when the execution is not in the stream
+ * Cost     O(n), n being what is counted, at most 10,000
+ */
+export const ahead = Redis.script(
+  (keys: Keys.Keys, execution: string) => [...Keys.fixed(keys), 0, keys.prefix, execution],
+  {
+    operation: "DocketStore.ahead",
+    numberOfKeys: Keys.numberOfFixed,
+    lua: /* lua */ `
+${fragments.prologue}
+local found = call('HMGET', records .. ARGV[3], 'state', 'entry', 'aside')
+if found[1] ~= 'queued' or not found[2] or found[3] then return -1 end
+return #call('XRANGE', streamKey, '-', '(' .. found[2], 'COUNT', 10000)
+`
+  }
+).withReplyType<number>()
+
 type Depth = readonly [queued: number, scheduled: number, running: number]
 
 /** Lua that defines `depth()`. Builds on `fragments.prologue`. */
 const depthOfDocket = /* lua */ `
 local function depth()
-  local queued = call('XLEN', streamKey)
+  local queued = call('XLEN', streamKey) + call('ZCARD', askedKey)
   for _, task in ipairs(call('SMEMBERS', parkedKey)) do
     queued = queued + call('ZCARD', prefix .. '${Keys.segments.parked}' .. task)
   end
-  return { queued, call('ZCARD', queueKey), call('ZCARD', leasesKey) }
+  local scheduled = call('ZCARD', queueKey) + call('ZCARD', waitingKey) + call('ZCARD', heldKey)
+  return { queued, scheduled, call('ZCARD', leasesKey) }
 end
 `
 
@@ -119,7 +144,7 @@ type Snapshot = readonly [
  * ARGV[2]  prefix of the docket's keys
  * ARGV[3]  the most running, and the most waiting executions to give
  * Reply    now; the depth; keys and records of what runs, by start; keys and records of what waits: what is due, what
- *          is set aside, what comes later
+ *          is set aside or held back, what comes later
  * Cost     one call for each execution that runs, and one for each that is given
  */
 export const snapshot = Redis.script(
@@ -163,10 +188,12 @@ for _, task in ipairs(tasks) do
   end
   left = limit - #waiting
 end
-if left > 0 then
-  for _, key in ipairs(call('ZRANGE', queueKey, 0, left - 1)) do
+for _, place in ipairs({ waitingKey, heldKey, askedKey, queueKey }) do
+  if left <= 0 then break end
+  for _, key in ipairs(call('ZRANGE', place, 0, left - 1)) do
     waiting[#waiting + 1] = key
   end
+  left = limit - #waiting
 end
 
 local function recordsOf(keys)

@@ -31,8 +31,12 @@ for i = 4, #ARGV, 3 do
   local key = ARGV[i]
   local found = call('HMGET', records .. key, 'gen', 'state', 'lease', 'cancel')
   local status = 'l'
-  if found[1] and found[1] ~= ARGV[i + 1] then
-    status = 's'
+  if found[1] ~= ARGV[i + 1] then
+    -- It needs its lease for the slot that it may hold.
+    local holder = ARGV[i + 1] .. ':' .. key
+    local overtaken = call('HGET', overtakenKey, holder)
+    if overtaken then call('HSET', overtakenKey, holder, leaseEnd .. string.match(overtaken, ' .*$')) end
+    if found[1] or overtaken then status = 's' end
   elseif found[2] == 'running' and found[3] == ARGV[i + 2] then
     status = found[4] and 'c' or 'h'
     held[#held + 1] = leaseEnd

@@ -9,16 +9,19 @@ import * as Redis from "./Redis.ts"
  * KEYS      as `Keys.fixed` lists them
  * ARGV[1]   now, epoch ms; empty for the server's clock
  * ARGV[2]   prefix of the docket's keys
- * ARGV[3…]  for each request: key, task, payload, due (see `encodeDue`), `1` to replace a live key or `0` to leave it,
- *           trace
- * Reply     a letter for each request: `s` scheduled, `a` already scheduled, `r` replaced
+ * ARGV[3]   the version of the strikes that the caller knows
+ * ARGV[4…]  for each request: key, task, payload, due (see `encodeDue`), `1` to replace a live key or `0` to leave it,
+ *           trace, the values of its controls as JSON or nothing, `1` if it was judged by the strikes
+ * Reply     a letter for each request: `s` scheduled, `a` already scheduled, `r` replaced; or, when the caller knows other
+ *           strikes, those in force (see `strikes.ts`), and nothing was done
  * Cost      O(log n) a request, n being what is scheduled for later; at most 100 due executions are moved besides
  */
 export const schedule = Redis.script(
-  (keys: Keys.Keys, now: number | "", requests: ReadonlyArray<DocketStore.ScheduleRequest>) => {
-    const args = [...Keys.fixed(keys), now, keys.prefix]
-    for (const { due, key, payload, replace, task, trace } of requests) {
+  (keys: Keys.Keys, now: number | "", strikes: string, requests: ReadonlyArray<DocketStore.ScheduleRequest>) => {
+    const args = [...Keys.fixed(keys), now, keys.prefix, strikes]
+    for (const { due, judged, key, payload, replace, task, trace, values } of requests) {
       args.push(key, task, payload, encodeDue(due), replace ? "1" : "0", trace)
+      args.push(values === undefined || values.length === 0 ? "" : JSON.stringify(values), judged ? "1" : "0")
     }
     return args
   },
@@ -27,11 +30,14 @@ export const schedule = Redis.script(
     numberOfKeys: Keys.numberOfFixed,
     lua: /* lua */ `
 ${fragments.prologue}
+local version = call('HGET', strikesKey, 'version') or ''
+if version ~= ARGV[3] then return call('HVALS', strikesKey) end
 ${fragments.announce}
 ${fragments.enqueue}
 ${fragments.wake}
 ${fragments.absolute}
 ${fragments.moveDue}
+${fragments.slots}
 ${fragments.withdraw}
 
 -- What became due before this batch goes first.
@@ -39,10 +45,11 @@ local isWorkThere = moveDue() > 0
 local head = tonumber(call('ZRANGE', queueKey, 0, 0, 'WITHSCORES')[2] or 'inf')
 local dispositions = {}
 
-for i = 3, #ARGV, 6 do
+for i = 4, #ARGV, 8 do
   local key, task, payload, due, replace, trace = ARGV[i], ARGV[i + 1], ARGV[i + 2], absolute(ARGV[i + 3]), ARGV[i + 4], ARGV[i + 5]
+  local values, isJudged = ARGV[i + 6], ARGV[i + 7] == '1'
   local record = records .. key
-  local old = call('HMGET', record, 'state', 'gen', 'cancel', 'entry', 'parked', 'task', 'lease', 'was')
+  local old = call('HMGET', record, 'state', 'gen', 'cancel', 'entry', 'aside', 'task', 'lease', 'was', 'values')
   local state = old[1]
   local isLive = state == 'queued' or state == 'scheduled' or (state == 'running' and not old[3])
   if isLive and replace == '0' then
@@ -54,9 +61,15 @@ for i = 3, #ARGV, 6 do
       fields[6] = text((tonumber(old[2]) or 0) + 1)
       local was = old[8]
       if state == 'running' then
-        -- The older run owns nothing any more: its settlement will find another generation.
+        -- The older run owns nothing any more but its slot: its settlement will find another generation.
+        local slot = old[9] and call('HGET', record, 'slot')
+        if slot then
+          local leaseEnd = text(call('ZSCORE', leasesKey, key) or nowText)
+          call('HSET', overtakenKey, old[2] .. ':' .. key, leaseEnd .. ' ' .. slot)
+        end
         call('ZREM', leasesKey, key)
       elseif isLive then
+        if old[9] then giveUp(key, old[2]) end
         withdraw(key, state, old[4], old[5], old[6])
       else
         if state == 'failed' then call('ZREM', failedKey, key) end
@@ -70,6 +83,14 @@ for i = 3, #ARGV, 6 do
     if trace ~= '' then
       fields[#fields + 1] = 'trace'
       fields[#fields + 1] = trace
+    end
+    if values ~= '' then
+      fields[#fields + 1] = 'values'
+      fields[#fields + 1] = values
+    end
+    if isJudged and version ~= '' then
+      fields[#fields + 1] = 'judged'
+      fields[#fields + 1] = version
     end
     if due <= now then
       isWorkThere = true
@@ -85,11 +106,11 @@ for i = 3, #ARGV, 6 do
   end
 end
 
-if isWorkThere then wake() end
+if isWorkThere or isAnyLetGo then wake() end
 return table.concat(dispositions)
 `
   }
-).withReplyType<string>()
+).withReplyType<string | ReadonlyArray<string>>()
 
 /** A due time as the scripts read it: `+` and milliseconds from now, or epoch milliseconds. */
 export const encodeDue = (due: DocketStore.Due): string =>

@@ -16,7 +16,7 @@ import * as Redis from "./Redis.ts"
  * ARGV[6]  the tasks that it knows (see `encodeTasks`)
  * Reply    how many executions are to be delivered again, 1 if an exchange would find something, the ms until the next
  *          due time or -1
- * Cost     O(log n), n being the workers; at most 100 leases are returned
+ * Cost     O(log n), n being the workers; at most 100 leases and 100 loans are returned
  */
 export const heartbeat = Redis.script(
   (keys: Keys.Keys, now: number | "", ttlMillis: number, worker: WorkerOptions) => [
@@ -37,6 +37,7 @@ local ttl, worker, presence, known = tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5
 ${fragments.announce}
 ${fragments.enqueue}
 ${fragments.wake}
+${fragments.slots}
 ${fragments.bury}
 ${fragments.knows}
 ${fragments.nextDue}
@@ -51,11 +52,12 @@ local reclaimed = 0
 local expired = call('ZRANGEBYSCORE', leasesKey, '-inf', nowText, 'LIMIT', 0, 100)
 for _, key in ipairs(expired) do
   local record = records .. key
-  local found = call('HMGET', record, 'state', 'cancel', 'progress', 'failures')
+  local found = call('HMGET', record, 'state', 'cancel', 'progress', 'failures', 'values', 'gen')
   if found[1] == 'running' then
     if found[3] then call('DEL', progresses .. key) end
     -- The lease goes: what it settles from now on was not applied before.
     if found[2] then
+      if found[5] then giveUp(key, found[6]) end
       call('HSET', record, 'state', 'cancelled', 'completed', nowText)
       call('HDEL', record, 'lease', 'cancel', 'progress')
       if isFollowed(key) then announce(key) end
@@ -70,11 +72,33 @@ for _, key in ipairs(expired) do
 end
 if #expired > 0 then call('ZREM', leasesKey, unpack(expired)) end
 
+-- What was lent and not told about. It was not delivered.
+local lent = call('ZRANGEBYSCORE', askedKey, '-inf', nowText, 'LIMIT', 0, 100)
+for _, key in ipairs(lent) do
+  local record = records .. key
+  if call('HGET', record, 'aside') == 'a' then
+    call('HSET', record, 'entry', enqueue(key))
+    call('HDEL', record, 'aside', 'lease')
+  end
+end
+if #lent > 0 then call('ZREM', askedKey, unpack(lent)) end
+
+-- The slots of runs that were overtaken, and whose workers fell silent. There are few.
+if call('EXISTS', overtakenKey) == 1 then
+  local overtaken = call('HGETALL', overtakenKey)
+  for i = 1, #overtaken, 2 do
+    if tonumber(string.match(overtaken[i + 1], '^%d+')) <= now then
+      local generation, key = string.match(overtaken[i], '^(%d+):(.*)$')
+      endOvertaken(key, generation)
+    end
+  end
+end
+
 local isReady = call('XLEN', streamKey) > 0
 -- Repairs what a lost token would leave: due work, and every worker asleep.
 if isReady then wake() end
 local untilNext = nextDue()
-local isWorkThere = isReady or untilNext == 0
+local isWorkThere = isReady or untilNext == 0 or call('EXISTS', releaseKey) == 1
 if not isWorkThere then
   for _, task in ipairs(call('SMEMBERS', parkedKey)) do
     if knows(task) then isWorkThere = true end
@@ -135,5 +159,11 @@ return present
 export const decode = ([name, seen, tasks]: Presented): WorkerRecord => ({
   name,
   lastSeen: Number(seen),
-  tasks: tasks === "*" ? ["*"] : tasks.split("\0").slice(1, -1).toSorted()
+  tasks:
+    tasks === "*"
+      ? ["*"]
+      : tasks
+          .split("\0")
+          .filter((task) => task !== "")
+          .toSorted()
 })

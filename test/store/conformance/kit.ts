@@ -1,7 +1,8 @@
 /** What the tests of the store port are written with. */
 import { assert } from "@effect/vitest"
-import { Context, Effect, type Fiber, Option, Queue, type Scope } from "effect"
+import { Context, Effect, Fiber, Option, Queue, type Scope } from "effect"
 import { TestClock } from "effect/testing"
+import type { StoreError } from "../../../src/DocketError.ts"
 import type {
   Delivery,
   Disposition,
@@ -22,14 +23,30 @@ import type {
   WorkerSession
 } from "../../../src/DocketStore.ts"
 
-export type Store = DocketStore["Service"]
+/** A store, for tests in which there are no strikes unless they say so. */
+export interface Store extends Omit<DocketStore["Service"], "schedule"> {
+  readonly schedule: (requests: ReadonlyArray<ScheduleRequest>) => Effect.Effect<ReadonlyArray<Disposition>, StoreError>
+  /** The operation itself. */
+  readonly scheduleKnowing: DocketStore["Service"]["schedule"]
+}
+
+/** A store as the tests use it. */
+export const withoutStrikes = (store: DocketStore["Service"]): Store => ({
+  ...store,
+  scheduleKnowing: store.schedule,
+  schedule: (requests) =>
+    Effect.map(store.schedule(requests, ""), (reply) => {
+      assert(reply._tag === "Scheduled", "there are strikes that this test does not know")
+      return reply.dispositions
+    })
+})
 
 /** What the suite needs to know of the kind of store that it tests. */
 export class Harness extends Context.Service<
   Harness,
   {
     /** Opens a docket as a process of its own would. */
-    readonly open: (options: StoreOptions) => Effect.Effect<Store, unknown, Scope.Scope>
+    readonly open: (options: StoreOptions) => Effect.Effect<DocketStore["Service"], unknown, Scope.Scope>
     /** Lets time pass for the store, where it does not follow the test's clock: for what expires by itself. */
     readonly pass: (millis: number) => Effect.Effect<void, unknown>
     /** Completes once so many workers wait for work, over all dockets. */
@@ -114,6 +131,8 @@ export const request = (key: string, options?: RequestOptions & { readonly repla
   due: after(0),
   replace: false,
   trace: "",
+  values: [],
+  judged: true,
   ...options
 })
 
@@ -138,7 +157,8 @@ export const makeKit = Effect.gen(function* () {
   yield* TestClock.setTime(beginning)
   const name = `docket-${++dockets}`
   const options: StoreOptions = { name, executionTtlMillis: ttlMillis, failedTtlMillis: 0, failedMaximum: 1_000 }
-  const store = yield* harness.open(options)
+  const open = (options: StoreOptions) => Effect.map(harness.open(options), withoutStrikes)
+  const store = yield* open(options)
   const schedule = (one: ScheduleRequest) =>
     Effect.map(store.schedule([one]), (dispositions) => {
       assert.strictEqual(dispositions.length, 1)
@@ -152,8 +172,8 @@ export const makeKit = Effect.gen(function* () {
   const kit: Kit = {
     store,
     harness,
-    reopen: harness.open(options),
-    open: (others) => harness.open({ ...options, ...others }),
+    reopen: open(options),
+    open: (others) => open({ ...options, ...others }),
     worker: (options) => openWorker(store, options),
     pass: (millis) => Effect.andThen(TestClock.adjust(millis), harness.pass(millis)),
     add: (key, options) => schedule(request(key, options)),
@@ -181,20 +201,21 @@ export const makeKit = Effect.gen(function* () {
 let workers = 0
 
 export const openWorker = Effect.fnUntraced(function* (
-  store: Store,
+  store: Pick<Store, "open">,
   options?: Partial<WorkerOptions>
 ): Effect.fn.Return<TestWorker, unknown, Scope.Scope> {
   const name = options?.name ?? `worker-${++workers}`
   const session = yield* store.open({
     name,
     tasks: new Set(["send"]),
+    controls: new Map(),
     leaseMillis,
     maxDeliveries: 10,
     presenceMillis: 10_000,
     ...options
   })
   const exchange = (request: Partial<ExchangeRequest>) =>
-    session.exchange({ lease: freshLease(), resent: false, finished: [], take: 0, ...request })
+    session.exchange({ lease: freshLease(), resent: false, finished: [], take: 0, strikes: "", ...request })
   const take = (count: number) =>
     Effect.map(exchange({ take: count }), ({ deliveries }) => {
       assert.isAtMost(deliveries.length, count)
@@ -236,6 +257,24 @@ export const sleep = (worker: TestWorker) => Effect.forkScoped(worker.session.aw
 
 /** Whether a fiber still runs. */
 export const isAsleep = (fiber: Fiber.Fiber<void, unknown>) => fiber.pollUnsafe() === undefined
+
+/**
+ * Lets workers sleep until they are woken from now on: a wake-up that earlier steps left for the next idle worker is
+ * taken, and leads to a look for work.
+ */
+export const allSleep = Effect.fnUntraced(function* (kit: Kit, workers: ReadonlyArray<TestWorker>) {
+  const fibers = yield* Effect.forEach(workers, sleep)
+  const calm = Effect.as(kit.harness.whenWaiting(workers.length), true)
+  const woken = Effect.suspend(() => Effect.as(Effect.raceAllFirst(fibers.map(Fiber.join)), false))
+  while (!(yield* Effect.raceFirst(calm, woken))) {
+    for (const [index, worker] of workers.entries()) {
+      if (isAsleep(fibers[index]!)) continue
+      yield* worker.exchange({})
+      fibers[index] = yield* sleep(worker)
+    }
+  }
+  return fibers
+})
 
 /** The next request to interrupt an execution of a worker. */
 export const takeCancellation = (session: WorkerSession) => Queue.take(session.cancellations)

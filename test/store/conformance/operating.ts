@@ -4,6 +4,7 @@ import { Effect, Fiber, Option, Queue } from "effect"
 import type { Delivery, Outcome, ProgressUpdate } from "../../../src/DocketStore.ts"
 import {
   after,
+  allSleep,
   cancelled,
   completed,
   failed,
@@ -384,6 +385,21 @@ export const operating = (test: Test) => {
       assert.deepStrictEqual(yield* list(store), ["e", "d", "c"])
     }))
 
+  test("what a failed execution left that is listed no more is not found in the next life of its key", (kit) =>
+    Effect.gen(function* () {
+      const store = yield* kit.open({ name: "few-lives", failedMaximum: 1, failedTtlMillis: ttlMillis * 10 })
+      yield* failAll(kit, store, ["a", "b"])
+      // It is still kept like others, and can be retried.
+      assert.strictEqual(Option.getOrThrow((yield* store.read(["a"]))[0]!).failure, '{"_tag":"Boom"}')
+      yield* kit.pass(ttlMillis)
+      yield* store.schedule([request("a")])
+      const { settle, takeOne } = yield* openWorker(store)
+      yield* settle(yield* takeOne, { _tag: "Completed", result: undefined })
+      const { failure, result, state } = Option.getOrThrow((yield* store.read(["a"]))[0]!)
+      assert.deepStrictEqual([state, result, failure], ["completed", undefined, undefined])
+      assert.deepStrictEqual(yield* store.attempts("a"), [])
+    }))
+
   test("a docket that lists no failed executions keeps them like others", (kit) =>
     Effect.gen(function* () {
       const store = yield* kit.open({ name: "lists-none", failedMaximum: 0, failedTtlMillis: ttlMillis * 10 })
@@ -462,10 +478,9 @@ export const operating = (test: Test) => {
       yield* failAll(kit, kit.store, ["a"])
       const worker = yield* kit.worker()
       yield* worker.exchange({ take: 1 })
-      const fiber = yield* Effect.forkScoped(worker.session.awaitWork)
-      yield* kit.harness.whenWaiting(1)
+      const fibers = yield* allSleep(kit, [worker])
       yield* kit.store.retryFailed(["a"])
-      yield* Fiber.join(fiber)
+      yield* Fiber.joinAll(fibers)
       assert.strictEqual((yield* worker.takeOne).key, "a")
     }))
 
@@ -542,10 +557,9 @@ export const operating = (test: Test) => {
       const worker = yield* kit.worker()
       yield* kit.add("k", { due: after(60_000) })
       yield* worker.exchange({ take: 5 })
-      const fiber = yield* Effect.forkScoped(worker.session.awaitWork)
-      yield* kit.harness.whenWaiting(1)
+      const fibers = yield* allSleep(kit, [worker])
       yield* kit.store.clear
-      yield* Fiber.join(fiber)
+      yield* Fiber.joinAll(fibers)
     }))
 
   test("SNP-01 SNP-02 a snapshot shows what runs and what waits, in order, and changes nothing", (kit) =>
@@ -613,6 +627,45 @@ export const operating = (test: Test) => {
       // Only a store that needs heartbeats can miss them.
       yield* kit.pass(10_001)
       assert.strictEqual((yield* kit.store.workers).length, b.session.needsHeartbeat ? 0 : 1)
+    }))
+
+  test("HBT-04 each worker is listed as long as it said itself, whoever else is heard of", (kit) =>
+    Effect.gen(function* () {
+      const names = Effect.map(kit.store.workers, (workers) => workers.map(({ name }) => name))
+      const patient = yield* kit.worker({ name: "patient", presenceMillis: 60_000 })
+      const brief = yield* kit.worker({ name: "brief", presenceMillis: 5_000 })
+      if (!brief.session.needsHeartbeat) return
+      yield* patient.session.heartbeat
+      yield* kit.pass(30_000)
+      yield* brief.session.heartbeat
+      assert.deepStrictEqual(yield* names, ["brief", "patient"])
+      yield* kit.pass(5_001)
+      assert.deepStrictEqual(yield* names, ["patient"])
+      yield* brief.session.heartbeat
+      yield* patient.session.leave
+      assert.deepStrictEqual(yield* names, ["brief"])
+    }))
+
+  test("HBT-01 a worker that comes back under its name is listed with the tasks that it knows now", (kit) =>
+    Effect.gen(function* () {
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const { session } = yield* kit.worker({ name: "w", tasks: new Set(["send", "old"]) })
+          yield* session.heartbeat
+        })
+      )
+      for (const tasks of [["new", "send"], []]) {
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const { session } = yield* kit.worker({ name: "w", tasks: new Set(tasks) })
+            yield* session.heartbeat
+            assert.deepStrictEqual(
+              (yield* kit.store.workers).map((worker) => worker.tasks),
+              [tasks]
+            )
+          })
+        )
+      }
     }))
 
   test("ISO-01 workers, failed executions and feeds of one docket are not seen from another", (kit) =>

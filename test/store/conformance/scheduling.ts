@@ -337,6 +337,7 @@ export const scheduling = (test: Test) => {
         result: undefined,
         failure: undefined,
         progress: undefined,
+        hindrance: undefined,
         trace: "00-t"
       })
     }))

@@ -3,6 +3,7 @@ import { assert } from "@effect/vitest"
 import { Effect, Fiber, Queue } from "effect"
 import {
   after,
+  allSleep,
   isAsleep,
   keysOf,
   type Kit,
@@ -15,13 +16,6 @@ import {
   type Test,
   type TestWorker
 } from "./kit.ts"
-
-/** Lets workers wait, each in a fiber of its own that ends when it is woken. */
-const allSleep = Effect.fnUntraced(function* (kit: Kit, workers: ReadonlyArray<TestWorker>) {
-  const fibers = yield* Effect.forEach(workers, ({ session }) => Effect.forkScoped(session.awaitWork))
-  yield* kit.harness.whenWaiting(workers.length)
-  return fibers
-})
 
 /** Lets workers wait for one execution each, as workers with one slot do; the queue has what they found. */
 const allWork = Effect.fnUntraced(function* (kit: Kit, workers: ReadonlyArray<TestWorker>) {
@@ -189,6 +183,20 @@ export const wakeups = (test: Test) => {
       assert.isTrue(fibers.every(isAsleep))
       yield* kit.add("k")
       yield* Fiber.joinAll(fibers)
+    }))
+
+  test("SCH-02 a worker that only settles takes no wake-up from one that is about to wait", (kit) =>
+    Effect.gen(function* () {
+      const waiter = yield* kit.worker()
+      const settler = yield* kit.worker()
+      yield* kit.add("k")
+      const delivery = yield* settler.takeOne
+      yield* waiter.exchange({ take: 5 })
+      // The one knows of nothing that comes later; the other, which learns of it, is about to stop.
+      yield* kit.add("later", { due: after(5_000) })
+      yield* settler.exchange({ finished: [settlement(delivery)], take: 0 })
+      yield* waiter.session.awaitWork
+      assert.strictEqual((yield* waiter.exchange({ take: 5 })).nextDueMillis, 5_000)
     }))
 
   test("SCH-02 replacing the next execution by a sooner one wakes a worker", (kit) =>

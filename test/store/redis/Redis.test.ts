@@ -5,16 +5,17 @@ import type { DocketStore } from "../../../src/DocketStore.ts"
 import * as RedisStore from "../../../src/store/redis/RedisStore.ts"
 import * as RedisServer from "../../support/RedisServer.ts"
 import { waitUntil } from "../../support/waitUntil.ts"
+import { request, withoutStrikes } from "../conformance/kit.ts"
 
 const options = { name: "orders", executionTtlMillis: 900_000, failedTtlMillis: 0, failedMaximum: 100 }
 
-const add = (store: DocketStore["Service"], key: string) =>
-  store.schedule([{ key, task: "send", payload: "{}", due: { _tag: "After", millis: 0 }, replace: false, trace: "" }])
+const add = (store: DocketStore["Service"], key: string) => withoutStrikes(store).schedule([request(key)])
 
 const openWorker = (store: DocketStore["Service"]) =>
   store.open({
     name: "worker",
     tasks: new Set(["send"]),
+    controls: new Map(),
     leaseMillis: 300_000,
     maxDeliveries: 10,
     presenceMillis: 10_000
@@ -173,7 +174,7 @@ it.layer(RedisServer.RedisServer.layer({ appendonly: true }), { excludeTestServi
       const store = yield* open
       const session = yield* openWorker(store)
       yield* add(store, "k")
-      yield* session.exchange({ lease: "l", resent: false, finished: [], take: 1 })
+      yield* session.exchange({ lease: "l", resent: false, finished: [], take: 1, strikes: "" })
       const back = yield* Effect.forkScoped(session.reconnected)
       yield* Effect.yieldNow
       yield* server.kill
@@ -290,7 +291,7 @@ it.layer(RedisServer.RedisServer.layer({ appendonly: true }), { excludeTestServi
       assert.deepStrictEqual(yield* add(bySocket, "k"), ["already-scheduled"])
       const session = yield* openWorker(older)
       yield* session.awaitWork
-      const { deliveries } = yield* session.exchange({ lease: "l", resent: false, finished: [], take: 1 })
+      const { deliveries } = yield* session.exchange({ lease: "l", resent: false, finished: [], take: 1, strikes: "" })
       assert.strictEqual(deliveries[0]?.key, "k")
       const event = yield* Queue.take(feed)
       assert(event._tag === "Changed")

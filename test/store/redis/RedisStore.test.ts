@@ -1,10 +1,11 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Inspectable, Option, Queue, Scope } from "effect"
-import type { DocketStore, ScheduleRequest, Settlement, StoreOptions, WorkerSession } from "../../../src/DocketStore.ts"
+import type { ScheduleRequest, Settlement, StoreOptions, WorkerSession } from "../../../src/DocketStore.ts"
 import { make as makeKeys } from "../../../src/store/redis/keys.ts"
 import * as RedisStore from "../../../src/store/redis/RedisStore.ts"
 import * as RedisServer from "../../support/RedisServer.ts"
-import { waitUntil } from "../../support/waitUntil.ts"
+import { type Store, withoutStrikes } from "../conformance/kit.ts"
+import { realTime, waitUntil } from "../../support/waitUntil.ts"
 
 const options: StoreOptions = {
   name: "orders",
@@ -20,13 +21,18 @@ const request = (key: string, others: Partial<ScheduleRequest> = {}): ScheduleRe
   due: { _tag: "After", millis: 0 },
   replace: false,
   trace: "",
+  values: [],
+  judged: true,
   ...others
 })
 
-const openWorker = (store: DocketStore["Service"], tasks: ReadonlyArray<string> = ["send"]) =>
+const openUrl = (url: string) => Effect.map(RedisStore.makeUrl(url, options), withoutStrikes)
+
+const openWorker = (store: Store, tasks: ReadonlyArray<string> = ["send"]) =>
   store.open({
     name: `worker-${++workers}`,
     tasks: new Set(tasks),
+    controls: new Map(),
     leaseMillis: 300_000,
     maxDeliveries: 10,
     presenceMillis: 10_000
@@ -35,7 +41,7 @@ let workers = 0
 
 const take = (session: WorkerSession, count: number, finished: ReadonlyArray<Settlement> = []) =>
   Effect.map(
-    session.exchange({ lease: `lease-${++leases}`, resent: false, finished, take: count }),
+    session.exchange({ lease: `lease-${++leases}`, resent: false, finished, take: count, strikes: "" }),
     (reply) => reply.deliveries
   )
 let leases = 0
@@ -48,16 +54,13 @@ const settlement = (
 it.layer(RedisServer.RedisServer.layer(), { excludeTestServices: true })("RedisStore", (it) => {
   const test = (
     title: string,
-    body: (
-      server: RedisServer.RedisServer["Service"],
-      store: DocketStore["Service"]
-    ) => Effect.Effect<void, unknown, Scope.Scope>
+    body: (server: RedisServer.RedisServer["Service"], store: Store) => Effect.Effect<void, unknown, Scope.Scope>
   ) =>
     it.effect(title, () =>
       Effect.gen(function* () {
         const server = yield* RedisServer.RedisServer
         yield* server.cli("FLUSHALL")
-        yield* Effect.scoped(Effect.flatMap(RedisStore.makeUrl(server.url, options), (store) => body(server, store)))
+        yield* Effect.scoped(Effect.flatMap(openUrl(server.url), (store) => body(server, store)))
       })
     )
 
@@ -79,7 +82,7 @@ it.layer(RedisServer.RedisServer.layer(), { excludeTestServices: true })("RedisS
       const setUser = ["ACL", "SETUSER", "ada", "reset", "on", ">hunter2", "+@all", "~{orders}:*", "&{orders}:*"]
       yield* server.cli(...setUser)
       const url = server.url.replace("redis://", "redis://ada:hunter2@")
-      const store = yield* RedisStore.makeUrl(url, options)
+      const store = yield* openUrl(url)
       const old = yield* openWorker(store, ["other"])
       const session = yield* openWorker(store)
       const feed = yield* store.watch("k")
@@ -180,7 +183,7 @@ it.layer(RedisServer.RedisServer.layer(), { excludeTestServices: true })("RedisS
       assert.include(refused.message, "WRONGTYPE")
       yield* server.cli("DEL", "{orders}:stream")
       const url = server.url.replace("redis://", "redis://ada:hunter3@")
-      const intruder = yield* RedisStore.makeUrl(url, options)
+      const intruder = yield* openUrl(url)
       const unknown = yield* Effect.flip(intruder.schedule([request("k", { payload: secret })]))
       assert.include(unknown.message, "WRONGPASS")
       for (const error of [refused, unknown]) {
@@ -246,7 +249,7 @@ it.layer(RedisServer.RedisServer.layer(), { excludeTestServices: true })("RedisS
   test("CHS-03 closing a session and a store closes their connections", (server) =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
-      const store = yield* Scope.provide(RedisStore.makeUrl(server.url, options), scope)
+      const store = yield* Scope.provide(openUrl(server.url), scope)
       yield* Effect.scoped(
         Effect.gen(function* () {
           yield* store.depth
@@ -279,6 +282,74 @@ it.layer(RedisServer.RedisServer.layer(), { excludeTestServices: true })("RedisS
         assert.strictEqual((yield* take(staying, 5)).length, 1)
         yield* staying.leave
       }
+    }))
+
+  const fail = Effect.fnUntraced(function* (store: Store, keys: ReadonlyArray<string>) {
+    const session = yield* openWorker(store)
+    yield* store.schedule(keys.map((key) => request(key)))
+    for (const delivery of yield* take(session, keys.length)) {
+      yield* take(session, 0, [settlement(delivery, { _tag: "Failed", error: "Boom: x", failure: undefined })])
+      yield* realTime(2)
+    }
+  })
+
+  test("a page of failed executions is full, also when records that come before or in it were lost", (server, store) =>
+    Effect.gen(function* () {
+      yield* fail(store, ["a", "b", "c", "d", "e"])
+      yield* server.cli("DEL", "{orders}:runs:e", "{orders}:payload:c")
+      const list = (limit: number, offset: number) =>
+        Effect.map(store.failed({ limit, offset }), (records) => records.map(({ key }) => key))
+      assert.deepStrictEqual(yield* list(2, 0), ["d", "b"])
+      assert.deepStrictEqual(yield* list(2, 2), ["a"])
+      assert.deepStrictEqual(yield* list(5, 0), ["d", "b", "a"])
+    }))
+
+  test("CLR-01 clearing comes to an end, also when records of what waits were lost", (server, store) =>
+    Effect.gen(function* () {
+      const session = yield* openWorker(store)
+      const later = { due: { _tag: "After", millis: 60_000 } } as const
+      yield* store.schedule([request("aside", { task: "unknown" }), request("aside too", { task: "unknown" })])
+      yield* take(session, 1)
+      yield* store.schedule([request("due"), request("due too"), request("later", later), request("later too", later)])
+      yield* server.cli("DEL", "{orders}:runs:aside", "{orders}:runs:due", "{orders}:runs:later")
+      assert.strictEqual(yield* store.clear, 3)
+      assert.deepStrictEqual(yield* store.depth, { queued: 0, scheduled: 0, running: 0 })
+      assert.strictEqual(yield* server.cli("EXISTS", "{orders}:parked", "{orders}:parked:unknown"), "0")
+    }))
+
+  test("CLR-01 clearing leaves nothing that waited when it began, however much is added meanwhile", (_, store) =>
+    Effect.gen(function* () {
+      const later = { due: { _tag: "After", millis: 60_000 } } as const
+      const keys = Array.from({ length: 2_000 }, (_, n) => `k${n}`)
+      yield* store.schedule(keys.map((key) => request(key, later)))
+      const [cleared] = yield* Effect.all(
+        [
+          store.clear,
+          Effect.forEach(
+            Array.from({ length: 50 }, (_, n) => n),
+            (n) => store.schedule(Array.from({ length: 20 }, (_, m) => request(`new ${n} ${m}`)))
+          )
+        ],
+        { concurrency: "unbounded" }
+      )
+      assert.isAtLeast(cleared, 2_000)
+      assert.strictEqual((yield* store.depth).scheduled, 0)
+    }))
+
+  test("TTL-01 a progress ends with its run, and some time after a run that is never taken over", (server, store) =>
+    Effect.gen(function* () {
+      const session = yield* openWorker(store)
+      yield* store.schedule([request("k")])
+      const [delivery] = yield* take(session, 1)
+      assert.strictEqual(yield* server.cli("EXISTS", "{orders}:progress:k"), "0")
+      yield* session.progress([{ ...delivery!, current: 1, total: 2, message: "half" }])
+      const left = Number(yield* server.cli("PTTL", "{orders}:progress:k"))
+      assert.isAbove(left, 3_600_000)
+      yield* session.progress([{ ...delivery!, current: 2, total: 2, message: undefined }])
+      assert.isAbove(Number(yield* server.cli("PTTL", "{orders}:progress:k")), 3_600_000)
+      const end = settlement(delivery!, { _tag: "Completed", result: undefined })
+      yield* take(session, 0, [{ ...end, reported: true }])
+      assert.strictEqual(yield* server.cli("EXISTS", "{orders}:progress:k"), "0")
     }))
 
   test("a large batch is one disposition for each request, in order", (_, store) =>

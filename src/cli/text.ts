@@ -1,0 +1,131 @@
+/**
+ * Text for terminals: made safe to show, cut to a width, and put into tables.
+ */
+import * as CliOutput from "effect/cli/CliOutput"
+
+/** How many columns a text takes. */
+export const width: (text: string) => number = CliOutput.displayWidth
+
+// Control characters, those that turn the direction of text, and the separators of lines and paragraphs.
+// eslint-disable-next-line no-control-regex
+const unprintable = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g
+
+/** A text as it may go to a terminal. What would steer the terminal is written as JSON does it. */
+export const safe = (text: string): string =>
+  text.replace(unprintable, (character) => {
+    const quoted = JSON.stringify(character).slice(1, -1)
+    return quoted === character ? `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}` : quoted
+  })
+
+/** A name or a key in a sentence. */
+export const quote = (text: string): string => `"${safe(text.replace(/["\\]/g, "\\$&"))}"`
+
+/** A name or a key in a table: as it is, or quoted when it would not be recognized otherwise. */
+export const name = (text: string): string => (safe(text) === text && /^\S(.*\S)?$/u.test(text) ? text : quote(text))
+
+const segments = new Intl.Segmenter()
+
+/** The beginning of a text, in at most so many columns. */
+export const cut = (text: string, columns: number): string => {
+  if (width(text) <= columns) return text
+  if (columns < 1) return ""
+  let result = ""
+  let used = 1
+  for (const { segment } of segments.segment(text)) {
+    used += width(segment)
+    if (used > columns) break
+    result += segment
+  }
+  return `${result}…`
+}
+
+/** Fills a text up with spaces. */
+export const pad = (text: string, columns: number): string => text + " ".repeat(Math.max(0, columns - width(text)))
+
+/** A column of a table. */
+export interface Column {
+  readonly title: string
+  /** The fewest columns of the terminal that it is cut to; never cut without. Those to the right are cut first. */
+  readonly minimum?: number
+  /** Whether it holds numbers. */
+  readonly numeric?: boolean
+  /** Puts a cell into colour. */
+  readonly style?: (cell: string) => string
+}
+
+const gap = "  "
+
+/** Lines of a table, its titles first; cut to the columns of the terminal, where there is one. */
+export const table = (
+  columns: ReadonlyArray<Column>,
+  rows: ReadonlyArray<ReadonlyArray<string>>,
+  available: number | undefined,
+  styleTitle: (title: string) => string = (title) => title
+): ReadonlyArray<string> => {
+  const cells = rows.map((row) => columns.map((_, i) => row[i] ?? ""))
+  const widths = fit(
+    columns,
+    columns.map(({ title }, i) => Math.max(width(title), ...cells.map((row) => width(row[i] ?? "")))),
+    available
+  )
+  const line = (row: ReadonlyArray<string>, style: (cell: string, column: Column) => string) =>
+    row
+      .map((cell, i) => {
+        const column = columns[i]!
+        const shown = cut(cell, widths[i]!)
+        const space = " ".repeat(Math.max(0, widths[i]! - width(shown)))
+        const styled = style(shown, column)
+        if (column.numeric === true) return space + styled
+        return i === row.length - 1 ? styled : styled + space
+      })
+      .join(gap)
+      .trimEnd()
+  return [
+    line(
+      columns.map(({ title }) => title),
+      (title) => styleTitle(title)
+    ),
+    ...cells.map((row) => line(row, (cell, column) => column.style?.(cell) ?? cell))
+  ]
+}
+
+const fit = (
+  columns: ReadonlyArray<Column>,
+  natural: ReadonlyArray<number>,
+  available: number | undefined
+): ReadonlyArray<number> => {
+  if (available === undefined) return natural
+  const widths = [...natural]
+  let excess = widths.reduce((sum, each) => sum + each, gap.length * (widths.length - 1)) - available
+  for (let i = columns.length - 1; i >= 0 && excess > 0; i--) {
+    const least = Math.min(widths[i]!, columns[i]!.minimum ?? Infinity)
+    const given = Math.min(excess, widths[i]! - least)
+    widths[i]! -= given
+    excess -= given
+  }
+  return widths
+}
+
+/** A bar that is filled up to a part, in so many columns. */
+export const bar = (current: number, total: number, columns: number): string => {
+  const filled = Math.round((Math.min(current, total) / Math.max(total, 1)) * columns)
+  return "█".repeat(filled) + "░".repeat(columns - filled)
+}
+
+/** A text on lines of at most so many columns, where its words allow. */
+export const wrap = (text: string, columns: number): ReadonlyArray<string> => {
+  const lines: Array<string> = []
+  let line = ""
+  for (const word of text.split(" ")) {
+    if (line !== "" && width(line) + 1 + width(word) > columns) {
+      lines.push(line)
+      line = word
+    } else {
+      line = line === "" ? word : `${line} ${word}`
+    }
+  }
+  return [...lines, line]
+}
+
+/** A number with its noun, as in `1 worker` and `2 workers`. */
+export const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? "" : "s"}`

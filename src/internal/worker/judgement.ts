@@ -1,0 +1,74 @@
+/**
+ * What only a contract can tell of an execution: the values of its controls, and whether a strike matches its payload.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { Delivery, Outcome } from "../../DocketStore.ts"
+import { InvalidPayload } from "../../DocketError.ts"
+import type { WorkerMetrics } from "../../observability/Metrics.ts"
+import { failureText } from "../failureText.ts"
+import { type KnownStrikes, parsePayload } from "../knownStrikes.ts"
+import type { Registry } from "./registry.ts"
+
+/** Judges executions for the store. */
+export interface Judgement {
+  /** Answers for an execution that the store asks about. */
+  readonly determine: (delivery: Delivery) => Effect.Effect<Outcome>
+  /** Takes the next run from an outcome when a strike refuses it. */
+  readonly refuseNext: (delivery: Delivery, outcome: Outcome) => Effect.Effect<Outcome>
+}
+
+/** Judges by the contracts that a worker has, and by the strikes that its process knows. */
+export const make = (options: {
+  readonly registry: Registry
+  readonly strikes: KnownStrikes
+  readonly metrics: WorkerMetrics
+}): Judgement => {
+  const { metrics, registry, strikes } = options
+
+  const complete = (task: string, text: string): unknown => {
+    const payload = registry.find(task)?.completePayload(text)
+    return payload !== undefined && Exit.isSuccess(payload) ? payload.value.encoded : parsePayload(text)
+  }
+
+  return {
+    determine: Effect.fnUntraced(function* ({ key, payload: text, task }): Effect.fn.Return<Outcome> {
+      const { version } = strikes.current()
+      const strike = strikes.judge(task, () => complete(task, text))
+      yield* strikes.warn
+      if (strike?.hold === true) {
+        yield* Effect.logInfo(`${task}{${key}} is held by ${strike}`)
+        return { _tag: "Held" }
+      }
+      if (strike !== undefined) {
+        metrics.stricken(task)
+        yield* Effect.logWarning(`🗙 ${task}{${key}} does not run: struck by ${strike}`)
+        return { _tag: "Cancelled" }
+      }
+      const runnable = registry.find(task)
+      const controls = runnable?.behaviour?.controls
+      if (runnable === undefined || controls === undefined || controls.controls.length === 0) {
+        return { _tag: "Determined", values: [], strikes: version }
+      }
+      const values = yield* runnable.completePayload(text).pipe(
+        Effect.mapError((error) => new InvalidPayload({ task, issue: error.message })),
+        Effect.map(({ payload }) => controls.valuesOf(payload)),
+        Effect.exit
+      )
+      if (Exit.isSuccess(values)) return { _tag: "Determined", values: values.value, strikes: version }
+      yield* Effect.logError(`${task}{${key}} failed: the values of its controls cannot be found`, values.cause)
+      return { _tag: "Failed", error: failureText(values.cause), failure: undefined }
+    }),
+
+    refuseNext: Effect.fnUntraced(function* ({ key, payload, task }, outcome) {
+      if (outcome._tag !== "Completed" && outcome._tag !== "Failed") return outcome
+      const { next } = outcome
+      if (next === undefined || strikes.current().strikes.length === 0) return outcome
+      const strike = strikes.judge(task, () => complete(task, next.payload ?? payload))
+      yield* strikes.warn
+      if (strike === undefined || strike.hold) return outcome
+      yield* strikes.refused({ task, key }, strike)
+      return { ...outcome, next: undefined }
+    })
+  }
+}

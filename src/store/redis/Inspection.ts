@@ -1,0 +1,207 @@
+/**
+ * What only Redis itself can tell an operator about the place where a docket is kept: its version and settings, its
+ * clock, and what the user may do there.
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as SecureRandom from "effect/crypto/SecureRandom"
+import type { InvalidRequest, StoreError } from "../../DocketError.ts"
+import * as Connection from "./Connection.ts"
+import * as Keys from "./keys.ts"
+import * as Redis from "./Redis.ts"
+
+/** Answers about one docket's Redis; each may be refused to the user. */
+export interface Inspection {
+  readonly ping: Effect.Effect<void, StoreError>
+  /** The user's name. */
+  readonly user: Effect.Effect<string, StoreError>
+  /** The fields of `INFO`. */
+  readonly info: Effect.Effect<ReadonlyMap<string, string>, StoreError>
+  /** A setting of the server. */
+  readonly setting: (name: string) => Effect.Effect<string | undefined, StoreError>
+  /** Its clock, epoch milliseconds. */
+  readonly time: Effect.Effect<number, StoreError>
+  /** The docket's slot, on a cluster. */
+  readonly slot: Effect.Effect<number, StoreError>
+  /** How many executions are listed as failed. */
+  readonly failed: Effect.Effect<number, StoreError>
+  /** What a docket does there and the user may not do, or what fails for another reason. Leaves nothing behind. */
+  readonly denied: Effect.Effect<ReadonlyArray<Denied>, StoreError>
+}
+
+/** Something that does not work. */
+export interface Denied {
+  /** The command, and the keys or channels that it was tried with. */
+  readonly command: string
+  readonly on: string | undefined
+  readonly error: string
+}
+
+/** Inspects the Redis at a URL, where the docket with this name is kept. */
+export const make: (options: {
+  readonly url: string
+  readonly name: string
+}) => Effect.Effect<Inspection, InvalidRequest, Scope.Scope> = Effect.fnUntraced(function* ({ name, url }) {
+  const connection = yield* Connection.parse(url)
+  const redis = yield* Redis.make({ connection, connectionName: `docket:${name}:doctor` })
+  const keys = Keys.make(name)
+  const operation = "Inspection"
+  const send = (command: string, ...args: ReadonlyArray<string | number>) => redis.command(operation, command, ...args)
+  const tryInScript = redis.eval(probe)
+
+  const outside = (command: string, on: string, attempt: Effect.Effect<unknown, StoreError, Scope.Scope>) =>
+    Effect.match(Effect.scoped(attempt), {
+      onSuccess: (): ReadonlyArray<Denied> => [],
+      onFailure: ({ cause }) => [{ command, on, error: cause instanceof Error ? cause.message : String(cause) }]
+    })
+
+  return {
+    ping: Effect.asVoid(send("PING")),
+    user: Effect.map(send("ACL", "WHOAMI"), String),
+    info: Effect.map(send("INFO"), (text) => parseInfo(String(text))),
+    setting: (name) => Effect.map(send("CONFIG", "GET", name), (reply) => settingOf(reply, name)),
+    time: Effect.map(send("TIME"), (reply) => {
+      const [seconds, micros] = Array.isArray(reply) ? reply.map(Number) : []
+      return (seconds ?? 0) * 1000 + Math.floor((micros ?? 0) / 1000)
+    }),
+    slot: Effect.map(send("CLUSTER", "KEYSLOT", keys.prefix), Number),
+    failed: Effect.map(send("ZCARD", keys.failed), Number),
+    denied: Effect.suspend(() => {
+      // Not the key of any execution or worker.
+      const id = `doctor-${SecureRandom.uuidV4Unsafe()}`
+      const channels = keys.eventsOf(id)
+      const wake = keys.wakeOf(id)
+      const probes = probesOf(keys, id)
+      return Effect.map(
+        Effect.all([
+          Effect.map(
+            tryInScript(
+              keys,
+              probes.map((probe) => JSON.stringify(probe))
+            ),
+            (errors) =>
+              errors.flatMap((error, i): ReadonlyArray<Denied> => {
+                const [command = "", key] = probes[i]!
+                return error === ""
+                  ? []
+                  : [{ command, on: key?.startsWith(keys.prefix) === true ? key : undefined, error }]
+              })
+          ),
+          outside(
+            "SUBSCRIBE",
+            channels.join(", "),
+            redis.subscribe(channels, { onMessage: () => {}, onGap: () => {} })
+          ),
+          outside(
+            "BLPOP",
+            wake,
+            Effect.flatMap(redis.blocking, (block) => block(operation, "BLPOP", wake, "0.01"))
+          ),
+          outside("SET", keys.watchers, send("SET", keys.watchers, "1", "XX", "PX", 30_000))
+        ]),
+        (all) => all.flat().map((denied) => ({ ...denied, on: denied.on?.replaceAll(id, "…") }))
+      )
+    })
+  }
+})
+
+const parseInfo = (text: string): ReadonlyMap<string, string> =>
+  new Map(
+    text.split(/\r?\n/).flatMap((line) => {
+      const colon = line.indexOf(":")
+      return colon < 0 || line.startsWith("#") ? [] : [[line.slice(0, colon), line.slice(colon + 1)] as const]
+    })
+  )
+
+/** A list of names and values, or with RESP3 an object of them. */
+const settingOf = (reply: unknown, name: string): string | undefined => {
+  const pairs: ReadonlyArray<unknown> = Array.isArray(reply)
+    ? reply.flat()
+    : typeof reply === "object" && reply !== null
+      ? Object.entries(reply).flat()
+      : []
+  const at = pairs.indexOf(name)
+  return at < 0 ? undefined : String(pairs[at + 1])
+}
+
+/**
+ * A use of every command that the scripts of a docket call, on keys of every kind. On keys that a docket has they change
+ * nothing, by their arguments; on others they may, and `probe` deletes those.
+ */
+export const probesOf = (keys: Keys.Keys, id: string): ReadonlyArray<ReadonlyArray<string>> => {
+  const of = (segment: keyof typeof Keys.segments) => keys.prefix + Keys.segments[segment] + id
+  const [record, payload, result, progress, attempts] = [
+    of("record"),
+    of("payload"),
+    of("result"),
+    of("progress"),
+    of("attempts")
+  ]
+  return [
+    ["TIME"],
+    ["XADD", keys.prefix + id, "NOMKSTREAM", "*", "key", id],
+    ["XLEN", keys.stream],
+    ["XRANGE", keys.stream, "-", "+", "COUNT", "1"],
+    ["XDEL", keys.stream, "0-1"],
+    ["XTRIM", keys.stream, "MINID", "0"],
+    ...[keys.queue, keys.leases, keys.failed, keys.workers].flatMap((key) => [
+      ["ZADD", key, "XX", "0", id],
+      ["ZREM", key, id],
+      ["ZCARD", key],
+      ["ZRANGE", key, "0", "0"],
+      ["ZREVRANGE", key, "0", "0"],
+      ["ZRANGEBYSCORE", key, "1", "0"],
+      ["ZREMRANGEBYSCORE", key, "1", "0"],
+      ["ZSCORE", key, id]
+    ]),
+    ["ZADD", of("parked"), "0", id],
+    ["SADD", keys.prefix + id, id],
+    ["SREM", keys.parked, id],
+    ["SMEMBERS", keys.parked],
+    ["EXISTS", keys.watchers],
+    ["SET", keys.watchers, "1", "XX", "PX", "30000"],
+    ["HSET", record, "task", id],
+    ["HGET", record, "task"],
+    ["HMGET", record, "task", "state"],
+    ["HGETALL", record],
+    ["HINCRBY", record, "gen", "1"],
+    ["HDEL", record, "task"],
+    ["HSET", of("worker"), "seen", "0"],
+    ["HSET", progress, "current", "0"],
+    ["SET", payload, "{}", "PX", "1000"],
+    ["GET", payload],
+    ["MGET", payload, result],
+    ["PERSIST", payload],
+    ["PEXPIRE", payload, "1000"],
+    ["SET", result, "c", "PX", "1000"],
+    ["RPUSH", attempts, id],
+    ["LRANGE", attempts, "0", "0"],
+    ["RPUSH", keys.wakeOf(id), "1"],
+    ["LTRIM", keys.wake, "0", "-1"],
+    ["EXISTS", keys.wake],
+    ...[keys.events, ...keys.eventsOf(id), keys.cancel(id)].map((channel) => ["PUBLISH", channel, "{}"]),
+    ["PUBSUB", "NUMSUB", keys.events],
+    ["DEL", record, payload, result, progress, attempts, of("worker"), of("parked"), keys.wakeOf(id), keys.prefix + id]
+  ]
+}
+
+/**
+ * Tries commands, one after the other.
+ *
+ * KEYS      as `Keys.fixed` lists them
+ * ARGV[1…]  a command each, as a JSON array: its name and arguments
+ * Reply     for each its error; empty if it worked
+ * Cost      that of the commands
+ */
+const probe = Redis.script((keys: Keys.Keys, commands: ReadonlyArray<string>) => [...Keys.fixed(keys), ...commands], {
+  operation: "Inspection.denied",
+  numberOfKeys: Keys.numberOfFixed,
+  lua: /* lua */ `
+local errors = {}
+for i = 1, #ARGV do
+  local reply = redis.pcall(unpack(cjson.decode(ARGV[i])))
+  errors[i] = type(reply) == 'table' and reply.err or ''
+end
+return errors
+`
+}).withReplyType<ReadonlyArray<string>>()

@@ -1,0 +1,195 @@
+import { assert, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { waitUntil } from "../support/waitUntil.ts"
+import { App, assertSentence, infoOf } from "./app.ts"
+import * as docket from "./docket.ts"
+
+const shopTasks = ["--tasks", docket.fixture("shop.ts")]
+
+/** A table's lines, each as its cells. */
+const cells = (lines: ReadonlyArray<string>) => lines.map((line) => line.split(/ {2,}/))
+
+it.layer(App.layer(), { excludeTestServices: true })("commands that look at a docket", (it) => {
+  it.effect("snapshot prints the docket, the time, the counts and a table, and needs no tasks (CLI-16, CLI-17)", () =>
+    Effect.gen(function* () {
+      const shop = yield* (yield* App).shop
+      const gated = yield* shop.start(["worker", ...shopTasks, "--name", "ada"], { env: { GATE: "/nowhere" } })
+      yield* shop.docket.addNamed("import", { steps: 1, stepMillis: 0 }, { key: "import-1" })
+      yield* gated.until("↪")
+      yield* shop.docket.addNamed("nobodyKnowsThis", {}, { key: "later", delay: "15 minutes" })
+      yield* shop.docket.addNamed("nobodyKnowsThis", {}, { key: "much-later", when: "2099-12-31T23:59:59Z" })
+      const [title, counts, empty, ...table] = yield* shop.lines("snapshot")
+      assert.match(
+        title!,
+        new RegExp(`^Docket "${shop.name}" as of \\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d:\\d\\d \\+00:00$`)
+      )
+      assert.deepStrictEqual([counts, empty], ["1 worker, 1/3 running", ""])
+      assert.deepStrictEqual(
+        cells(table).map((row) => row.map((cell) => cell.replace(/\d:\d\d:\d\d( ago|$)/, "H:MM:SS$1"))),
+        [
+          ["When", "Function", "Key", "Worker", "Started"],
+          ["H:MM:SS ago", "import", "import-1", "ada", "H:MM:SS ago"],
+          ["in H:MM:SS", "nobodyKnowsThis", "later"],
+          ["2099-12-31 23:59:59 +00:00", "nobodyKnowsThis", "much-later"]
+        ]
+      )
+    })
+  )
+
+  it.effect("snapshot --stats adds a table by task, most first, and none when there is nothing (CLI-18)", () =>
+    Effect.gen(function* () {
+      const shop = yield* (yield* App).shop
+      assert.deepStrictEqual((yield* shop.lines("snapshot", "--stats")).slice(1), ["0 workers, 0/0 running"])
+      yield* shop.docket.addNamed("one", {}, { when: "2099-01-01T00:00:00Z" })
+      yield* shop.docket.addNamed("two", {}, { when: "2099-01-01T00:00:00Z" })
+      yield* shop.docket.addNamed("two", {}, { when: "2099-01-02T00:00:00Z" })
+      const lines = yield* shop.lines("snapshot", "--stats")
+      assert.deepStrictEqual(cells(lines.slice(lines.lastIndexOf("") + 1)), [
+        ["Function", "Total", "Running", "Queued", "Oldest Queued", "Latest Queued"],
+        ["two", "", "2", "0", "2", "2099-01-01 00:00:00 +00:00", "2099-01-02 00:00:00 +00:00"].filter(
+          (_, i) => i !== 1
+        ),
+        ["one", "1", "0", "1", "2099-01-01 00:00:00 +00:00", "2099-01-01 00:00:00 +00:00"]
+      ])
+      const [object, ...more] = yield* shop.json("snapshot", "--stats")
+      assert.deepStrictEqual(more, [])
+      assert.deepInclude(object, { docket: shop.name, total: 3, scheduled: 3, queued: 0, runningTotal: 0, running: [] })
+      assert.deepStrictEqual(
+        (object!["stats"] as ReadonlyArray<{ task: string }>).map(({ task }) => task),
+        ["two", "one"]
+      )
+    })
+  )
+
+  it.effect("workers ls and for-task list workers with sorted tasks, and mark the one asked for (CLI-19, HBT-02)", () =>
+    Effect.gen(function* () {
+      const shop = yield* (yield* App).shop
+      const none = yield* shop.run(["workers", "ls"])
+      assert.deepStrictEqual([none.code, none.stdout], [0, ""])
+      assert.include(none.stderr, "no live worker")
+      const worker = yield* shop.start(["worker", ...shopTasks, "--name", "ada"])
+      yield* worker.until("* sendWelcome(")
+      const known = (yield* shop.lines("workers", "ls")).map((line) => line.replace(/\d:\d\d:\d\d/, "H:MM:SS"))
+      assert.deepStrictEqual(cells(known), [
+        ["Name", "Last Seen", "Tasks"],
+        ["ada", "H:MM:SS ago", "fail, import, sendWelcome, sleep, trace"]
+      ])
+      const marked = yield* shop.lines("workers", "for-task", "import")
+      assert.include(marked[1], "fail, *import*, sendWelcome")
+      assert.deepStrictEqual(yield* shop.lines("workers", "for-task", "nope"), [])
+      const [object] = yield* shop.json("workers", "ls")
+      assert.deepInclude(object, { name: "ada", tasks: ["fail", "import", "sendWelcome", "sleep", "trace"] })
+    })
+  )
+
+  it.effect("shows a worker without tasks as (none) (CLI-19)", () =>
+    Effect.gen(function* () {
+      const shop = yield* (yield* App).shop
+      const session = yield* shop.docket.store.open({
+        name: "idle",
+        tasks: new Set(),
+        controls: new Map(),
+        leaseMillis: 60_000,
+        maxDeliveries: 10,
+        presenceMillis: 60_000
+      })
+      yield* session.heartbeat
+      assert.include((yield* shop.lines("workers", "ls"))[1], "(none)")
+    })
+  )
+
+  it.effect(
+    "show tells record, payload, failed attempts, errors and result, and exits 3 for an unknown key (CLI-05)",
+    () =>
+      Effect.gen(function* () {
+        const shop = yield* (yield* App).shop
+        yield* shop.docket.addNamed("sendWelcome", { customerId: 7, greeting: "Hi" }, { key: "welcome-7" })
+        yield* shop.docket.addNamed("sendWelcome", { customerId: 13, greeting: "Hi" }, { key: "welcome-13" })
+        yield* shop.docket.addNamed("fail", { message: "oh no" }, { key: "twice" })
+        yield* shop.work
+        const completed = (yield* shop.lines("show", "welcome-7")).join("\n")
+        for (const line of [
+          /^State +completed$/m,
+          /^Payload +\{"customerId":7,"greeting":"Hi"\}$/m,
+          /^Result +"Hi, customer 7"$/m
+        ]) {
+          assert.match(completed, line)
+        }
+        const failed = (yield* shop.lines("show", "welcome-13")).join("\n")
+        assert.match(failed, /^Error +EmailBounced: unlucky@example\.com does not take mail$/m)
+        assert.match(failed, /^Failure +\{.*"address":"unlucky@example\.com".*\}$/m)
+        const [twice] = yield* shop.json("show", "twice")
+        assert.deepInclude(twice, {
+          key: "twice",
+          task: "fail",
+          state: "failed",
+          attempt: 2,
+          payload: { message: "oh no" }
+        })
+        const attempts = twice!["attempts"] as ReadonlyArray<{ attempt: number; error: string }>
+        assert.deepStrictEqual(
+          attempts.map(({ attempt }) => attempt),
+          [1, 2]
+        )
+        assert.include(attempts[0]!.error, "oh no")
+        assert.include((yield* shop.lines("show", "twice")).join("\n"), "2 failed attempts, oldest first:")
+        assertSentence(yield* shop.run(["show", "nobody"]), 3, 'There is no execution "nobody"')
+      })
+  )
+
+  it.effect("show tells how far a running execution has come (CLI-20)", () =>
+    Effect.gen(function* () {
+      const shop = yield* (yield* App).shop
+      yield* shop.docket.addNamed("import", { steps: 3, stepMillis: 0 }, { key: "import-1" })
+      const worker = yield* shop.start(["worker", ...shopTasks], { env: { GATE: "/nowhere" } })
+      yield* worker.until("↪")
+      yield* waitUntil(
+        "all steps are done",
+        Effect.map(infoOf(shop, "import-1"), ({ progress }) => progress?.current === 3)
+      )
+      assert.match((yield* shop.lines("show", "import-1")).join("\n"), /^Progress +3\/3 file 3$/m)
+    })
+  )
+
+  it.effect("ls filters by task, state, prefix and age (CLI-05)", () =>
+    Effect.gen(function* () {
+      const shop = yield* (yield* App).shop
+      yield* shop.docket.addNamed("sendWelcome", { customerId: 13, greeting: "Hi" }, { key: "welcome-13" })
+      yield* shop.work
+      yield* shop.docket.addNamed("one", {}, { key: "a-1" })
+      yield* shop.docket.addNamed("one", {}, { key: "b-1", delay: "1 hour" })
+      yield* shop.docket.addNamed("two", {}, { key: "a-2" })
+      const keys = Effect.fnUntraced(function* (...args: ReadonlyArray<string>) {
+        return (yield* shop.json("ls", ...args)).map(({ key }) => key)
+      })
+      assert.deepStrictEqual(yield* keys(), ["a-1", "a-2", "b-1", "welcome-13"])
+      assert.deepStrictEqual(yield* keys("--task", "one"), ["a-1", "b-1"])
+      assert.deepStrictEqual(yield* keys("--prefix", "a-"), ["a-1", "a-2"])
+      assert.deepStrictEqual(yield* keys("--state", "failed"), ["welcome-13"])
+      assert.deepStrictEqual(yield* keys("--state", "scheduled"), ["b-1"])
+      assert.deepStrictEqual(yield* keys("--older-than", "1h"), [])
+      assert.deepStrictEqual(yield* keys("--newer-than", "1h"), ["a-1", "a-2", "welcome-13"])
+      const lines = yield* shop.lines("ls", "--state", "failed")
+      assert.match(lines[1]!, /^failed .* sendWelcome +welcome-13 +1 +EmailBounced: unlucky/)
+    })
+  )
+
+  it.effect("keys with quotes, line feeds and escapes stay on their line, and are unchanged in JSON (SCH-09)", () =>
+    Effect.gen(function* () {
+      const shop = yield* (yield* App).shop
+      const key = 'a "quoted"\nkey\u001b[31m\\ 🎉'
+      yield* shop.docket.addNamed("one", { text: key }, { key })
+      for (const command of ["snapshot", "ls"]) {
+        const output = (yield* shop.lines(command)).join("\n")
+        assert.include(output, '"a \\"quoted\\"\\nkey\\u001b[31m\\\\ 🎉"')
+        assert.notInclude(output, "\u001b")
+      }
+      const [listed] = yield* shop.json("ls")
+      assert.deepInclude(listed, { key, payload: { text: key } })
+      const [shown] = yield* shop.json("show", key)
+      assert.deepInclude(shown, { key })
+      const cancelled = yield* shop.run(["cancel", key])
+      assert.deepStrictEqual([cancelled.code, cancelled.stderr], [0, ""])
+    })
+  )
+})

@@ -1,0 +1,951 @@
+/** Admission controls: ADM, CON, RAT, COO and DEB, as far as the store decides them. */
+import { assert, type Vitest } from "@effect/vitest"
+import { Effect, Option, Queue, Schema } from "effect"
+import { TestClock } from "effect/testing"
+import type { Control } from "../../../src/Admission.ts"
+import type { Delivery, Outcome } from "../../../src/DocketStore.ts"
+import {
+  after,
+  beginning,
+  cancelled,
+  completed,
+  type Ended,
+  failed,
+  freshLease,
+  Harness,
+  keysOf,
+  type Kit,
+  leaseMillis,
+  makeKit,
+  postponed,
+  released,
+  request,
+  type RequestOptions,
+  retry,
+  settlement,
+  takeAll,
+  type Test,
+  type TestWorker
+} from "./kit.ts"
+
+const concurrency = (limit: number, scope = "task:send:concurrency0"): Control => ({
+  _tag: "Concurrency",
+  scope,
+  limit
+})
+const rate = (limit: number, perMillis: number, onExceeded: "delay" | "drop" = "delay", scope = "task:send:rate0") =>
+  ({ _tag: "RateLimit", scope, limit, perMillis, onExceeded }) as const satisfies Control
+const cooldown = (windowMillis: number, scope = "task:send:cooldown0"): Control => ({
+  _tag: "Cooldown",
+  scope,
+  windowMillis
+})
+const debounce = (settleMillis: number, maximumMillis?: number): Control => ({
+  _tag: "Debounce",
+  scope: "task:send:debounce0",
+  settleMillis,
+  maximumMillis
+})
+
+/** A kit whose workers have these controls on the task `send`, and whose requests have a value for each. */
+const under = (kit: Kit, ...controls: ReadonlyArray<Control>) => ({
+  ...kit,
+  worker: (options?: Parameters<Kit["worker"]>[0]) =>
+    kit.worker({ controls: new Map([["send", controls]]), ...options }),
+  add: (key: string, options?: RequestOptions) => kit.add(key, { values: controls.map(() => ""), ...options }),
+  replace: (key: string, options?: RequestOptions) => kit.replace(key, { values: controls.map(() => ""), ...options }),
+  state: (key: string) => Effect.map(kit.read(key), ({ state }) => state),
+  hindrance: (key: string) => Effect.map(kit.read(key), ({ hindrance }) => hindrance)
+})
+
+const of = (value: string) => ({ values: [value] })
+
+const next: Ended = { ...completed, next: { due: after(0) } }
+
+/** How a run may end, and the state of its execution then. */
+const ends: Record<string, Outcome> = {
+  completed,
+  failed,
+  cancelled,
+  "retried at once": retry(0),
+  "retried later": retry(60_000),
+  "followed by another": next,
+  postponed: postponed(60_000),
+  "given back": released
+}
+
+export const limits = (test: Test) => {
+  test("CON-01 CON-02 CON-04 an execution that finds all slots taken waits, and is scheduled until one is free", (kit) =>
+    Effect.gen(function* () {
+      const { add, hindrance, pass, read, store, watch, worker } = under(kit, concurrency(1))
+      const { session, settle, take } = yield* worker()
+      yield* Effect.forEach(["a", "b", "c"], (key) => add(key))
+      const feed = yield* watch("b")
+      const [a, ...others] = yield* take(5)
+      assert.strictEqual(a?.key, "a")
+      assert.deepStrictEqual(others, [])
+      assert.deepStrictEqual(yield* store.depth, { queued: 0, scheduled: 2, running: 1 })
+      assert.deepStrictEqual(yield* hindrance("c"), {
+        _tag: "Concurrency",
+        scope: "task:send:concurrency0",
+        value: "",
+        limit: 1,
+        holders: ["a"],
+        ahead: 1
+      })
+      const before = yield* read("b")
+      assert.deepStrictEqual([before.state, before.attempt, before.deliveries], ["scheduled", 1, 0])
+      // Nobody is told to look for work, and nobody finds any.
+      yield* pass(60_000)
+      yield* session.renew([a!])
+      assert.deepStrictEqual(yield* take(5), [])
+      assert.deepStrictEqual((yield* (yield* worker()).session.heartbeat).work, false)
+
+      assert.strictEqual(yield* settle(a!), "applied")
+      const freed = yield* read("b")
+      assert.deepStrictEqual([freed.state, freed.generation], ["queued", before.generation + 1])
+      assert.deepStrictEqual(keysOf(yield* take(5)), ["b"])
+      assert.deepStrictEqual(yield* feed.states(3), ["scheduled", "queued", "running"])
+      assert.strictEqual((yield* read("b")).deliveries, 1)
+    }))
+
+  test("CON-01 a limit of several, over several workers and values", (kit) =>
+    Effect.gen(function* () {
+      const { add, worker } = under(kit, concurrency(2))
+      const [first, second] = [yield* worker(), yield* worker()]
+      for (const value of ['"x"', '"y"']) {
+        for (const n of [1, 2, 3, 4]) yield* add(`${value}${n}`, of(value))
+      }
+      const all = [...(yield* first.take(3)), ...(yield* second.take(5))]
+      assert.deepStrictEqual(keysOf(all), ['"x"1', '"x"2', '"y"1', '"y"2'])
+      yield* first.settle(all[1]!)
+      assert.deepStrictEqual(keysOf(yield* second.take(5)), ['"x"3'])
+    }))
+
+  for (const [end, outcome] of Object.entries(ends)) {
+    test(`CON-03 a run that is ${end} lets the one that waits longest go, in the same step`, (kit) =>
+      Effect.gen(function* () {
+        const { add, state, worker } = under(kit, concurrency(1))
+        const { exchange, take } = yield* worker()
+        yield* Effect.forEach(["a", "b", "c"], (key) => add(key))
+        const [a] = yield* take(5)
+        const { deliveries } = yield* exchange({ finished: [settlement(a!, outcome)], take: 5 })
+        assert.deepStrictEqual(keysOf(deliveries), ["b"])
+        assert.strictEqual(yield* state("c"), "scheduled")
+      }))
+  }
+
+  test("CON-03 in a burst on one value all run, each once, oldest first", (kit) =>
+    Effect.gen(function* () {
+      const { add, store, worker } = under(kit, concurrency(1))
+      const { exchange, take } = yield* worker()
+      const keys = Array.from({ length: 300 }, (_, n) => `k${n}`)
+      yield* Effect.forEach(keys, (key) => add(key))
+      const seen: Array<string> = []
+      let some: ReadonlyArray<Delivery> = yield* take(10)
+      while (some.length > 0) {
+        assert.strictEqual(some.length, 1)
+        seen.push(...keysOf(some))
+        some = (yield* exchange({ finished: some.map((delivery) => settlement(delivery)), take: 10 })).deliveries
+        // A call looks at so many entries; the rest follows.
+        if (some.length === 0) some = yield* take(10)
+      }
+      assert.deepStrictEqual(seen, keys)
+      assert.deepStrictEqual(yield* store.depth, { queued: 0, scheduled: 0, running: 0 })
+    }))
+
+  test("CON-03 a retry of a limited task waits behind those that were there before", (kit) =>
+    Effect.gen(function* () {
+      const { add, worker } = under(kit, concurrency(1))
+      const { settle, takeOne } = yield* worker()
+      yield* Effect.forEach(["a", "b"], (key) => add(key))
+      yield* settle(yield* takeOne, retry(0))
+      const b = yield* takeOne
+      assert.strictEqual(b.key, "b")
+      yield* settle(b)
+      const again = yield* takeOne
+      assert.deepStrictEqual([again.key, again.attempt], ["a", 2])
+    }))
+
+  test("CON-05 cancelling what waits removes it: it is never let go, and leaves nothing behind", (kit) =>
+    Effect.gen(function* () {
+      const { add, read, store, take, worker } = yield* Effect.gen(function* () {
+        const all = under(kit, concurrency(1))
+        const worker = yield* all.worker()
+        return { ...all, worker, take: worker.take }
+      })
+      yield* Effect.forEach(["a", "b", "c"], (key) => add(key))
+      const [a] = yield* take(5)
+      const feed = yield* kit.watch("b")
+      yield* store.cancel(["b"])
+      assert.strictEqual((yield* feed.next).state, "cancelled")
+      const record = yield* read("b")
+      assert.deepStrictEqual([record.state, record.hindrance], ["cancelled", undefined])
+      yield* worker.settle(a!)
+      assert.deepStrictEqual(keysOf(yield* take(5)), ["c"])
+    }))
+
+  test("CON-05 cancelling a queued execution that was let go passes its slot on", (kit) =>
+    Effect.gen(function* () {
+      const { add, state, store, worker } = under(kit, concurrency(1))
+      const { settle, take } = yield* worker()
+      yield* Effect.forEach(["a", "b", "c"], (key) => add(key))
+      const [a] = yield* take(5)
+      yield* settle(a!)
+      assert.strictEqual(yield* state("b"), "queued")
+      yield* store.cancel(["b"])
+      assert.deepStrictEqual(keysOf(yield* take(5)), ["c"])
+    }))
+
+  test("RPL-01 replacing what waits for a slot takes it out of the line", (kit) =>
+    Effect.gen(function* () {
+      const { add, replace, worker } = under(kit, concurrency(1))
+      const { settle, take } = yield* worker()
+      yield* Effect.forEach(["a", "b", "c"], (key) => add(key))
+      const [a] = yield* take(5)
+      assert.strictEqual(yield* replace("b", { due: after(60_000) }), "replaced")
+      yield* settle(a!)
+      assert.deepStrictEqual(keysOf(yield* take(5)), ["c"])
+    }))
+
+  test("RPL-04 CON-01 a run whose key was scheduled anew keeps its slot until it ends", (kit) =>
+    Effect.gen(function* () {
+      const { add, pass, replace, state, worker } = under(kit, concurrency(1))
+      const { renew, settle, take } = yield* worker()
+      yield* add("a")
+      const [old] = yield* take(5)
+      yield* replace("a")
+      assert.deepStrictEqual(yield* take(5), [])
+      for (let n = 0; n < 8; n++) {
+        yield* pass(leaseMillis / 4)
+        assert.deepStrictEqual(yield* renew(old!), ["superseded"])
+        yield* (yield* worker()).session.heartbeat
+        assert.deepStrictEqual(yield* take(5), [])
+      }
+      assert.strictEqual(yield* state("a"), "scheduled")
+      assert.strictEqual(yield* settle(old!), "superseded")
+      assert.deepStrictEqual(keysOf(yield* take(5)), ["a"])
+    }))
+
+  test("CON-07 the slot of a run whose key was scheduled anew is free once its worker has died", (kit) =>
+    Effect.gen(function* () {
+      const { add, pass, store, worker } = under(kit, concurrency(1))
+      yield* add("a")
+      yield* (yield* worker()).take(5)
+      yield* store.cancel(["a"])
+      yield* add("a")
+      const heir = yield* worker()
+      assert.deepStrictEqual(yield* heir.take(5), [])
+      yield* pass(leaseMillis)
+      yield* heir.session.heartbeat
+      assert.deepStrictEqual(keysOf(yield* heir.take(5)), ["a"])
+    }))
+
+  test("CON-07 CON-08 RED-06 what a dead worker ran is run by another in its slot, and those that wait follow", (kit) =>
+    Effect.gen(function* () {
+      const { add, hindrance, pass, worker } = under(kit, concurrency(1))
+      yield* Effect.forEach(["a", "b"], (key) => add(key))
+      const [dead] = yield* (yield* worker()).take(5)
+      const heir = yield* worker()
+      yield* pass(leaseMillis - 1)
+      yield* heir.session.heartbeat
+      assert.deepStrictEqual(yield* heir.take(5), [])
+      yield* pass(1)
+      yield* heir.session.heartbeat
+      const [again, ...others] = yield* heir.take(5)
+      assert.deepStrictEqual([again?.key, again?.deliveries, again?.generation], ["a", 2, dead!.generation])
+      assert.deepStrictEqual(others, [])
+      assert.propertyVal(yield* hindrance("b"), "ahead", 0)
+      yield* heir.settle(again!)
+      assert.deepStrictEqual(keysOf(yield* heir.take(5)), ["b"])
+    }))
+
+  test("CON-07 a slot that nobody can take over is passed on", (kit) =>
+    Effect.gen(function* () {
+      const { add, pass, worker } = under(kit, concurrency(1))
+      yield* Effect.forEach(["a", "b"], (key) => add(key))
+      yield* (yield* worker()).take(5)
+      const heir = yield* worker({ maxDeliveries: 1 })
+      yield* pass(leaseMillis)
+      yield* heir.session.heartbeat
+      const { deliveries, exhausted } = yield* heir.exchange({ take: 5 })
+      assert.deepStrictEqual(keysOf(exhausted), ["a"])
+      assert.deepStrictEqual(keysOf(deliveries), ["b"])
+    }))
+
+  test("CON-07 the slot of a cancelled run whose worker died is passed on", (kit) =>
+    Effect.gen(function* () {
+      const { add, pass, store, worker } = under(kit, concurrency(1))
+      yield* Effect.forEach(["a", "b"], (key) => add(key))
+      yield* (yield* worker()).take(5)
+      yield* store.cancel(["a"])
+      const heir = yield* worker()
+      yield* pass(leaseMillis)
+      yield* heir.session.heartbeat
+      assert.deepStrictEqual(keysOf(yield* heir.take(5)), ["b"])
+    }))
+
+  test("UNK-01 CON-03 an execution that is set aside because its task is unknown gives its slot to the next", (kit) =>
+    Effect.gen(function* () {
+      const { add, worker } = under(kit, concurrency(1, "scope:both"))
+      const controls = new Map([
+        ["send", [concurrency(1, "scope:both")]],
+        ["other", [concurrency(1, "scope:both")]]
+      ])
+      const able = yield* worker({ tasks: new Set(["send", "other"]), controls })
+      yield* Effect.forEach(["a", "b"], (key) => add(key, { task: "other" }))
+      yield* add("c")
+      const [a] = yield* able.take(5)
+      yield* able.settle(a!)
+      const unable = yield* worker()
+      const { deliveries, unknown } = yield* unable.exchange({ take: 5 })
+      assert.deepStrictEqual(unknown, [{ task: "other", waiting: 1 }])
+      assert.deepStrictEqual(keysOf(deliveries), ["c"])
+      assert.deepStrictEqual(yield* able.take(5), [])
+      yield* unable.settle(deliveries[0]!)
+      assert.deepStrictEqual(keysOf(yield* able.take(5)), ["b"])
+    }))
+
+  test("a limit that was raised lets more go; one that was lowered holds from the next start on", (kit) =>
+    Effect.gen(function* () {
+      const { add } = under(kit, concurrency(1))
+      const withLimit = (limit: number) => kit.worker({ controls: new Map([["send", [concurrency(limit)]]]) })
+      const [one, three] = [yield* withLimit(1), yield* withLimit(3)]
+      yield* Effect.forEach(["a", "b", "c", "d", "e", "f"], (key) => add(key))
+      const [a] = yield* one.take(1)
+      assert.deepStrictEqual(yield* one.take(3), [])
+      yield* add("g")
+      const more = [...(yield* three.take(5)), ...(yield* three.take(5))]
+      assert.deepStrictEqual(keysOf(more), ["b", "c"])
+      yield* add("h")
+      assert.deepStrictEqual(yield* one.take(5), [])
+      for (const delivery of [a!, ...more]) yield* one.settle(delivery)
+      assert.deepStrictEqual(keysOf(yield* one.take(5)), ["d"])
+    }))
+
+  test("ADM-08 tasks that name one scope share a limit, and a scope does not reach into another docket", (kit) =>
+    Effect.gen(function* () {
+      const shared = [concurrency(1, "scope:printer")]
+      const controls = new Map([
+        ["send", shared],
+        ["print", shared]
+      ])
+      const tasks = new Set(["send", "print"])
+      const { take } = yield* kit.worker({ tasks, controls })
+      yield* kit.add("a", { values: [""] })
+      yield* kit.add("b", { task: "print", values: [""] })
+      assert.deepStrictEqual(keysOf(yield* take(5)), ["a"])
+      const other = yield* kit.open({ name: "another-docket" })
+      yield* other.schedule([request("b", { task: "print", values: [""] })])
+      const there = yield* other.open({
+        name: "w",
+        tasks,
+        controls,
+        leaseMillis,
+        maxDeliveries: 10,
+        presenceMillis: 10_000
+      })
+      const reply = yield* there.exchange({ lease: freshLease(), resent: false, finished: [], take: 5, strikes: "" })
+      assert.deepStrictEqual(keysOf(reply.deliveries), ["b"])
+    }))
+
+  test("ADM-07 an execution without values is lent to a worker that can tell them, and is the next to run", (kit) =>
+    Effect.gen(function* () {
+      const { add, read, store, worker } = under(kit, concurrency(1))
+      const { exchange } = yield* worker()
+      yield* add("a", { values: undefined })
+      yield* add("b", { values: undefined })
+      yield* add("c", of('"x"'))
+      const feed = yield* kit.watch("a")
+      const first = yield* exchange({ take: 2 })
+      assert.deepStrictEqual(first.deliveries, [])
+      assert.deepStrictEqual(keysOf(first.undetermined), ["a", "b"])
+      const lent = yield* read("a")
+      assert.deepStrictEqual([lent.state, lent.deliveries], ["queued", 0])
+      assert.deepStrictEqual(yield* store.depth, { queued: 3, scheduled: 0, running: 0 })
+      const told = first.undetermined.map((delivery) =>
+        settlement(delivery, { _tag: "Determined", values: ['"x"'], strikes: "" })
+      )
+      const second = yield* exchange({ finished: told, take: 3 })
+      assert.deepStrictEqual(second.settled, ["applied", "applied"])
+      assert.deepStrictEqual(keysOf(second.deliveries), ["a"])
+      assert.strictEqual((yield* read("b")).state, "scheduled")
+      // Said again, because the reply was lost.
+      assert.deepStrictEqual((yield* exchange({ finished: told })).settled, ["lost", "lost"])
+      assert.deepStrictEqual(yield* feed.states(1), ["running"])
+      const record = yield* read("a")
+      assert.deepStrictEqual([record.generation, record.deliveries], [1, 1])
+    }))
+
+  test("ADM-07 an execution with too few values, of an older contract, is asked about as well", (kit) =>
+    Effect.gen(function* () {
+      const { add, worker } = under(kit, concurrency(1), rate(1, 1_000))
+      const { exchange } = yield* worker()
+      yield* add("a", of('"x"'))
+      assert.deepStrictEqual(keysOf((yield* exchange({ take: 2 })).undetermined), ["a"])
+    }))
+
+  test("RED-01 what was lent to a worker that died goes back, without a delivery", (kit) =>
+    Effect.gen(function* () {
+      const { add, pass, read, worker } = under(kit, concurrency(1))
+      const dead = yield* worker()
+      yield* add("a", { values: undefined })
+      const { undetermined } = yield* dead.exchange({ take: 2 })
+      yield* pass(leaseMillis)
+      const heir = yield* worker()
+      yield* heir.session.heartbeat
+      const again = yield* heir.exchange({ take: 2 })
+      assert.deepStrictEqual(keysOf(again.undetermined), ["a"])
+      const late = settlement(undetermined[0]!, { _tag: "Determined", values: ["1"], strikes: "" })
+      assert.deepStrictEqual((yield* dead.exchange({ finished: [late] })).settled, ["lost"])
+      assert.strictEqual((yield* read("a")).deliveries, 0)
+      const told = settlement(again.undetermined[0]!, { _tag: "Determined", values: ["1"], strikes: "" })
+      const { deliveries } = yield* heir.exchange({ finished: [told], take: 1 })
+      assert.strictEqual(deliveries[0]?.deliveries, 1)
+    }))
+
+  test("a call that is sent again lends again what it had lent", (kit) =>
+    Effect.gen(function* () {
+      const { add, worker } = under(kit, concurrency(1))
+      const { exchange } = yield* worker()
+      yield* add("a", { values: undefined })
+      yield* add("b", of("1"))
+      const lease = freshLease()
+      yield* exchange({ lease, take: 2 })
+      const again = yield* exchange({ lease, take: 2, resent: true })
+      assert.deepStrictEqual(keysOf(again.undetermined), ["a"])
+      assert.deepStrictEqual(keysOf(again.deliveries), ["b"])
+    }))
+
+  test("CAN-01 CAN-08 what was lent can be cancelled, replaced and failed", (kit) =>
+    Effect.gen(function* () {
+      const { add, replace, state, store, worker } = under(kit, concurrency(1))
+      const { exchange } = yield* worker()
+      yield* Effect.forEach(["a", "b", "c", "d"], (key) => add(key, { values: undefined }))
+      const { undetermined } = yield* exchange({ take: 4 })
+      yield* store.cancel(["a"])
+      assert.strictEqual(yield* replace("b", { due: after(60_000) }), "replaced")
+      const [a, b, c, d] = undetermined
+      const told: Outcome = { _tag: "Determined", values: ["1"], strikes: "" }
+      const { settled } = yield* exchange({
+        finished: [settlement(a!, told), settlement(b!, told), settlement(c!, failed), settlement(d!, cancelled)]
+      })
+      assert.deepStrictEqual(settled, ["lost", "superseded", "applied", "applied"])
+      assert.deepStrictEqual(yield* Effect.forEach(["a", "b", "c", "d"], state), [
+        "cancelled",
+        "scheduled",
+        "failed",
+        "cancelled"
+      ])
+    }))
+
+  test("a next run with another payload is asked about again", (kit) =>
+    Effect.gen(function* () {
+      const { add, worker } = under(kit, concurrency(1))
+      const { exchange, takeOne } = yield* worker()
+      yield* add("a", of("1"))
+      const a = yield* takeOne
+      const following = settlement(a, { ...completed, next: { due: after(0), payload: "[2]" } })
+      const reply = yield* exchange({ finished: [following], take: 1 })
+      assert.deepStrictEqual(reply.deliveries, [])
+      assert.deepStrictEqual(
+        reply.undetermined.map(({ payload }) => payload),
+        ["[2]"]
+      )
+    }))
+
+  test("RAT-01 RAT-02 what is over the limit is due at the moment at which a start leaves the window", (kit) =>
+    Effect.gen(function* () {
+      const { add, hindrance, pass, read, worker } = under(kit, rate(2, 10_000))
+      const { session, take } = yield* worker()
+      yield* add("a")
+      yield* take(5)
+      yield* pass(1_000)
+      yield* Effect.forEach(["b", "c", "d", "e"], (key) => add(key))
+      assert.deepStrictEqual(keysOf(yield* take(5)), ["b"])
+      const records = yield* Effect.forEach(["c", "d", "e"], read)
+      assert.deepStrictEqual(
+        records.map(({ deliveries, due, state }) => [state, due - beginning, deliveries]),
+        [
+          ["scheduled", 10_000, 0],
+          ["scheduled", 11_000, 0],
+          ["scheduled", 20_000, 0]
+        ]
+      )
+      assert.deepStrictEqual(yield* hindrance("c"), { _tag: "RateLimit", scope: "task:send:rate0", value: "" })
+      assert.strictEqual((yield* session.heartbeat).nextDueMillis, 9_000)
+      yield* pass(8_999)
+      assert.deepStrictEqual(yield* take(5), [])
+      yield* pass(1)
+      assert.deepStrictEqual(keysOf(yield* take(5)), ["c"])
+      yield* pass(1_000)
+      assert.deepStrictEqual(keysOf(yield* take(5)), ["d"])
+      yield* pass(9_000)
+      assert.deepStrictEqual(keysOf(yield* take(5)), ["e"])
+    }))
+
+  test("RAT-01 after a time without workers no more start at once than the limit allows", (kit) =>
+    Effect.gen(function* () {
+      const { add, pass, worker } = under(kit, rate(2, 1_000))
+      const { take } = yield* worker()
+      const keys = Array.from({ length: 12 }, (_, n) => `k${n}`)
+      yield* Effect.forEach(keys, (key) => add(key))
+      const starts: Array<number> = []
+      let now = 0
+      const step = Effect.fnUntraced(function* (millis: number) {
+        yield* pass(millis)
+        now += millis
+        for (const _ of yield* take(20)) starts.push(now)
+      })
+      yield* step(0)
+      yield* step(3_500)
+      for (let n = 0; n < 60; n++) yield* step(100)
+      assert.strictEqual(starts.length, 12)
+      starts.forEach((start, n) => {
+        if (n >= 2) assert.isAtLeast(start - starts[n - 2]!, 1_000)
+      })
+    }))
+
+  test("RAT-02 in drop mode what is over the limit is cancelled", (kit) =>
+    Effect.gen(function* () {
+      const { add, hindrance, pass, read, worker } = under(kit, rate(1, 1_000, "drop"))
+      const { exchange, take } = yield* worker()
+      yield* Effect.forEach(["a", "b"], (key) => add(key))
+      const feed = yield* kit.watch("b")
+      const { deliveries, dropped } = yield* exchange({ take: 5 })
+      assert.deepStrictEqual(keysOf(deliveries), ["a"])
+      assert.deepStrictEqual(dropped, [{ key: "b", task: "send" }])
+      const event = yield* feed.next
+      assert.deepStrictEqual([event.state, event.error], ["cancelled", undefined])
+      const record = yield* read("b")
+      assert.deepStrictEqual([record.state, record.error, record.deliveries], ["cancelled", undefined, 0])
+      assert.isDefined(record.completed)
+      assert.deepStrictEqual(yield* hindrance("b"), {
+        _tag: "Dropped",
+        by: "RateLimit",
+        scope: "task:send:rate0",
+        value: "",
+        until: undefined
+      })
+      yield* pass(1_000)
+      yield* add("b")
+      assert.deepStrictEqual(keysOf(yield* take(5)), ["b"])
+    }))
+
+  test("RAT-03 ADM-09 attempts and further runs count, and an attempt over the limit is never dropped", (kit) =>
+    Effect.gen(function* () {
+      const { add, pass, read, worker } = under(kit, rate(2, 1_000, "drop"))
+      const { exchange, settle, take, takeOne } = yield* worker()
+      yield* add("a")
+      yield* settle(yield* takeOne, retry(0))
+      const second = yield* takeOne
+      yield* add("b")
+      assert.deepStrictEqual(keysOf((yield* exchange({ take: 5 })).dropped), ["b"])
+      yield* settle(second, retry(0))
+      assert.deepStrictEqual(yield* take(5), [])
+      const waiting = yield* read("a")
+      assert.deepStrictEqual([waiting.state, waiting.due - beginning, waiting.attempt], ["scheduled", 1_000, 3])
+      yield* pass(1_000)
+      assert.deepStrictEqual(keysOf(yield* take(5)), ["a"])
+    }))
+
+  test("RAT-03 ADM-09 a redelivery passes the entry that it has, and does not count twice", (kit) =>
+    Effect.gen(function* () {
+      const { add, pass, worker } = under(kit, rate(2, 2 * leaseMillis))
+      yield* add("a")
+      yield* (yield* worker()).take(5)
+      yield* pass(leaseMillis)
+      const heir = yield* worker()
+      yield* heir.session.heartbeat
+      assert.deepStrictEqual(keysOf(yield* heir.take(5)), ["a"])
+      yield* Effect.forEach(["b", "c"], (key) => add(key))
+      assert.deepStrictEqual(keysOf(yield* heir.take(5)), ["b"])
+    }))
+
+  test("RAT-03 a start that was not admitted by the worker after all does not count", (kit) =>
+    Effect.gen(function* () {
+      const { add, worker } = under(kit, rate(1, 1_000))
+      const { settle, take, takeOne } = yield* worker()
+      yield* add("a")
+      yield* settle(yield* takeOne, postponed(500))
+      yield* add("b")
+      assert.deepStrictEqual(keysOf(yield* take(5)), ["b"])
+    }))
+
+  test("RAT-04 several rate limits hold together, each on its own value", (kit) =>
+    Effect.gen(function* () {
+      const { read, worker } = under(kit, rate(1, 1_000), rate(2, 5_000, "delay", "task:send:rate1"))
+      const { take } = yield* worker()
+      const add = (key: string, a: string, b: string) => kit.add(key, { values: [a, b] })
+      yield* add("a", "1", "1")
+      yield* add("b", "2", "1")
+      yield* add("c", "3", "1")
+      yield* add("d", "3", "2")
+      yield* add("e", "1", "2")
+      assert.deepStrictEqual(keysOf(yield* take(9)), ["a", "b"])
+      const dues = yield* Effect.forEach(["c", "d", "e"], read)
+      // Of "c" the place in its first limit is kept until it starts, so that "d" comes after it.
+      assert.deepStrictEqual(
+        dues.map(({ due }) => due - beginning),
+        [5_000, 6_000, 1_000]
+      )
+    }))
+
+  test("RAT-05 CAN-01 a cancelled execution leaves its place in a rate limit", (kit) =>
+    Effect.gen(function* () {
+      const { add, pass, read, store, worker } = under(kit, rate(1, 1_000))
+      const { take } = yield* worker()
+      yield* Effect.forEach(["a", "b"], (key) => add(key))
+      yield* take(5)
+      yield* store.cancel(["b"])
+      yield* add("c")
+      yield* take(5)
+      assert.strictEqual((yield* read("c")).due - beginning, 1_000)
+      yield* pass(1_000)
+      assert.deepStrictEqual(keysOf(yield* take(5)), ["c"])
+    }))
+
+  test("COO-01 COO-02 the first runs and opens a window; those that would start within it are dropped", (kit) =>
+    Effect.gen(function* () {
+      const { add, hindrance, pass, worker } = under(kit, cooldown(10_000))
+      const { exchange, take } = yield* worker()
+      yield* add("a")
+      yield* add("b")
+      yield* add("other", of('"x"'))
+      const first = yield* exchange({ take: 5 })
+      assert.deepStrictEqual(keysOf(first.deliveries), ["a", "other"])
+      assert.deepStrictEqual(keysOf(first.dropped), ["b"])
+      yield* pass(9_999)
+      yield* add("c")
+      assert.deepStrictEqual(keysOf((yield* exchange({ take: 5 })).dropped), ["c"])
+      assert.deepStrictEqual(yield* hindrance("c"), {
+        _tag: "Dropped",
+        by: "Cooldown",
+        scope: "task:send:cooldown0",
+        value: "",
+        until: beginning + 10_000
+      })
+      yield* pass(1)
+      yield* add("d")
+      assert.deepStrictEqual(keysOf(yield* take(5)), ["d"])
+    }))
+
+  test("COO-03 ADM-02 one cooldown that blocks is enough, and then the others are not opened", (kit) =>
+    Effect.gen(function* () {
+      const { worker } = under(kit, cooldown(10_000), cooldown(10_000, "task:send:cooldown1"))
+      const { exchange } = yield* worker()
+      yield* kit.add("a", { values: ["1", "1"] })
+      yield* kit.add("b", { values: ["2", "1"] })
+      yield* kit.add("c", { values: ["2", "2"] })
+      const { deliveries, dropped } = yield* exchange({ take: 5 })
+      assert.deepStrictEqual(keysOf(deliveries), ["a", "c"])
+      assert.deepStrictEqual(keysOf(dropped), ["b"])
+    }))
+
+  test("COO-04 ADM-09 a run that fails leaves its window open; its own attempts and redeliveries pass", (kit) =>
+    Effect.gen(function* () {
+      const { add, pass, worker } = under(kit, cooldown(10 * leaseMillis))
+      const dead = yield* worker()
+      yield* add("a")
+      yield* dead.settle(yield* dead.takeOne, retry(0))
+      assert.strictEqual((yield* dead.takeOne).attempt, 2)
+      yield* pass(leaseMillis)
+      const heir = yield* worker()
+      yield* heir.session.heartbeat
+      const again = yield* heir.takeOne
+      assert.strictEqual(again.deliveries, 2)
+      yield* heir.settle(again, failed)
+      yield* add("b")
+      assert.deepStrictEqual(keysOf((yield* heir.exchange({ take: 5 })).dropped), ["b"])
+      // The key is scheduled anew: that is another execution.
+      yield* add("a")
+      assert.deepStrictEqual(keysOf((yield* heir.exchange({ take: 5 })).dropped), ["a"])
+    }))
+
+  test("DEB-01 DEB-02 DEB-03 the first submission runs once it has been quiet, with its own payload", (kit) =>
+    Effect.gen(function* () {
+      const { add, hindrance, pass, read, worker } = under(kit, debounce(1_000))
+      const { exchange } = yield* worker()
+      const submit = Effect.fnUntraced(function* (key: string) {
+        yield* add(key, { payload: JSON.stringify(key) })
+        return yield* exchange({ take: 5 })
+      })
+      assert.deepStrictEqual((yield* submit("a")).deliveries, [])
+      assert.deepStrictEqual(yield* hindrance("a"), { _tag: "Debounce", scope: "task:send:debounce0", value: "" })
+      yield* pass(600)
+      assert.deepStrictEqual(keysOf((yield* submit("b")).dropped), ["b"])
+      yield* pass(600)
+      assert.deepStrictEqual(keysOf((yield* submit("c")).dropped), ["c"])
+      const waiting = yield* read("a")
+      assert.deepStrictEqual([waiting.state, waiting.due - beginning, waiting.deliveries], ["scheduled", 2_200, 0])
+      yield* pass(999)
+      assert.deepStrictEqual((yield* exchange({ take: 5 })).deliveries, [])
+      yield* pass(1)
+      const { deliveries } = yield* exchange({ take: 5 })
+      assert.deepStrictEqual(
+        deliveries.map(({ payload }) => payload),
+        ['"a"']
+      )
+      const round = yield* submit("d")
+      assert.deepStrictEqual([round.deliveries, round.dropped], [[], []])
+      assert.strictEqual((yield* read("d")).due - beginning, 3_200)
+    }))
+
+  test("DEB-01 the maximum bounds the wait of the first submission", (kit) =>
+    Effect.gen(function* () {
+      const { add, pass, worker } = under(kit, debounce(1_000, 2_500))
+      const { exchange } = yield* worker()
+      const ran: Array<string> = []
+      for (let n = 0; n < 12; n++) {
+        yield* add(`k${n}`)
+        const { deliveries } = yield* exchange({ take: 5 })
+        ran.push(...deliveries.map(({ key }) => `${key} at ${n * 500}`))
+        yield* pass(500)
+      }
+      assert.deepStrictEqual(ran, ["k0 at 2500", "k5 at 5000"])
+    }))
+
+  test("DEB-04 a round ends with its first submission when that one is cancelled", (kit) =>
+    Effect.gen(function* () {
+      const { add, pass, store, worker } = under(kit, debounce(1_000))
+      const { exchange, take } = yield* worker()
+      yield* add("a")
+      yield* take(5)
+      yield* store.cancel(["a"])
+      yield* add("b")
+      assert.deepStrictEqual((yield* exchange({ take: 5 })).dropped, [])
+      yield* pass(1_000)
+      assert.deepStrictEqual(keysOf(yield* take(5)), ["b"])
+    }))
+
+  test("DEB-02 ADM-09 a further attempt does not wait for quiet again", (kit) =>
+    Effect.gen(function* () {
+      const { add, pass, worker } = under(kit, debounce(1_000))
+      const { settle, take, takeOne } = yield* worker()
+      yield* add("a")
+      yield* take(1)
+      yield* pass(1_000)
+      yield* settle(yield* takeOne, retry(0))
+      assert.strictEqual((yield* takeOne).attempt, 2)
+    }))
+
+  test("ADM-02 an execution that one control holds back gives back what another gave it", (kit) =>
+    Effect.gen(function* () {
+      const { state, worker } = under(kit, concurrency(1), rate(1, 10_000))
+      const { settle, take, takeOne } = yield* worker()
+      const add = (key: string, slot: string, starts: string) => kit.add(key, { values: [slot, starts] })
+      yield* add("a", "1", "1")
+      yield* add("b", "1", "1")
+      yield* add("c", "1", "2")
+      const a = yield* takeOne
+      // "b" is over the rate limit, and must not take the slot from "c", nor "c" a start while it waits for its slot.
+      assert.deepStrictEqual(yield* take(5), [])
+      assert.deepStrictEqual([yield* state("b"), yield* state("c")], ["scheduled", "scheduled"])
+      yield* add("d", "2", "2")
+      assert.deepStrictEqual(keysOf(yield* take(5)), ["d"])
+      yield* settle(a)
+      assert.deepStrictEqual(yield* take(5), [])
+      // The slot went to "c", which found its start taken by "d", and is free again.
+      yield* add("e", "1", "3")
+      assert.deepStrictEqual(keysOf(yield* take(5)), ["e"])
+    }))
+
+  test("CLR-01 clearing removes what waits behind limits, and counts it", (kit) =>
+    Effect.gen(function* () {
+      const { add, state, store, worker } = under(kit, concurrency(1))
+      const { settle, take } = yield* worker()
+      yield* Effect.forEach(["a", "b", "c", "d"], (key) => add(key))
+      const [a] = yield* take(5)
+      const feed = yield* kit.watch("b")
+      assert.strictEqual(yield* store.clear, 3)
+      assert.deepStrictEqual(yield* feed.states(1), ["cancelled"])
+      assert.strictEqual(yield* state("a"), "running")
+      yield* settle(a!)
+      assert.deepStrictEqual(yield* store.depth, { queued: 0, scheduled: 0, running: 0 })
+    }))
+
+  test("SNP-01 a snapshot shows what waits behind limits", (kit) =>
+    Effect.gen(function* () {
+      const { add, store, worker } = under(kit, concurrency(1))
+      const { take } = yield* worker()
+      yield* add("later", { due: after(60_000) })
+      yield* Effect.forEach(["a", "b", "c"], (key) => add(key))
+      yield* take(5)
+      const { depth, running, waiting } = yield* store.snapshot(10)
+      assert.deepStrictEqual(depth, { queued: 0, scheduled: 3, running: 1 })
+      assert.deepStrictEqual(keysOf(running), ["a"])
+      assert.deepStrictEqual(keysOf(waiting), ["b", "c", "later"])
+    }))
+
+  test("a failed execution that is retried passes its controls anew", (kit) =>
+    Effect.gen(function* () {
+      const { add, store, worker } = under(kit, concurrency(1), cooldown(1_000))
+      const { exchange, settle, takeOne } = yield* worker()
+      yield* add("a")
+      yield* settle(yield* takeOne, failed)
+      assert.deepStrictEqual(yield* store.retryFailed(["a"]), [true])
+      assert.deepStrictEqual(keysOf((yield* exchange({ take: 5 })).dropped), ["a"])
+    }))
+
+  test("TTL-04 limits work when nothing is kept", (kit) =>
+    Effect.gen(function* () {
+      const store = yield* kit.open({ name: "keeps-nothing", executionTtlMillis: 0 })
+      const session = yield* store.open({
+        name: "w",
+        tasks: new Set(["send"]),
+        controls: new Map([["send", [concurrency(1), cooldown(1_000)]]]),
+        leaseMillis,
+        maxDeliveries: 10,
+        presenceMillis: 10_000
+      })
+      const exchange = (finished: ReadonlyArray<Delivery>) =>
+        session.exchange({
+          lease: freshLease(),
+          resent: false,
+          finished: finished.map((delivery) => settlement(delivery)),
+          take: 5,
+          strikes: ""
+        })
+      yield* store.schedule(["a", "b", "c"].map((key) => request(key, { values: ["1", JSON.stringify(key)] })))
+      yield* store.schedule([request("d", { values: ["2", '"a"'] })])
+      const first = yield* exchange([])
+      assert.deepStrictEqual([keysOf(first.deliveries), keysOf(first.dropped)], [["a"], ["d"]])
+      assert.isTrue(Option.isNone((yield* store.read(["d"]))[0]!))
+      const second = yield* exchange(first.deliveries)
+      assert.deepStrictEqual(keysOf(second.deliveries), ["b"])
+      const third = yield* exchange(second.deliveries)
+      yield* exchange(third.deliveries)
+      assert.deepStrictEqual(yield* store.depth, { queued: 0, scheduled: 0, running: 0 })
+    }))
+}
+
+const keys = ["a", "b", "c", "d", "e", "f", "g", "h"] as const
+const Step = Schema.Union([
+  Schema.TaggedStruct("Add", { key: Schema.Literals(keys), replace: Schema.Boolean, known: Schema.Boolean }),
+  Schema.TaggedStruct("Cancel", { key: Schema.Literals(keys) }),
+  Schema.TaggedStruct("Take", { worker: Schema.Literals([0, 1]), count: Schema.Literals([1, 3, 8]) }),
+  Schema.TaggedStruct("Settle", {
+    worker: Schema.Literals([0, 1]),
+    which: Schema.Literals([0, 1, 2]),
+    outcome: Schema.Literals(["Completed", "Retry", "Postponed", "Released", "Next"])
+  }),
+  Schema.TaggedStruct("Renew", { worker: Schema.Literals([0, 1]) }),
+  Schema.TaggedStruct("Pass", { millis: Schema.Literals([100, 1_000, 4_000]) }),
+  Schema.TaggedStruct("Clear", {})
+])
+
+const lease = 4_000
+const limit = 2
+
+/** Plays random programs on a limit of two for each of two values, and looks after each step at what runs. */
+const play = Effect.fnUntraced(function* (kit: Kit, steps: ReadonlyArray<typeof Step.Type>) {
+  const { store } = kit
+  const options = { leaseMillis: lease, maxDeliveries: 1_000, controls: new Map([["send", [concurrency(limit)]]]) }
+  const workers = [yield* kit.worker(options), yield* kit.worker(options)] as const
+  /** What runs: those whose workers have not settled them, and have renewed their leases in time. */
+  const running = new Map<Delivery, { worker: number; expires: number }>()
+  const valueOf = (key: string) => (key < "e" ? '"x"' : '"y"')
+  let now = 0
+
+  const take = Effect.fnUntraced(function* (worker: number, count: number) {
+    const self = workers[worker]!
+    let finished: ReadonlyArray<Delivery> = []
+    let taken = 0
+    for (;;) {
+      const reply = yield* self.exchange({
+        finished: finished.map((delivery) =>
+          settlement(delivery, { _tag: "Determined", values: [valueOf(delivery.key)], strikes: "" })
+        ),
+        take: count
+      })
+      finished = reply.undetermined
+      taken += reply.deliveries.length
+      for (const delivery of reply.deliveries) running.set(delivery, { worker, expires: now + lease })
+      if (finished.length === 0) return taken
+    }
+  })
+
+  const settle = Effect.fnUntraced(function* (worker: TestWorker, delivery: Delivery, outcome: Outcome) {
+    running.delete(delivery)
+    yield* worker.settle(delivery, outcome)
+  })
+
+  const outcomes: Record<string, Outcome> = {
+    Completed: completed,
+    Retry: retry(0),
+    Postponed: postponed(1_000),
+    Released: released,
+    Next: next
+  }
+
+  const run = Effect.fnUntraced(function* (step: typeof Step.Type) {
+    switch (step._tag) {
+      case "Add": {
+        const values = step.known ? [valueOf(step.key)] : undefined
+        return void (yield* store.schedule([request(step.key, { replace: step.replace, values })]))
+      }
+      case "Cancel":
+        return yield* store.cancel([step.key])
+      case "Clear":
+        return void (yield* store.clear)
+      case "Take":
+        return void (yield* take(step.worker, step.count))
+      case "Settle": {
+        const mine = [...running].filter(([, { worker }]) => worker === step.worker)
+        const one = mine[step.which % Math.max(1, mine.length)]
+        if (one !== undefined) yield* settle(workers[step.worker], one[0], outcomes[step.outcome]!)
+        return
+      }
+      case "Renew": {
+        const mine = [...running].filter(([, { worker }]) => worker === step.worker)
+        yield* workers[step.worker].renew(...mine.map(([delivery]) => delivery))
+        for (const [, hold] of mine) hold.expires = now + lease
+        return
+      }
+      case "Pass": {
+        yield* kit.pass(step.millis)
+        now += step.millis
+        for (const [delivery, { expires }] of running) if (expires <= now) running.delete(delivery)
+        yield* workers[0].session.heartbeat
+      }
+    }
+  })
+
+  const check = () => {
+    for (const value of ['"x"', '"y"']) {
+      const those = [...running.keys()].filter(({ key }) => valueOf(key) === value)
+      assert.isAtMost(those.length, limit, `more than ${limit} run: ${those.map(({ key }) => key).join()}`)
+    }
+  }
+
+  for (const step of steps) {
+    yield* run(step)
+    check()
+  }
+  // In the end everything ends.
+  for (let n = 0; n < 100; n++) {
+    for (const [delivery, { worker }] of running) yield* settle(workers[worker]!, delivery, completed)
+    yield* run({ _tag: "Pass", millis: 1_000 })
+    yield* take(0, 8)
+    check()
+    if (running.size === 0 && n > 8) break
+  }
+  assert.deepStrictEqual(yield* store.depth, { queued: 0, scheduled: 0, running: 0 })
+  assert.deepStrictEqual(yield* takeAll(workers[0]), [])
+  assert.strictEqual(yield* Queue.size(workers[0].session.cancellations).pipe(Effect.as(0)), 0)
+})
+
+/** Random programs on a concurrency limit. */
+export const limitsModel = (it: Vitest.MethodsNonLive<Harness>, programs: number) => {
+  it.effect.prop(
+    "CON-01 no interleaving lets more run than the limit, or keeps an execution for ever",
+    { steps: Schema.Array(Step).check(Schema.isMinLength(10), Schema.isMaxLength(60)) },
+    ({ steps }) =>
+      Effect.gen(function* () {
+        const harness = yield* Harness
+        yield* Effect.scoped(Effect.flatMap(makeKit, (kit) => play(kit, steps)))
+        yield* harness.afterEach
+      }).pipe(Effect.provide(TestClock.layer())),
+    { timeout: 120_000, arbitrary: { runs: programs, size: 60 } }
+  )
+}
