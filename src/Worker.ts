@@ -315,6 +315,7 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
     outage,
     bounds,
     metrics,
+    registry,
     strikes,
     judgement,
     runs,

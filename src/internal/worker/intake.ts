@@ -16,6 +16,7 @@ import type { Bounds } from "./bounds.ts"
 import type { WorkerMetrics } from "../../observability/Metrics.ts"
 import type { KnownStrikes } from "../knownStrikes.ts"
 import type { Judgement } from "./judgement.ts"
+import type { Registry } from "./registry.ts"
 import type { Outage } from "./outage.ts"
 import * as RunLog from "./runLog.ts"
 import type { Runs } from "./runs.ts"
@@ -63,6 +64,7 @@ interface Options {
   readonly outage: Outage
   readonly bounds: Bounds
   readonly metrics: WorkerMetrics
+  readonly registry: Pick<Registry, "lacks">
   readonly strikes: KnownStrikes
   readonly judgement: Pick<Judgement, "determine">
   readonly runs: Pick<Runs, "start" | "size">
@@ -77,6 +79,7 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
   leasePrefix,
   metrics,
   outage,
+  registry,
   runs,
   session,
   strikes,
@@ -164,6 +167,11 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
       for (const delivery of reply.deliveries) {
         if (!open) {
           finished.push({ delivery, outcome: { _tag: "Released" }, reported: false })
+          continue
+        }
+        const lacks = registry.lacks(delivery.task, delivery.payload)
+        if (lacks !== undefined) {
+          finished.push({ delivery, outcome: { _tag: "Unreadable", needs: lacks }, reported: false })
         } else if (bounds.admit(delivery.key)) {
           runs.start(delivery)
         } else {
