@@ -10,11 +10,13 @@ import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { DocketError } from "./DocketError.ts"
 import { InvalidRequest } from "./DocketError.ts"
-import type { Disposition, DocketStore, ScheduleRequest } from "./DocketStore.ts"
+import type { DocketStore } from "./DocketStore.ts"
 import type { Execution, ExecutionEvent, ExecutionInfo, FeedInterrupted } from "./Execution.ts"
+import type { Explanation } from "./Explanation.ts"
 import { failWith } from "./internal/docketError.ts"
 import * as Events from "./internal/events.ts"
 import * as Executions from "./internal/executions.ts"
+import { explain } from "./internal/explain.ts"
 import { failedExecutions, knowsTask, takeSnapshot, workersOf } from "./internal/operations.ts"
 import { knownStrikes } from "./internal/knownStrikes.ts"
 import { makeScheduler } from "./internal/scheduling.ts"
@@ -126,6 +128,8 @@ export class Docket extends Context.Service<
     readonly execution: <T extends Task.Any>(task: T, key: string) => Execution<Task.Success<T>, Task.Error<T>>
     /** What the docket knows about a key, whatever its task; nothing when there is no record. */
     readonly info: (key: string) => Effect.Effect<Option.Option<ExecutionInfo>, DocketError>
+    /** Why an execution is not running, as data and in one sentence. */
+    readonly explain: (key: string) => Effect.Effect<Explanation, DocketError>
     /**
      * Every change in the docket, as it happens, from the moment at which the stream starts. A lost connection leaves a
      * `FeedInterrupted` where events may be missing.
@@ -271,12 +275,10 @@ const assemble = Effect.fnUntraced(function* (
     replace: boolean
   ) {
     const request = yield* prepare(task, payload === undefined ? {} : payload, options ?? {}, replace)
-    return Executions.handle(source, task, request.key, yield* Effect.tap(schedule(request), told(request)))
+    const disposition = yield* schedule(request)
+    yield* strikes.tell(request, disposition)
+    return Executions.handle(source, task, request.key, disposition)
   })
-
-  /** Says that a strike refused a request. */
-  const told = (request: ScheduleRequest) => (disposition: Disposition | undefined) =>
-    disposition === "struck" ? strikes.refused(request) : Effect.void
 
   return yield* instrumentDocket({
     name,
@@ -289,20 +291,26 @@ const assemble = Effect.fnUntraced(function* (
         prepare(task, payload, options, false)
       )
       const dispositions = yield* scheduleAll(prepared)
-      for (const [i, request] of prepared.entries()) yield* told(request)(dispositions[i])
+      for (const [i, request] of prepared.entries()) {
+        if (dispositions[i] === "struck") yield* strikes.tell(request, "struck")
+      }
+      yield* strikes.warn
       const handles = requests.map(({ task }, i) => Executions.handle(source, task, prepared[i]!.key, dispositions[i]))
       // One handle for each request, made with that request's task.
       return handles as { [I in keyof R]: Execution<Task.Success<R[I]["task"]>, Task.Error<R[I]["task"]>> }
     }),
     addNamed: Effect.fnUntraced(function* (task: string, payload: unknown, options: Task.ScheduleOptions = {}) {
       const request = yield* prepareNamed(task, payload, options)
-      return Executions.handleNamed(source, task, request.key, yield* Effect.tap(schedule(request), told(request)))
+      const disposition = yield* schedule(request)
+      yield* strikes.tell(request, disposition)
+      return Executions.handleNamed(source, task, request.key, disposition)
     }),
     cancel: (key) => failWith(store.cancel([key])),
     execution: (task, key) => Executions.handle(source, task, key, undefined),
     info: (key) => Executions.info(source, key),
     events: Events.ofDocket(store),
     failed: failedExecutions(store),
+    explain: (key) => explain(store, key),
     ...strikesOf(store, strikes),
     clear: failWith(store.clear),
     snapshot: (options = {}) => takeSnapshot(name, store, options.limit ?? defaults.snapshotLimit),

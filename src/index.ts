@@ -18,6 +18,8 @@ export * from "./DocketError.ts"
 export * as DocketStore from "./DocketStore.ts"
 /** Handles on executions. */
 export type * from "./Execution.ts"
+/** Why an execution is not running. */
+export * as Explanation from "./Explanation.ts"
 /** What wraps every execution of a worker. */
 export * as Middleware from "./Middleware.ts"
 /** When tasks recur. */

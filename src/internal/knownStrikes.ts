@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
-import type { DocketStore } from "../DocketStore.ts"
+import type { Disposition, DocketStore } from "../DocketStore.ts"
 import * as Metrics from "../observability/Metrics.ts"
 import { empty, judge, type Strike, type StrikeSet } from "../Strike.ts"
 import * as PayloadVersion from "./payloadVersion.ts"
@@ -16,8 +16,16 @@ export interface KnownStrikes {
   readonly update: (strikes: StrikeSet) => Effect.Effect<void>
   /** The strike that matches an execution, by its task and its payload as it is encoded, with defaults. */
   readonly judge: (task: string, payload: () => unknown) => Strike | undefined
-  /** Says that a request was refused, and counts it. */
-  readonly refused: (request: { readonly task: string; readonly key: string }, strike?: Strike) => Effect.Effect<void>
+  /** Says that a request was refused, and counts it where requests are not counted anyway. */
+  readonly refused: (
+    request: { readonly task: string; readonly key: string },
+    strike: Strike | undefined
+  ) => Effect.Effect<void>
+  /** Says what became of a request, as far as strikes had to do with it. */
+  readonly tell: (
+    request: { readonly task: string; readonly key: string; readonly payload: string },
+    disposition: Disposition | undefined
+  ) => Effect.Effect<void>
   /** Says which comparisons made no sense, once for each strike. */
   readonly warn: Effect.Effect<void>
 }
@@ -37,6 +45,36 @@ const make = (docket: string): KnownStrikes => {
   let strikes = empty
   let toWarn: Array<Strike> = []
   const warned = new Set<string>()
+  const refused = ({ key, task }: { readonly task: string; readonly key: string }, strike: Strike | undefined) =>
+    Effect.logWarning(`🗙 ${task}{${key}} was not scheduled: struck${strike === undefined ? "" : ` by ${strike}`}`)
+
+  const warn = Effect.suspend(() => {
+    const strikes = toWarn
+    toWarn = []
+    return Effect.forEach(
+      strikes,
+      (strike) =>
+        Effect.logWarning(
+          `The strike ${strike} matches nothing where its value cannot be compared with that of the payload: ` +
+            "numbers and strings have an order, each among themselves, and between takes a pair of them"
+        ),
+      { discard: true }
+    )
+  })
+
+  const judgeOne = (task: string, payload: () => unknown): Strike | undefined => {
+    const concerned = strikes.strikes.filter((strike) => strike.task === undefined || strike.task === task)
+    if (concerned.length === 0) return undefined
+    const isWanted = concerned.some(({ field }) => field !== undefined)
+    const verdict = judge(concerned, task, isWanted ? payload() : undefined)
+    for (const strike of verdict.incomparable) {
+      if (warned.has(strike.id)) continue
+      warned.add(strike.id)
+      toWarn.push(strike)
+    }
+    return verdict.strike
+  }
+
   return {
     current: () => strikes,
 
@@ -55,39 +93,26 @@ const make = (docket: string): KnownStrikes => {
       metrics.strikes(next.strikes.length)
     }),
 
-    judge: (task, payload) => {
-      const concerned = strikes.strikes.filter((strike) => strike.task === undefined || strike.task === task)
-      if (concerned.length === 0) return undefined
-      const isWanted = concerned.some(({ field }) => field !== undefined)
-      const verdict = judge(concerned, task, isWanted ? payload() : undefined)
-      for (const strike of verdict.incomparable) {
-        if (warned.has(strike.id)) continue
-        warned.add(strike.id)
-        toWarn.push(strike)
-      }
-      return verdict.strike
-    },
+    judge: judgeOne,
 
-    refused: Effect.fnUntraced(function* ({ key, task }, strike) {
+    refused: Effect.fnUntraced(function* (request, strike) {
       const metrics = yield* Metrics.ofProducer(docket)
-      metrics.requested(task, "struck", false)
-      yield* Effect.logWarning(`🗙 ${task}{${key}} was not scheduled: struck by ${strike ?? "a strike"}`)
+      metrics.requested(request.task, "struck", false)
+      yield* refused(request, strike)
     }),
 
-    warn: Effect.suspend(() => {
-      if (toWarn.length === 0) return Effect.void
-      const strikes = toWarn
-      toWarn = []
-      return Effect.forEach(
-        strikes,
-        (strike) =>
-          Effect.logWarning(
-            `The strike ${strike} matches nothing where its value cannot be compared with that of the payload: ` +
-              "numbers and strings have an order, each among themselves, and between takes a pair of them"
-          ),
-        { discard: true }
-      )
-    })
+    tell: (request, disposition) => {
+      const said =
+        disposition === "struck"
+          ? refused(
+              request,
+              judgeOne(request.task, () => parsePayload(request.payload))
+            )
+          : Effect.void
+      return toWarn.length === 0 ? said : Effect.andThen(warn, said)
+    },
+
+    warn
   }
 }
 

@@ -10,7 +10,8 @@ import { type KnownStrikes, parsePayload } from "./knownStrikes.ts"
  *
  * The requests are judged by the strikes that this process knows. The store compares these with the strikes in force, and
  * schedules nothing when they are others; the requests are then judged by those. So a strike holds from the moment at
- * which the store has it, in every process, and no process has to ask for news.
+ * which the store has it, in every process, and no process has to ask for news. Whoever calls says afterwards what is to be
+ * said (`KnownStrikes.tell`).
  */
 export const scheduleJudged: (
   store: DocketStore["Service"],
@@ -37,7 +38,6 @@ export const scheduleJudged: (
       judged.push({ ...request, judged: strike === undefined && request.values !== undefined })
       indexes.push(index)
     }
-    yield* strikes.warn
     // Also when all are struck: these strikes may have been restored since.
     const reply = yield* store.schedule(judged, version)
     reply.dispositions.forEach((disposition, i) => set(indexes[i]!, disposition))

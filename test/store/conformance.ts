@@ -18,6 +18,7 @@ import { replacing } from "./conformance/replacing.ts"
 import { needs } from "./conformance/needs.ts"
 import { running } from "./conformance/running.ts"
 import { scheduling } from "./conformance/scheduling.ts"
+import { strikes } from "./conformance/strikes.ts"
 import { wakeups } from "./conformance/wakeups.ts"
 
 export { Harness } from "./conformance/kit.ts"
@@ -48,6 +49,7 @@ export const suite = <E>(
     needs(test)
     leases(test)
     limits(test)
+    strikes(test)
     wakeups(test)
     operating(test)
     model(it, programs)

@@ -65,7 +65,8 @@ export const seed: (options: {
       session.reconnected
     )
     const struck = requests.filter((_, i) => dispositions[i] === "struck")
-    yield* Effect.forEach(struck, (request) => strikes.refused(request))
+    yield* Effect.forEach(struck, (request) => strikes.refused(request, undefined))
+    yield* strikes.warn
     return new Set(struck.map(({ task }) => task))
   })
 

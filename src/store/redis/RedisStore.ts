@@ -85,7 +85,8 @@ export const make: (
     return DocketStore.DocketStore.of({
       schedule: Effect.fnUntraced(function* (requests, strikes) {
         const dispositions: Array<DocketStore.Disposition> = []
-        for (const batch of Arr.chunksOf(requests, batchSize.schedule)) {
+        // Also without requests: the caller may know strikes that are in force no more.
+        for (const batch of requests.length === 0 ? [[]] : Arr.chunksOf(requests, batchSize.schedule)) {
           const reply = yield* run.schedule(keys, yield* now, strikes, batch)
           if (typeof reply !== "string") {
             return { _tag: "StrikesChanged", strikes: Strikes.decode(reply), dispositions }
@@ -185,7 +186,8 @@ export const makeUrl: (
 ) => Effect.Effect<DocketStore.DocketStore["Service"], InvalidRequest, Scope.Scope> = Effect.fnUntraced(
   function* (url, options) {
     const connection = yield* Connection.parse(url)
-    const redis = yield* Redis.make({ connection, connectionName: `docket:${options.name}` })
+    const key = Keys.make(options.name).prefix
+    const redis = yield* Redis.make({ connection, connectionName: `docket:${options.name}`, key })
     return yield* Effect.provideService(make(options), Redis.Redis, redis)
   }
 )

@@ -169,7 +169,8 @@ local function admit(key, found, mine, values)
   end
   for _, control in ipairs(cooldowns) do
     if not control.isOpen then
-      call('SET', cooldownOf .. control.name, text(now + control.per) .. ' ' .. key, 'PX', text(control.per))
+      -- The time within says when it is over; the key goes a little later, so that it never goes too soon.
+      call('SET', cooldownOf .. control.name, text(now + control.per) .. ' ' .. key, 'PX', text(control.per + 1000))
       windows[#windows + 1] = control.name
     end
   end
