@@ -51,7 +51,13 @@ const live = Effect.fnUntraced(function* (store: DocketStore["Service"], key: st
   const woken = yield* Effect.forkScoped(session.awaitWork)
   assert.deepStrictEqual(yield* schedule(store, key), ["scheduled"])
   yield* Fiber.join(woken)
-  const { deliveries } = yield* session.exchange({ lease: `l${++leases}`, resent: false, finished: [], take: 1, strikes: "" })
+  const { deliveries } = yield* session.exchange({
+    lease: `l${++leases}`,
+    resent: false,
+    finished: [],
+    take: 1,
+    strikes: ""
+  })
   assert.deepStrictEqual(
     deliveries.map((delivery) => delivery.key),
     [key]
@@ -107,9 +113,12 @@ const survives = Effect.fnUntraced(function* (
   yield* waitUntil(
     "all of it is taken",
     Effect.map(
-      Effect.orElseSucceed(session.exchange({ lease: `l${++leases}`, resent: true, finished: [], take: 5, strikes: "" }), () => ({
-        deliveries: []
-      })),
+      Effect.orElseSucceed(
+        session.exchange({ lease: `l${++leases}`, resent: true, finished: [], take: 5, strikes: "" }),
+        () => ({
+          deliveries: []
+        })
+      ),
       ({ deliveries }) => {
         for (const { key } of deliveries) taken.add(key)
         return taken.has("after") && taken.has("before")
@@ -191,7 +200,13 @@ it.layer(RedisCluster.RedisCluster.layer({ replicas: 1 }), { excludeTestServices
       const taken = yield* Fiber.join(taking)
       assert.deepStrictEqual(taken, ["k0", "k1", "k2", "k3", "k4"])
       assert.deepStrictEqual(yield* Fiber.join(adding), [["scheduled"], ["scheduled"], ["scheduled"]])
-      const { deliveries } = yield* session.exchange({ lease: "after", resent: false, finished: [], take: 20, strikes: "" })
+      const { deliveries } = yield* session.exchange({
+        lease: "after",
+        resent: false,
+        finished: [],
+        take: 20,
+        strikes: ""
+      })
       assert.strictEqual(deliveries.length, 8)
       yield* hearsOfStart(feed)
       assert.strictEqual(yield* cluster.ownerOf(key), to)
