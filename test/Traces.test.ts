@@ -111,6 +111,33 @@ describe("Traces", () => {
     )
   )
 
+  it.effect("TRC-03 each run of a task that recurs, or had to wait for its worker, links back", () =>
+    traced((spans) =>
+      Effect.gen(function* () {
+        const Tick = Task.make("tick", { perpetual: { every: "1 minute" }, key: () => "tick" })
+        const group = TaskGroup.make(Tick)
+        const docket = yield* Docket
+        yield* docket.add(Tick)
+        // A worker that does not know the task sets it aside.
+        yield* Effect.scoped(Effect.andThen(Worker.make(tasks, { shutdownTimeout: 0 }), TestClock.adjust("1 minute")))
+        const handlers = group.toLayer({ tick: () => Effect.void })
+        const worker = yield* Effect.forkChild(
+          Effect.provide(Worker.runAtMost(group, { tick: 3 }, { shutdownTimeout: 0 }), handlers)
+        )
+        yield* TestClock.adjust("5 minutes")
+        yield* Fiber.join(worker)
+        const [add] = spans.named("docket.add")
+        const runs = spans.named("tick")
+        assert.strictEqual(runs.length, 3)
+        for (const { links } of runs)
+          assert.deepStrictEqual(
+            links.map(({ span }) => span.spanId),
+            [add?.spanId]
+          )
+      })
+    )
+  )
+
   it.effect("TRC-05 the worker's own calls make no spans", () =>
     traced((spans) =>
       Effect.gen(function* () {

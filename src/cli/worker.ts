@@ -4,6 +4,7 @@
 import * as Command from "effect/cli/Command"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import process from "node:process"
 import { Docket } from "../Docket.ts"
@@ -17,6 +18,7 @@ import * as Restart from "./restart.ts"
 import * as Servers from "./servers.ts"
 import * as Signals from "./signals.ts"
 import * as Store from "./store.ts"
+import * as Telemetry from "./telemetry.ts"
 import { packageVersion } from "./version.ts"
 
 const flags = {
@@ -102,7 +104,7 @@ export const worker = Command.make(
         process.exitCode = code
       })
     }
-    yield* Effect.provide(runUntilToldToStop(options), Logging.layer(options))
+    yield* Effect.provide(runUntilToldToStop(options), Telemetry.layer.pipe(Layer.provideMerge(Logging.layer(options))))
   })
 ).pipe(
   Command.withDescription(
