@@ -49,6 +49,8 @@ describe("Traces", () => {
         yield* docket.replace(Greet, { name: "Ada" })
         yield* docket.cancel("greet-Ada")
         yield* docket.clear
+        yield* docket.strike({ task: "greet" })
+        yield* docket.restore({ task: "greet" })
         const [add] = spans.named("docket.add")
         assert(add !== undefined)
         const attributes = Object.fromEntries(add.attributes)
@@ -62,7 +64,9 @@ describe("Traces", () => {
         })
         assert.strictEqual(spans.named("docket.replace")[0]?.attributes.get("docket.disposition"), "replaced")
         assert.strictEqual(spans.named("docket.cancel")[0]?.attributes.get("docket.key"), "greet-Ada")
-        assert.strictEqual(spans.named("docket.clear").length, 1)
+        for (const name of ["docket.clear", "docket.strike", "docket.restore"]) {
+          assert.strictEqual(spans.named(name)[0]?.attributes.get("docket.name"), "docket", name)
+        }
       })
     )
   )
