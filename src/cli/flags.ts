@@ -81,6 +81,17 @@ export const count = (setting: Setting, fallback: number): Flag.Flag<number> =>
     describe(setting, String(fallback))
   ).pipe(Flag.withDefault(fallback))
 
+/** A flag with the number of a port, that may be left out. */
+export const port = (setting: Omit<Setting, "metavar">): Flag.Flag<number | undefined> =>
+  make(
+    { ...setting, metavar: "port" },
+    {
+      expected: "the number of a port, from 1 to 65535",
+      read: (text) => (/^\d{1,5}$/.test(text) && Number(text) >= 1 && Number(text) <= 65_535 ? Number(text) : undefined)
+    },
+    describe({ ...setting, metavar: "port" })
+  ).pipe(Flag.optional, Flag.map(Option.getOrUndefined))
+
 /** A flag with a duration: above zero, unless `zero` is allowed. */
 export const duration = (
   setting: Omit<Setting, "metavar"> & { readonly zero?: boolean },

@@ -4,6 +4,7 @@
 import * as Command from "effect/cli/Command"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import process from "node:process"
 import { Docket } from "../Docket.ts"
@@ -15,8 +16,10 @@ import * as Flags from "./flags.ts"
 import * as Logging from "./logging.ts"
 import * as Modules from "./modules.ts"
 import * as Restart from "./restart.ts"
+import * as Servers from "./servers.ts"
 import * as Signals from "./signals.ts"
 import * as Store from "./store.ts"
+import * as Telemetry from "./telemetry.ts"
 import { packageVersion } from "./version.ts"
 
 const flags = {
@@ -90,6 +93,16 @@ const flags = {
     },
     "25s"
   ),
+  healthcheckPort: Flags.port({
+    name: "healthcheck-port",
+    variable: "DOCKET_WORKER_HEALTHCHECK_PORT",
+    description: "Answer probes on this port, at /health and /ready"
+  }),
+  metricsPort: Flags.port({
+    name: "metrics-port",
+    variable: "DOCKET_WORKER_METRICS_PORT",
+    description: "Serve metrics for Prometheus on this port, at /metrics"
+  }),
   untilFinished: Flags.toggle("until-finished", "Stop when nothing is running, due, or scheduled for later"),
   watch: Flags.toggle("watch", "Start again whenever a file that was loaded has changed; for development"),
   ...Logging.flags
@@ -108,7 +121,7 @@ export const worker = Command.make(
         process.exitCode = code
       })
     }
-    yield* Effect.provide(runUntilToldToStop(options), Logging.layer(options))
+    yield* Effect.provide(runUntilToldToStop(options), Telemetry.layer.pipe(Layer.provideMerge(Logging.layer(options))))
   })
 ).pipe(
   Command.withDescription(
@@ -140,6 +153,10 @@ export const worker = Command.make(
 const runUntilToldToStop = Effect.fnUntraced(function* (options: Options) {
   const signals = yield* Signals.listen
   const started: Started = { worker: undefined }
+  yield* Servers.serve(
+    options,
+    Effect.suspend(() => started.worker?.health ?? Effect.succeed(starting))
+  )
   // The first to end interrupts the other one. A worker that is interrupted drains.
   yield* Effect.raceFirst(run(options, started), awaitStop(signals, started, options))
   yield* Effect.logInfo("The worker has stopped")
@@ -149,6 +166,8 @@ const runUntilToldToStop = Effect.fnUntraced(function* (options: Options) {
 interface Started {
   worker: Worker.Worker["Service"] | undefined
 }
+
+const starting: Worker.Health = { able: false, ready: false, problems: ["The worker is starting"] }
 
 const run = Effect.fnUntraced(function* (options: Options, started: Started) {
   const { layer, tasks } = yield* Modules.load(options.tasks)

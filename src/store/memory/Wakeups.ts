@@ -65,7 +65,7 @@ export const callForWork = (self: Wakeups, executions: Executions.Executions): v
   let place = executions.ready.last
   for (let left = executions.ready.size - self.woken.size; left > 0 && place !== undefined; left--) {
     // A worker that does not know the task is better than none: it can tell that nobody does.
-    if (!call(self, whoKnows(self, place.value.task)) && !callAnyone(self)) return
+    if (!call(self, whoKnows(self, Executions.needsOf(place.value))) && !callAnyone(self)) return
     place = place.before
   }
   if (self.waiters.size === 0) return

@@ -173,6 +173,7 @@ export const probesOf = (keys: Keys.Keys, id: string): ReadonlyArray<ReadonlyArr
       ["HKEYS", key],
       ["HVALS", key],
       ["HLEN", key],
+      ["HEXISTS", key, id],
       ["HDEL", key, id]
     ]),
     ...hashes.map((key) => ["HSET", key, id, "0"]),
