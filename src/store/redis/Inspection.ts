@@ -177,6 +177,7 @@ export const probesOf = (keys: Keys.Keys, id: string): ReadonlyArray<ReadonlyArr
     ]),
     ...hashes.map((key) => ["HSET", key, id, "0"]),
     ["GET", keys.release],
+    ["HGET", keys.prefix + Keys.segments.none, id],
     ["SET", payload, "{}", "PX", "1000"],
     ["GET", payload],
     ["MGET", payload, result],
