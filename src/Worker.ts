@@ -296,7 +296,7 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
   yield* Effect.forkScoped(Effect.forever(listenForCancellations(session, runs)))
   const heartbeats = yield* session.needsHeartbeat
     ? Effect.forkScoped(Effect.forever(Effect.delay(beat, Duration.millis(heartbeatMillis))))
-    : Effect.succeed(undefined)
+    : Effect.undefined
   // What was cancelled while the connection was down did not arrive as a message; a renewal tells.
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(session.reconnected, Leases.renew(session, runs))))
 

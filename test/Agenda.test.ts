@@ -1,6 +1,6 @@
 /** Scattering requests over a span of time. */
 import { assert } from "@effect/vitest"
-import { DateTime, type Duration, Effect, Fiber, Layer, Random, Schema } from "effect"
+import { DateTime, type Duration, Effect, Fiber, Latch, Layer, Random, Schema } from "effect"
 import { Agenda, Docket, Dockets, type Execution, StoreError, Task, TaskGroup, Worker } from "../src/index.ts"
 import { beginning, infoOf, onEveryStore, onMemory, pass, start, TestDocket } from "./support/dockets.ts"
 import { seen } from "./support/runs.ts"
@@ -191,13 +191,17 @@ onEveryStore("Agenda", (it) => {
   it.effect("AGD-07 leaves what was scheduled when the store fails half-way, and can be scattered again", () =>
     Effect.gen(function* () {
       const docket = yield* Docket
+      const isAnswered = yield* Latch.make()
       let calls = 0
       const failing = yield* Dockets.fromStore({
         ...docket.store,
         schedule: (requests, strikes) =>
-          ++calls === 2
-            ? Effect.fail(new StoreError({ operation: "schedule", cause: new Error("the connection broke") }))
-            : docket.store.schedule(requests, strikes)
+          ++calls === 1
+            ? Effect.tap(docket.store.schedule(requests, strikes), isAnswered.open)
+            : Effect.andThen(
+                isAnswered.await,
+                Effect.fail(new StoreError({ operation: "schedule", cause: new Error("the connection broke") }))
+              )
       })
       const options = { over: "1 hour", start: beginning + 60 * minute } as const
       const error = yield* Effect.flip(Agenda.scatter(failing, floods(250), options))

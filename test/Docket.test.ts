@@ -1,6 +1,19 @@
 /** What a producer sees when it schedules: keys, payloads, times and dispositions. */
 import { assert, it } from "@effect/vitest"
-import { Clock, ConfigProvider, DateTime, Effect, Layer, Option, Queue, Schema } from "effect"
+import {
+  Clock,
+  ConfigProvider,
+  DateTime,
+  Effect,
+  Exit,
+  Fiber,
+  Latch,
+  Layer,
+  Option,
+  Queue,
+  Schema,
+  Scope
+} from "effect"
 import { Docket, DocketLive, Dockets, Task, TaskGroup, TaskKey, Worker } from "../src/index.ts"
 import { beginning, infoOf, onEveryStore, onRedis, pass, start, stateOf, TestDocket } from "./support/dockets.ts"
 import * as Faults from "./support/faults.ts"
@@ -311,6 +324,23 @@ onEveryStore("Docket", (it) => {
     })
   )
 
+  it.effect("DSP-03 what a strike refuses is reported as struck, and nothing is written for it", () =>
+    Effect.gen(function* () {
+      const docket = yield* Docket
+      yield* docket.strike({ task: "ping" })
+      const [struck, scheduled] = yield* docket.addAll([
+        Task.request(Ping, {}, { key: "struck" }),
+        Task.request(Echo, { text: "hello" }, { key: "scheduled", delay: "1 hour" })
+      ])
+      assert.strictEqual(struck.disposition, "struck")
+      assert.strictEqual(scheduled.disposition, "scheduled")
+      assert.strictEqual((yield* docket.add(Ping, {}, { key: "struck" })).disposition, "struck")
+      assert(Option.isNone(yield* docket.info("struck")))
+      yield* docket.restore({ task: "ping" })
+      assert.strictEqual((yield* docket.add(Ping, {}, { key: "struck" })).disposition, "scheduled")
+    })
+  )
+
   it.effect("SCH-10 a batch gets a disposition for each request, in order, and the first one for a key wins", () =>
     Effect.gen(function* () {
       const docket = yield* Docket
@@ -449,6 +479,47 @@ onEveryStore("Docket", (it) => {
         ["scheduled", "already-scheduled", "already-scheduled"]
       )
       assert.deepStrictEqual(JSON.parse((yield* infoOf("k")).encodedPayload), { text: "a" })
+    })
+  )
+
+  it.effect("an add that is interrupted before it was sent is not sent, and the others are", () =>
+    Effect.gen(function* () {
+      const faults = Faults.make((yield* Docket).store)
+      const docket = yield* Dockets.fromStore(faults.store)
+      const [busy, free] = [yield* Latch.make(), yield* Latch.make()]
+      const add = (key: string) => docket.add(Echo, { text: key }, { key, delay: "1 hour" })
+      // As many calls as there may be at once are held up, so that further adds have to wait.
+      const held = Effect.andThen(busy.open, free.await)
+      faults.next("schedule", held, held, held, held)
+      const first = yield* Effect.forEach(["a", "b", "c", "d"], (key) =>
+        Effect.tap(Effect.forkChild(add(key)), pass("1 milli"))
+      )
+      yield* busy.await
+      const waiting = yield* Effect.forEach(["x", "y"], (key) => Effect.forkChild(add(key)))
+      yield* pass("1 second")
+      yield* Fiber.interrupt(waiting[0]!)
+      yield* free.open
+      for (const fiber of [...first, waiting[1]!]) {
+        assert.strictEqual((yield* Fiber.join(fiber)).disposition, "scheduled")
+      }
+      assert(Option.isNone(yield* docket.info("x")))
+      for (const key of ["a", "b", "c", "d", "y"]) assert.strictEqual(yield* stateOf(key), "scheduled")
+    })
+  )
+
+  it.effect("SCH-14 a docket that was closed fails an add with a typed error, also one that is under way", () =>
+    Effect.gen(function* () {
+      const faults = Faults.make((yield* Docket).store)
+      const scope = yield* Scope.make()
+      const docket = yield* Dockets.fromStore(faults.store).pipe(Scope.provide(scope))
+      faults.next("schedule", Effect.never)
+      const underWay = yield* Effect.forkChild(Effect.flip(docket.add(Ping)))
+      yield* pass("1 second")
+      yield* Scope.close(scope, Exit.void)
+      for (const error of [yield* Fiber.join(underWay), yield* Effect.flip(docket.add(Ping))]) {
+        assert.strictEqual(error.reason._tag, "StoreError")
+        assert.include(error.message, "closed")
+      }
     })
   )
 

@@ -136,7 +136,7 @@ const play = Effect.fnUntraced(function* (
   /** Starts the workers, which end together: by being told to, or by the death of their process. */
   const startWorkers = Effect.gen(function* () {
     const faults = Faults.make(docket.store)
-    const scope = yield* Scope.fork(yield* Effect.scope)
+    const outer = yield* Effect.scope
     const { executionTtlMillis, failedTtlMillis, heartbeatMillis } = docket.settings
     const mortal = yield* Dockets.fromStore(faults.store, {
       name: docket.name,
@@ -149,8 +149,11 @@ const play = Effect.fnUntraced(function* (
       Layer.provide(Layer.succeed(Docket, mortal)),
       Layer.fresh
     )
-    for (let i = 0; i < workers; i++) yield* Layer.buildWithScope(worker, scope)
-    return { die: faults.vanish, stop: Scope.close(scope, Exit.void) }
+    const scopes = yield* Effect.forEach(Array.from({ length: workers }), () => Scope.fork(outer))
+    for (const scope of scopes) yield* Layer.buildWithScope(worker, scope)
+    // All at once: one that is still there takes what another one gives back.
+    const stop = Effect.forEach(scopes, (scope) => Scope.close(scope, Exit.void), { concurrency: "unbounded" })
+    return { die: faults.vanish, stop }
   })
   let current = yield* startWorkers
 
@@ -247,6 +250,7 @@ const play = Effect.fnUntraced(function* (
   // And everything else comes to an end.
   yield* Effect.forEach(chains, docket.cancel)
   chains.clear()
+  yield* look
   yield* passMinutes(8)
   assert.deepStrictEqual(yield* docket.store.depth, { queued: 0, scheduled: 0, running: 0 })
   return trace
@@ -345,6 +349,6 @@ it.layer(RedisServer.layer(), { excludeTestServices: true })("Random programs (r
         yield* playOnRedis(redis.url, program, expected)
         yield* assertNothingLeaks(redis)
       }),
-    { timeout: 120_000, arbitrary: { runs: 12, size: 40, seed } }
+    { timeout: 120_000, arbitrary: { runs: 25, size: 40, seed } }
   )
 })

@@ -1,6 +1,6 @@
 /** What handlers can ask for, and when it is made and released. */
 import { assert } from "@effect/vitest"
-import { Context, Effect, Fiber, Latch, Layer, Queue, Schema, type Scope } from "effect"
+import { Context, Effect, Fiber, Latch, Layer, Metric, Queue, Schema, type Scope } from "effect"
 import {
   CurrentDocket,
   CurrentExecution,
@@ -248,6 +248,36 @@ onEveryStore("A handler", (it) => {
       assert.strictEqual(error.error, "Error: the disk is full")
       const states = (yield* Queue.takeN(events, 3)).map((event) => event._tag === "Changed" && event.state)
       assert.deepStrictEqual(states, ["queued", "running", "failed"])
+    })
+  )
+
+  it.effect("DEP-04 that succeeds but whose finalizer dies counts once, as one that failed", () =>
+    Effect.gen(function* () {
+      const handlers = tasks.toLayer({
+        first: ({ id }) =>
+          id === 0
+            ? Effect.as(
+                Effect.addFinalizer(() => Effect.die("late")),
+                ""
+              )
+            : Effect.succeed(""),
+        second: () => Effect.succeed("")
+      })
+      yield* Effect.gen(function* () {
+        yield* start(Worker.layer(tasks).pipe(Layer.provide(handlers)))
+        const docket = yield* Docket
+        for (const id of [0, 1]) yield* Effect.exit((yield* docket.add(First, { id })).result)
+        const counts: Record<string, number> = {}
+        for (const { id, state } of yield* Metric.snapshot) {
+          if (id.startsWith("docket_tasks_") && "count" in state) counts[id] = Number(state.count)
+        }
+        assert.deepInclude(counts, {
+          docket_tasks_started: 2,
+          docket_tasks_completed: 2,
+          docket_tasks_succeeded: 1,
+          docket_tasks_failed: 1
+        })
+      }).pipe(Effect.provideService(Metric.MetricRegistry, new Map()))
     })
   )
 

@@ -57,9 +57,10 @@ onEveryStore("A store that fails", (it) => {
       Effect.gen(function* () {
         const { gate, handlers, ran, started } = yield* makeWork
         yield* gate.close
+        const logs = yield* collectLogs
         const docket = yield* Docket
         const faults = Faults.make(docket.store)
-        yield* startOn(faults, Worker.layer(tasks).pipe(Layer.provide(handlers)))
+        yield* startOn(faults, Worker.layer(tasks).pipe(Layer.provide(handlers), Layer.provide(logs.layer)))
         const execution = yield* docket.add(Work, { id: 7 })
         yield* Queue.take(started)
         const events = yield* docket.store.watch("k-7")
@@ -71,6 +72,8 @@ onEveryStore("A store that fails", (it) => {
         assert.deepInclude(yield* infoOf("k-7"), { state: "completed", deliveries: 1 })
         const states = (yield* Queue.clear(events)).map((event) => event._tag === "Changed" && event.state)
         assert.deepStrictEqual(states, ["completed"])
+        // It is not taken for one whose lease was lost.
+        for (const line of logs.at("Warn")) assert.include(line, "the connection broke")
       })
     )
   }

@@ -1,11 +1,11 @@
 /**
  * `docket add` and `docket replace`: schedule a task from the command line.
  */
-import * as BuiltIn from "../BuiltIn.ts"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as BuiltIn from "../BuiltIn.ts"
 import { Docket } from "../Docket.ts"
 import type { Disposition } from "../DocketStore.ts"
 import type * as Task from "../Task.ts"
@@ -150,20 +150,25 @@ const report = Effect.fnUntraced(function* (
         ? `, due in ${Moments.formatLength(Duration.toMillis(delay))}`
         : ""
   if (json) yield* Output.json([{ key, task, docket, disposition }])
-  else yield* Output.lines([sentences[disposition](Text.quote(task), Text.quote(key), Text.quote(docket), due)])
   if (disposition === "struck") {
-    return yield* new CommandFailed({ message: `Task ${Text.quote(task)} is struck, so it was not scheduled` })
+    return yield* new CommandFailed({
+      message: `A strike matches this execution of task ${Text.quote(task)}, so it was not scheduled; docket strikes lists the strikes`
+    })
+  }
+  if (!json) {
+    yield* Output.lines([sentences[disposition](Text.quote(task), Text.quote(key), Text.quote(docket), due)])
   }
   if (disposition !== "already-scheduled" && workers > 0 && !isKnown) {
     yield* Output.talk(`No live worker knows task ${Text.quote(task)}: it waits for one that does`)
   }
 })
 
-const sentences: Readonly<Record<Disposition, (task: string, key: string, docket: string, due: string) => string>> = {
+const sentences: Readonly<
+  Record<Exclude<Disposition, "struck">, (task: string, key: string, docket: string, due: string) => string>
+> = {
   scheduled: (task, key, docket, due) => `Added task ${task} under key ${key} to docket ${docket}${due}`,
   replaced: (task, key, docket, due) =>
     `Replaced what waited under key ${key} of docket ${docket} by task ${task}${due}`,
   "already-scheduled": (_, key, docket) =>
-    `Key ${key} of docket ${docket} is scheduled or running already: nothing was changed`,
-  struck: (task, _, docket) => `Nothing was added: task ${task} is struck in docket ${docket}`
+    `Key ${key} of docket ${docket} is scheduled or running already: nothing was changed`
 }

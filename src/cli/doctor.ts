@@ -265,7 +265,7 @@ const contents = Effect.fnUntraced(function* (docket: Docket["Service"], redis: 
     return [problem("docket", reason.message, "Mend what was found above first")]
   }
   const snapshot = asked.success
-  return [...workers(snapshot), ...backlog(snapshot), ...(yield* failures(redis))]
+  return [...workers(snapshot), ...backlog(snapshot), ...(yield* strikes(docket)), ...(yield* failures(redis))]
 })
 
 const workers = ({ queued, runningTotal, scheduled, upcoming, workers }: Snapshot): ReadonlyArray<Finding> => {
@@ -307,6 +307,22 @@ const backlog = ({ queued, runningTotal, scheduled, taken, upcoming, workers }: 
     )
   ]
 }
+
+const strikes = Effect.fnUntraced(function* (docket: Docket["Service"]) {
+  const check = "strikes"
+  const asked = yield* Effect.result(docket.strikes)
+  const found = Result.getOrElse(asked, () => [])
+  if (found.length === 0) return [ok(check, "none")]
+  return found.map((strike) =>
+    warning(
+      check,
+      `${strike} ${strike.hold ? "waits" : "is not run"}`,
+      strike.hold && strike.field === undefined
+        ? `docket resume${strike.task === undefined ? "" : ` ${strike.task}`} lets it go on`
+        : "docket restore, with the same task, field, operator and value, takes the strike back"
+    )
+  )
+})
 
 const failures = Effect.fnUntraced(function* (redis: Inspection.Inspection) {
   const asked: Result.Result<number, StoreError> = yield* Effect.result(redis.failed)

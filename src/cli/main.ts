@@ -11,6 +11,7 @@ import * as GlobalFlag from "effect/cli/GlobalFlag"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as References from "effect/References"
 import * as Runtime from "effect/Runtime"
 import process from "node:process"
 import { add, replace } from "./add.ts"
@@ -21,9 +22,11 @@ import * as Exits from "./exits.ts"
 import { failed } from "./failed.ts"
 import * as Flags from "./flags.ts"
 import { ls } from "./ls.ts"
+import { pause, resume } from "./pause.ts"
 import { presenter, sentence } from "./presenter.ts"
 import { show } from "./show.ts"
 import { snapshot } from "./snapshot.ts"
+import { restore, strike, strikes } from "./strikes.ts"
 import { tail } from "./tail.ts"
 import { tasks } from "./tasks.ts"
 import { packageVersion, version } from "./version.ts"
@@ -46,6 +49,11 @@ const docket = Command.make("docket").pipe(
     watch,
     tail,
     doctor,
+    strike,
+    restore,
+    strikes,
+    pause,
+    resume,
     clear,
     tasks,
     version
@@ -67,6 +75,8 @@ const main = Effect.flatMap(packageVersion, (version) => Command.run(docket, { v
       report(cause)
     )
   }),
+  // What commands have to say they print; the worker sets up its own logs.
+  Effect.provideService(References.MinimumLogLevel, "None"),
   Effect.provide([
     NodeServices.layer,
     CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions] }),

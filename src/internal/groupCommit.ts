@@ -24,7 +24,10 @@ export const make: <A, B, E>(options: {
   readonly send: (items: ReadonlyArray<A>) => Effect.Effect<ReadonlyArray<B>, E>
   readonly maximumSize: number
   readonly inFlight: number
+  /** What callers are told once the scope is closed, those whose group is under way included. */
+  readonly closed: Exit.Exit<never, E>
 }) => Effect.Effect<(item: A) => Effect.Effect<B, E>, never, Scope.Scope> = Effect.fnUntraced(function* <A, B, E>({
+  closed,
   inFlight,
   maximumSize,
   send
@@ -32,11 +35,20 @@ export const make: <A, B, E>(options: {
   readonly send: (items: ReadonlyArray<A>) => Effect.Effect<ReadonlyArray<B>, E>
   readonly maximumSize: number
   readonly inFlight: number
+  readonly closed: Exit.Exit<never, E>
 }) {
   const run = yield* FiberSet.makeRuntime<never>()
   let waiting: Array<Waiting<A, B, E>> = []
   let underWay = 0
   let isTurnEnding = false
+  let isClosed = false
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      isClosed = true
+      for (const { resume } of waiting) resume(closed)
+      waiting = []
+    })
+  )
 
   const sendGroups = () => {
     while (underWay < inFlight && waiting.length > 0) {
@@ -48,7 +60,9 @@ export const make: <A, B, E>(options: {
           Effect.sync(() => {
             underWay--
             // `send` answers one value for each item, so there is one at every index.
-            group.forEach(({ resume }, i) => resume(Exit.map(exit, (answers) => answers[i] as B)))
+            group.forEach(({ resume }, i) =>
+              resume(isClosed && Exit.hasInterrupts(exit) ? closed : Exit.map(exit, (answers) => answers[i] as B))
+            )
             sendAtEndOfTurn()
           })
         )
@@ -68,6 +82,7 @@ export const make: <A, B, E>(options: {
 
   return (item: A) =>
     Effect.callback<B, E>((resume) => {
+      if (isClosed) return resume(closed)
       const entry: Waiting<A, B, E> = { item, resume }
       waiting.push(entry)
       sendAtEndOfTurn()

@@ -9,7 +9,7 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as SecureRandom from "effect/crypto/SecureRandom"
-import { DocketError, InvalidPayload } from "../DocketError.ts"
+import { DocketError, InvalidPayload, StoreError } from "../DocketError.ts"
 import { type DocketStore, type Due, dueNow, type ScheduleRequest } from "../DocketStore.ts"
 import { currentTrace } from "../observability/Tracing.ts"
 import type * as Task from "../Task.ts"
@@ -40,7 +40,12 @@ export const makeScheduler = Effect.fnUntraced(function* (store: DocketStore["Se
   const schedule = yield* GroupCommit.make({
     send: (requests: ReadonlyArray<ScheduleRequest>) => failWith(scheduleJudged(store, strikes, requests)),
     maximumSize: groupSize,
-    inFlight: groupsInFlight
+    inFlight: groupsInFlight,
+    closed: Exit.fail(
+      new DocketError({
+        reason: new StoreError({ operation: "DocketStore.schedule", cause: new Error("The docket is closed") })
+      })
+    )
   })
 
   const scheduleAll = (requests: ReadonlyArray<ScheduleRequest>) =>

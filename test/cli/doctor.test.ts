@@ -49,6 +49,7 @@ it.layer(App.layer(), { excludeTestServices: true })("docket doctor", (it) => {
           "clock",
           "workers",
           "backlog",
+          "strikes",
           "failed"
         ].map((check) => ["ok", check])
       )
@@ -191,6 +192,32 @@ it.layer(App.layer(), { excludeTestServices: true })("docket doctor", (it) => {
     Effect.map(docket.run(["doctor", "--url", "memory://"]), (ended) =>
       assertSentence(ended, 2, "lives in the process")
     )
+  )
+
+  it("tries every kind of key, and every channel", () => {
+    const keys = Keys.make("shop")
+    const tried = new Set(probesOf(keys, "id").flatMap((probe) => probe.slice(1)))
+    const kinds = Object.values(Keys.segments).map(
+      (segment) => `${keys.prefix}${segment}${segment.endsWith(":") ? "id" : ""}`
+    )
+    assert.deepStrictEqual(
+      [...Keys.fixed(keys), ...kinds].filter((key) => !tried.has(key)),
+      []
+    )
+  })
+
+  it.effect("tells what is struck or paused, and how it goes on (STR-12)", () =>
+    Effect.gen(function* () {
+      const shop = yield* (yield* App).shop
+      yield* shop.docket.strike({ task: "one", field: "id", value: 7 })
+      yield* shop.docket.pause("two")
+      const { of } = yield* findings(shop)
+      const found = of("strikes").map(({ advice, found, verdict }) => `${verdict}: ${found}; ${advice}`)
+      assert.sameMembers(found, [
+        "warning: one id == 7 is not run; docket restore, with the same task, field, operator and value, takes the strike back",
+        "warning: two waits; docket resume two lets it go on"
+      ])
+    })
   )
 
   it("tries every command that the scripts call", () => {

@@ -7,6 +7,7 @@ import * as Net from "node:net"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import * as Util from "node:util"
+import type { Certificates } from "./certificates.ts"
 
 /** A server that does not start, or a `redis-cli` command that fails. */
 export class RedisServerError extends Schema.TaggedError<RedisServerError>("effect-docket/test/RedisServerError")(
@@ -19,12 +20,16 @@ export interface Options {
   readonly appendonly?: boolean
   /** Further arguments of redis-server, such as `["--maxmemory", "50mb"]`. */
   readonly config?: ReadonlyArray<string>
+  /** The lines of a configuration file, for what cannot be an argument. */
+  readonly file?: ReadonlyArray<string>
+  /** Takes connections with TLS only, but for its socket. */
+  readonly tls?: Certificates
 }
 
 export class RedisServer extends Context.Service<
   RedisServer,
   {
-    /** `redis://127.0.0.1:<port>/0` */
+    /** `redis://127.0.0.1:<port>/0`, or `rediss` with the authority to trust */
     readonly url: string
     readonly port: number
     /** The path of the Unix socket that the server listens on too. */
@@ -63,8 +68,15 @@ const makeOnPort = Effect.fnUntraced(function* (options: Options) {
   )
   const socketPath = Path.join(directory, "redis.sock")
   const logPath = Path.join(directory, "redis.log")
+  const configPath = Path.join(directory, "redis.conf")
+  const { file = [], tls } = options
+  if (file.length > 0) yield* Effect.promise(() => Fs.writeFile(configPath, file.join("\n")))
   const args = [
-    ["--port", String(port)],
+    file.length > 0 ? [configPath] : [],
+    tls === undefined
+      ? ["--port", String(port)]
+      : ["--port", "0", "--tls-port", String(port), "--tls-auth-clients", "optional"],
+    tls === undefined ? [] : ["--tls-ca-cert-file", tls.ca, "--tls-cert-file", tls.cert, "--tls-key-file", tls.key],
     ["--bind", "127.0.0.1"],
     ["--unixsocket", socketPath],
     ["--dir", directory],
@@ -101,7 +113,7 @@ const makeOnPort = Effect.fnUntraced(function* (options: Options) {
     if (answers) return
     yield* kill
     const log = yield* Effect.promise(() => Fs.readFile(logPath, "utf8").catch(String))
-    return yield* log.includes("Address already in use")
+    return yield* /Address already in use|already busy/.test(log)
       ? new PortTaken({ port })
       : new RedisServerError({ message: `redis-server on port ${port} does not start:\n${log}` })
   })
@@ -110,7 +122,10 @@ const makeOnPort = Effect.fnUntraced(function* (options: Options) {
   yield* start
 
   return RedisServer.of({
-    url: `redis://127.0.0.1:${port}/0`,
+    url:
+      tls === undefined
+        ? `redis://127.0.0.1:${port}/0`
+        : `rediss://127.0.0.1:${port}/0?ca=${encodeURIComponent(tls.ca)}`,
     port,
     socketPath,
     kill,
@@ -121,7 +136,7 @@ const makeOnPort = Effect.fnUntraced(function* (options: Options) {
     start: orRedisServerError(start),
     freeze: Effect.sync(() => void current?.child.kill("SIGSTOP")),
     thaw: Effect.sync(() => void current?.child.kill("SIGCONT")),
-    cli: (...args) => cli(port, args)
+    cli: (...args) => cli(socketPath, args)
   })
 })
 
@@ -194,14 +209,18 @@ const answersPing = (socketPath: string): Effect.Effect<boolean> =>
 
 const execFile = Util.promisify(ChildProcess.execFile)
 
-const cli = Effect.fnUntraced(function* (port: number, args: ReadonlyArray<string>) {
+const cli = Effect.fnUntraced(function* (socketPath: string, args: ReadonlyArray<string>) {
   const { stdout } = yield* Effect.tryPromise({
-    try: (signal) => execFile("redis-cli", ["-p", String(port), ...args], { signal, maxBuffer: 64 * 1024 * 1024 }),
+    try: (signal) => execFile("redis-cli", ["-s", socketPath, ...args], { signal, maxBuffer: 64 * 1024 * 1024 }),
     catch: (cause) => new RedisServerError({ message: `redis-cli ${args.join(" ")} failed`, cause })
   })
   const output = stdout.replace(/\n$/, "")
   // redis-cli prints an error reply like any other and exits with 0; its option that changes this is from Redis 7 on.
-  if (/^(?:ERR|NOAUTH|NOPERM|WRONGPASS|WRONGTYPE|NOGROUP|BUSY\w*|EXECABORT|OOM|READONLY|LOADING) /.test(output)) {
+  if (
+    /^(?:ERR|NOAUTH|NOPERM|WRONGPASS|WRONGTYPE|NOGROUP|BUSY\w*|EXECABORT|OOM|READONLY|LOADING|MOVED|ASK|TRYAGAIN|CLUSTERDOWN|NOGOODSLAVE|INPROG) /.test(
+      output
+    )
+  ) {
     return yield* new RedisServerError({ message: `redis-cli ${args.join(" ")}: ${output}` })
   }
   return output

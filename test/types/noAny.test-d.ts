@@ -35,19 +35,24 @@ export const theCheckWorks = () => {
   >().toEqualTypeOf<"value" | "parameter" | "result" | "success" | "error" | "services">()
 }
 
+type Modules = Omit<typeof Public, "Docket" | "DocketLive">
+
 export const nothingIsUntyped = () => {
+  // Constructors, functions and layers of all modules.
+  expectTypeOf<{ [Name in keyof Modules]: Untyped<Modules[Name]> }[keyof Modules]>().toEqualTypeOf<never>()
   expectTypeOf<Untyped<typeof Public.Docket>>().toEqualTypeOf<never>()
+  expectTypeOf<MentionsAny<typeof Public.DocketLive>>().toEqualTypeOf<false>()
+  // What users hold.
   expectTypeOf<Untyped<Public.Docket["Service"]>>().toEqualTypeOf<never>()
-  expectTypeOf<Untyped<typeof Public.Dockets>>().toEqualTypeOf<never>()
   expectTypeOf<Untyped<Public.Execution<string, Error>>>().toEqualTypeOf<never>()
   expectTypeOf<Untyped<Public.ExecutionInfo>>().toEqualTypeOf<never>()
-  expectTypeOf<Untyped<typeof Public.Task>>().toEqualTypeOf<never>()
-  expectTypeOf<Untyped<typeof Public.TaskGroup>>().toEqualTypeOf<never>()
   expectTypeOf<Untyped<Public.TaskGroup.TaskGroup<Public.Task.Any>>>().toEqualTypeOf<never>()
-  expectTypeOf<Untyped<typeof Public.TaskModule>>().toEqualTypeOf<never>()
-  expectTypeOf<Untyped<typeof Public.Worker>>().toEqualTypeOf<never>()
   expectTypeOf<Untyped<Public.Worker.Worker["Service"]>>().toEqualTypeOf<never>()
   expectTypeOf<Untyped<Public.CurrentExecution["Service"]>>().toEqualTypeOf<never>()
+  expectTypeOf<Untyped<Public.Progress["Service"]>>().toEqualTypeOf<never>()
+  expectTypeOf<Untyped<Public.Perpetual["Service"]>>().toEqualTypeOf<never>()
+  expectTypeOf<Untyped<Public.TaskTimeout["Service"]>>().toEqualTypeOf<never>()
+  // What those who write a store of their own implement.
   expectTypeOf<Untyped<Public.DocketStore.DocketStore["Service"]>>().toEqualTypeOf<never>()
   expectTypeOf<Untyped<Public.DocketStore.WorkerSession>>().toEqualTypeOf<never>()
 }

@@ -3,16 +3,16 @@
  */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import * as FileSystem from "node:fs/promises"
 import { InvalidRequest } from "../../DocketError.ts"
+import { errorText } from "../../internal/failureText.ts"
 
-/** How to reach Redis. One server for now; `Redis.ts` is the only file that makes a client of it. */
-export type Connection = Single
+/** How to reach Redis. `Redis.ts` is the only file that makes a client of it. */
+export type Connection = Single | Sentinel | Cluster
 
-/** One server, by host and port or by the path of its socket. */
-export interface Single {
-  readonly _tag: "Single"
-  readonly server: { readonly host: string; readonly port: number } | { readonly path: string }
-  /** Present when the connection is encrypted. */
+/** What every connection has, however its server is found. */
+export interface Access {
+  /** Present when connections are encrypted. */
   readonly tls: Tls | undefined
   readonly username: string | undefined
   readonly password: Redacted.Redacted | undefined
@@ -20,9 +20,41 @@ export interface Single {
   readonly options: Options
 }
 
+/** One server, by host and port or by the path of its socket. */
+export interface Single extends Access {
+  readonly _tag: "Single"
+  readonly server: Address | { readonly path: string }
+}
+
+/** The master of a service, as Sentinels tell it. */
+export interface Sentinel extends Access {
+  readonly _tag: "Sentinel"
+  readonly sentinels: ReadonlyArray<Address>
+  readonly service: string
+  /** For the Sentinels; those of `Access` are for the data nodes. */
+  readonly sentinelUsername: string | undefined
+  readonly sentinelPassword: Redacted.Redacted | undefined
+}
+
+/** The node of a cluster that owns the docket's slot. */
+export interface Cluster extends Access {
+  readonly _tag: "Cluster"
+  /** Some of its nodes: the others are learned from them. */
+  readonly nodes: ReadonlyArray<Address>
+}
+
+export interface Address {
+  readonly host: string
+  readonly port: number
+}
+
 export interface Tls {
   readonly servername?: string
   readonly rejectUnauthorized?: boolean
+  /** In PEM: whom to trust, and the certificate and key to show. */
+  readonly ca?: string
+  readonly cert?: string
+  readonly key?: Redacted.Redacted
 }
 
 /** What the URL's query can set, under the names and with the units that ioredis has for them. */
@@ -37,25 +69,41 @@ export interface Options {
 }
 
 /**
- * Reads a URL: `redis`, `rediss` (TLS), `valkey`, `valkeys` (TLS) or `unix`, with percent-encoded user and password.
+ * Reads a URL: `redis`, `valkey` or `unix`, with `rediss` or `valkeys` for TLS, and `+sentinel` or `+cluster` after any
+ * of them but `unix`. User and password are percent-encoded.
  *
  * **Details**
  *
- * `redis://[user:password@]host[:port][/database][?option=value]`, and `unix:///path/of/socket[?db=database]`. Fails
- * with a sentence that names what is wrong, and never holds the password.
+ * - `redis://[user:password@]host[:port][/database][?option=value]`
+ * - `redis+sentinel://[user:password@]host[:port][,host[:port]…]/service[/database]`, with the Sentinels' ports, 26379 by
+ *   default; options `sentinel_username` and `sentinel_password` are for the Sentinels
+ * - `redis+cluster://[user:password@]host[:port][,host[:port]…]`
+ * - `unix:///path/of/socket[?db=database]`
+ *
+ * With TLS, the options `ca`, `cert` and `key` name files in PEM. Fails with a sentence that names what is wrong, and
+ * never holds a password.
  */
 export const parse: (url: string) => Effect.Effect<Connection, InvalidRequest> = Effect.fnUntraced(function* (url) {
-  // A URL with credentials needs a host too, which a socket has not.
-  const socket = /^unix:\/\/([^/?#]*@)?(?=\/)/.exec(url)
-  const parsed = URL.parse(socket === null ? url : `unix://${socket[1] ?? ""}socket${url.slice(socket[0].length)}`)
-  if (parsed === null || !/^(\/|$)/.test(parsed.pathname)) {
-    return yield* invalid(url, "it is not a URL: write redis://[user:password@]host[:port][/database], percent-encoded")
+  // Hosts are separated by commas, which a URL cannot have, and a socket has none, which a URL with credentials needs.
+  const [, scheme, userInfo = "", hostList = "", rest = ""] =
+    /^([a-z][a-z0-9+.-]*):(?:\/\/([^/?#]*@)?([^/?#]*))?(.*)$/is.exec(url) ?? []
+  if (scheme === undefined || !/^([/?#]|$)/.test(rest)) return yield* notUrl(url)
+  const [base = "", mode] = scheme.toLowerCase().split(/\+(.*)/s)
+  const isSocket = base === "unix"
+  const isKnown = schemes.has(base) && (mode === undefined || (modes.has(mode) && !isSocket))
+  const hosts = mode === undefined ? [hostList] : hostList.split(",").filter((host) => host !== "")
+  const parsed = URL.parse(`redis://${userInfo}host${rest}`)
+  if (parsed === null) return yield* notUrl(url)
+  if (!isKnown) {
+    const all = Array.from(schemes).join(", ")
+    return yield* invalid(url, `the scheme "${scheme}" is not one of ${all}, memory, or with +sentinel or +cluster`)
   }
-  const scheme = parsed.protocol.slice(0, -1)
-  if (unsupported.has(scheme)) return yield* invalid(url, `the scheme "${scheme}" is not supported yet`)
-  if (!schemes.has(scheme)) {
-    return yield* invalid(url, `the scheme "${scheme}" is not one of ${Array.from(schemes).join(", ")}, memory`)
+
+  const addresses = hosts.map((host) => URL.parse(`redis://${host}`))
+  if (!addresses.every((address) => address !== null && `${address.pathname}${address.search}` === "")) {
+    return yield* notUrl(url)
   }
+
   const options: Record<string, Value> = {}
   for (const [name, text] of parsed.searchParams) {
     const read = Object.hasOwn(readers, name) ? readers[name] : undefined
@@ -66,52 +114,107 @@ export const parse: (url: string) => Effect.Effect<Connection, InvalidRequest> =
     if (value === undefined) return yield* invalid(url, `the option "${name}" has to be ${expected}`)
     options[name] = value
   }
-  const { db, rejectUnauthorized, servername, ...rest } = options
+  const { ca, cert, db, key, rejectUnauthorized, servername, sentinel_password, sentinel_username, ...others } = options
 
-  const isSocket = scheme === "unix"
-  const [path, username, password, host] = yield* Effect.try({
-    try: () =>
-      [parsed.pathname, parsed.username, parsed.password, parsed.hostname.replace(/^\[(.*)\]$/, "$1")].map(
-        decodeURIComponent
-      ) as [string, string, string, string],
+  const decoded = yield* Effect.try({
+    try: () => ({
+      path: decodeURIComponent(parsed.pathname),
+      username: decodeURIComponent(parsed.username),
+      password: decodeURIComponent(parsed.password),
+      hosts: addresses.map((address) => decodeURIComponent(address?.hostname.replace(/^\[(.*)\]$/, "$1") ?? ""))
+    }),
     catch: () => invalid(url, "a percent sign in it does not begin an encoded character: write a percent sign as %25")
   })
-  if (isSocket && (path.length < 2 || (socket === null && host !== ""))) {
+  const { password, path, username } = decoded
+  if (isSocket && (path.length < 2 || hostList !== "")) {
     return yield* invalid(url, "it names no socket: write unix:///path/of/socket")
   }
-  const inPath = isSocket ? "" : path.replace(/^\/|\/$/g, "")
+
+  const [service = "", inPath = ""] = isSocket
+    ? []
+    : mode === "sentinel"
+      ? path.replace(/^\/|\/$/g, "").split(/\/(.*)/s)
+      : ["", path.replace(/^\/|\/$/g, "")]
   if (!/^\d{0,9}$/.test(inPath)) {
-    return yield* invalid(url, "its path has to be the number of a database, as in redis://localhost:6379/0")
+    const example = mode === "sentinel" ? "redis+sentinel://localhost/service/0" : "redis://localhost:6379/0"
+    return yield* invalid(url, `its path has to end with the number of a database, as in ${example}`)
+  }
+  if (mode === "sentinel" && service === "") {
+    return yield* invalid(url, "it names no service: write redis+sentinel://host[:port][,host[:port]…]/service")
+  }
+  if (mode === "sentinel" && db !== undefined) {
+    return yield* invalid(url, 'the database comes from its path, after the service, and not from the option "db"')
+  }
+  if (mode === "cluster" && Number(inPath || (db ?? 0)) !== 0) {
+    return yield* invalid(url, "a cluster has no database but 0")
+  }
+  if (mode !== undefined && hosts.length === 0) return yield* invalid(url, "it names no host")
+  if (mode !== "sentinel" && (sentinel_username ?? sentinel_password) !== undefined) {
+    const name = sentinel_username === undefined ? "sentinel_password" : "sentinel_username"
+    return yield* invalid(url, `the option "${name}" is for Sentinels: write the scheme as redis+sentinel`)
   }
   if (inPath !== "" && db !== undefined && Number(inPath) !== db) {
     return yield* invalid(url, 'its path and its option "db" name different databases')
   }
-  const isSecure = scheme === "rediss" || scheme === "valkeys"
-  if (!isSecure && (rejectUnauthorized !== undefined || servername !== undefined)) {
-    const name = servername === undefined ? "rejectUnauthorized" : "servername"
+
+  const isSecure = base === "rediss" || base === "valkeys"
+  for (const [name, value] of Object.entries({ servername, rejectUnauthorized, ca, cert, key })) {
+    if (isSecure || value === undefined) continue
     return yield* invalid(url, `the option "${name}" needs TLS: write the scheme as rediss or valkeys`)
   }
-  return {
-    _tag: "Single",
-    server: isSocket ? { path } : { host: host || "localhost", port: Number(parsed.port || 6379) },
+  if ((cert === undefined) !== (key === undefined)) {
+    return yield* invalid(url, 'the options "cert" and "key" need each other')
+  }
+  const file = (name: string, path: Value) =>
+    Effect.tryPromise({
+      try: () => FileSystem.readFile(String(path), "utf8"),
+      catch: (cause) => invalid(url, `the option "${name}" names a file that cannot be read: ${errorText(cause)}`)
+    })
+
+  const defaultPort = mode === "sentinel" ? 26379 : 6379
+  const all = addresses.map((address, i) => ({
+    host: decoded.hosts[i] || "localhost",
+    port: Number(address?.port || defaultPort)
+  }))
+  const access: Access = {
     tls: isSecure
       ? {
           ...(servername === undefined ? {} : { servername: String(servername) }),
-          ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized: rejectUnauthorized === true })
+          ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized: rejectUnauthorized === true }),
+          ...(ca === undefined ? {} : { ca: yield* file("ca", ca) }),
+          ...(cert === undefined ? {} : { cert: yield* file("cert", cert) }),
+          ...(key === undefined ? {} : { key: Redacted.make(yield* file("key", key)) })
         }
       : undefined,
     username: username || undefined,
     password: password === "" ? undefined : Redacted.make(password),
     database: inPath === "" ? Number(db ?? 0) : Number(inPath),
     // Each reader gives what its option is declared as.
-    options: rest as Options
+    options: others as Options
+  }
+  switch (mode) {
+    case "cluster":
+      return { _tag: "Cluster", nodes: all, ...access }
+    case "sentinel":
+      return {
+        _tag: "Sentinel",
+        sentinels: all,
+        service,
+        sentinelUsername: sentinel_username === undefined ? undefined : String(sentinel_username),
+        sentinelPassword: sentinel_password === undefined ? undefined : Redacted.make(String(sentinel_password)),
+        ...access
+      }
+    default:
+      return { _tag: "Single", server: isSocket ? { path } : (all[0] ?? { host: "localhost", port: 6379 }), ...access }
   }
 })
 
 /**
  * A URL as it may be shown: without its password, and without anything that might be one when the URL is malformed.
  */
-export const redact = (url: string): string => {
+export const redact = (url: string): string => redactUserInfo(url.replace(/(sentinel_password=)[^&#]*/gi, "$1***"))
+
+const redactUserInfo = (url: string): string => {
   const authority = url.indexOf("://")
   const at = url.lastIndexOf("@")
   const start = authority < 0 ? url.indexOf(":") + 1 : authority + 3
@@ -123,11 +226,11 @@ export const redact = (url: string): string => {
 const invalid = (url: string, problem: string) =>
   new InvalidRequest({ problem: `The store's URL ${redact(url)} cannot be used: ${problem}` })
 
-const schemes: ReadonlySet<string> = new Set(["redis", "rediss", "valkey", "valkeys", "unix"])
+const notUrl = (url: string) =>
+  invalid(url, "it is not a URL: write redis://[user:password@]host[:port][/database], percent-encoded")
 
-const unsupported: ReadonlySet<string> = new Set(
-  ["redis", "rediss", "valkey", "valkeys"].flatMap((scheme) => [`${scheme}+cluster`, `${scheme}+sentinel`])
-)
+const schemes: ReadonlySet<string> = new Set(["redis", "rediss", "valkey", "valkeys", "unix"])
+const modes: ReadonlySet<string> = new Set(["cluster", "sentinel"])
 
 type Value = string | number | boolean
 
@@ -162,5 +265,10 @@ const readers: Readonly<Record<string, (text: string) => Read>> = {
   protocol: oneOf(2, 3),
   connectionName: someText,
   servername: someText,
-  rejectUnauthorized: oneOf(true, false)
+  rejectUnauthorized: oneOf(true, false),
+  ca: someText,
+  cert: someText,
+  key: someText,
+  sentinel_username: someText,
+  sentinel_password: someText
 }

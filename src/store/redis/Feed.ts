@@ -12,6 +12,7 @@ import type * as Scope from "effect/Scope"
 import type { StoreError } from "../../DocketError.ts"
 import type { ExecutionEvent } from "../../DocketStore.ts"
 import type * as Keys from "./keys.ts"
+import { followedFromAnyNode } from "./fragments.ts"
 import * as Redis from "./Redis.ts"
 
 /** Follows what is published on channels, from the moment that it returns. */
@@ -34,7 +35,8 @@ export const make: (keys: Keys.Keys) => Effect.Effect<Follow, never, Redis.Redis
     const interrupted = new Set<Queue.Queue<ExecutionEvent>>()
     const gap = Latch.makeUnsafe(false)
 
-    const announceFollower = redis.command("DocketStore.watch", "SET", keys.watchers, "1", "PX", 30_000)
+    const reach = redis.isClustered ? followedFromAnyNode : "1"
+    const announceFollower = redis.command("DocketStore.watch", "SET", keys.watchers, reach, "PX", 30_000)
     const tellOfGap = Effect.sync(() => {
       for (const feed of interrupted) Queue.offerUnsafe(feed, { _tag: "Interrupted" })
       interrupted.clear()

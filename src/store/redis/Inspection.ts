@@ -130,13 +130,11 @@ const settingOf = (reply: unknown, name: string): string | undefined => {
  */
 export const probesOf = (keys: Keys.Keys, id: string): ReadonlyArray<ReadonlyArray<string>> => {
   const of = (segment: keyof typeof Keys.segments) => keys.prefix + Keys.segments[segment] + id
-  const [record, payload, result, progress, attempts] = [
-    of("record"),
-    of("payload"),
-    of("result"),
-    of("progress"),
-    of("attempts")
-  ]
+  const [record, payload, result] = [of("record"), of("payload"), of("result")]
+  const sets = (["parked", "waiting", "starts", "plans"] as const).map(of)
+  const hashes = (["progress", "slots", "debounce", "worker"] as const).map(of)
+  const strings = [result, of("cooldown")]
+  const lists = [of("attempts"), keys.wakeOf(id)]
   return [
     ["TIME"],
     ["XADD", keys.prefix + id, "NOMKSTREAM", "*", "key", id],
@@ -144,16 +142,7 @@ export const probesOf = (keys: Keys.Keys, id: string): ReadonlyArray<ReadonlyArr
     ["XRANGE", keys.stream, "-", "+", "COUNT", "1"],
     ["XDEL", keys.stream, "0-1"],
     ["XTRIM", keys.stream, "MINID", "0"],
-    ...[
-      keys.queue,
-      keys.leases,
-      keys.failed,
-      keys.workers,
-      keys.held,
-      keys.asked,
-      keys.waiting,
-      ...(["waiting", "starts", "plans"] as const).map(of)
-    ].flatMap((key) => [
+    ...[keys.queue, keys.leases, keys.failed, keys.workers, keys.held, keys.asked, keys.waiting].flatMap((key) => [
       ["ZADD", key, "XX", "0", id],
       ["ZREM", key, id],
       ["ZCARD", key],
@@ -161,21 +150,13 @@ export const probesOf = (keys: Keys.Keys, id: string): ReadonlyArray<ReadonlyArr
       ["ZREVRANGE", key, "0", "0"],
       ["ZRANGEBYSCORE", key, "1", "0"],
       ["ZREMRANGEBYSCORE", key, "1", "0"],
+      ["ZRANK", key, id],
       ["ZSCORE", key, id]
     ]),
-    ["ZRANK", of("waiting"), id],
-    ["ZPOPMIN", of("waiting")],
-    ...[keys.strikes, keys.overtaken, of("slots"), of("debounce")].flatMap((key) => [
-      ["HGET", key, id],
-      ["HLEN", key],
-      ["HEXISTS", key, id],
-      ["HKEYS", key],
-      ["HVALS", key]
+    ...sets.flatMap((key) => [
+      ["ZADD", key, "0", id],
+      ["ZPOPMIN", key]
     ]),
-    ["HSETNX", of("slots"), "limit", "1"],
-    ["GET", keys.release],
-    ["GET", of("cooldown")],
-    ["ZADD", of("parked"), "0", id],
     ["SADD", keys.prefix + id, id],
     ["SREM", keys.parked, id],
     ["SMEMBERS", keys.parked],
@@ -186,35 +167,32 @@ export const probesOf = (keys: Keys.Keys, id: string): ReadonlyArray<ReadonlyArr
     ["HMGET", record, "task", "state"],
     ["HGETALL", record],
     ["HINCRBY", record, "gen", "1"],
+    ["HSETNX", record, "task", id],
     ["HDEL", record, "task"],
-    ["HSET", of("worker"), "seen", "0"],
-    ["HSET", progress, "current", "0"],
+    ...[keys.strikes, keys.overtaken].flatMap((key) => [
+      ["HKEYS", key],
+      ["HVALS", key],
+      ["HLEN", key],
+      ["HDEL", key, id]
+    ]),
+    ...hashes.map((key) => ["HSET", key, id, "0"]),
+    ["GET", keys.release],
     ["SET", payload, "{}", "PX", "1000"],
     ["GET", payload],
     ["MGET", payload, result],
     ["PERSIST", payload],
     ["PEXPIRE", payload, "1000"],
-    ["SET", result, "c", "PX", "1000"],
-    ["RPUSH", attempts, id],
-    ["LRANGE", attempts, "0", "0"],
-    ["RPUSH", keys.wakeOf(id), "1"],
+    ...strings.map((key) => ["SET", key, "c", "PX", "1000"]),
+    ...lists.flatMap((key) => [
+      ["RPUSH", key, id],
+      ["LRANGE", key, "0", "0"]
+    ]),
     ["LTRIM", keys.wake, "0", "-1"],
     ["EXISTS", keys.wake],
     ...[keys.events, keys.strikes, ...keys.eventsOf(id), keys.cancel(id)].map((channel) => ["PUBLISH", channel, "{}"]),
     ["PUBSUB", "NUMSUB", keys.events],
-    [
-      "DEL",
-      record,
-      payload,
-      result,
-      progress,
-      attempts,
-      of("worker"),
-      of("parked"),
-      of("slots"),
-      keys.wakeOf(id),
-      keys.prefix + id
-    ]
+    ["DEL", keys.prefix + Keys.segments.none],
+    ["DEL", record, payload, ...sets, ...hashes, ...strings, ...lists, keys.prefix + id]
   ]
 }
 

@@ -8,6 +8,20 @@
  * kept. So a client serves for one connection: when that ends, all that was sent on it fails at once, nothing is sent a
  * second time, and the next command opens another client, after a pause if that failed before.
  *
+ * With Sentinels or a cluster the server is looked up before each connection (`Route.ts`). All connections go to one
+ * server: the keys of a docket share a slot. As soon as another server is found to have taken its place, because the
+ * present one says so or leaves a command unanswered for a second, those to the old one are closed.
+ *
+ * Some error replies say that the server did not even begin with the command. What is done about each:
+ *
+ * | reply | what is done |
+ * | --- | --- |
+ * | `NOSCRIPT` | the script is loaded, and called again |
+ * | `LOADING`, `BUSY`, `TRYAGAIN`, `ASK`, `CLUSTERDOWN`, `MASTERDOWN` | sent again until the deadline, with pauses; then the caller gets it |
+ * | `MOVED` | the same, on a connection to the server that is there now |
+ * | `READONLY`, `UNBLOCKED` | the same with Sentinels or a cluster; else the caller gets it, and the connection is replaced |
+ * | all others, `OOM` among them | the caller gets it |
+ *
  * Deadlines and pauses are in real time, whatever `Clock` the program runs with: the server knows no other.
  */
 import * as Clock from "effect/Clock"
@@ -20,10 +34,12 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import { Redis as Client } from "ioredis"
+import { Redis as Client, type RedisOptions } from "ioredis"
 import * as Crypto from "node:crypto"
 import { StoreError } from "../../DocketError.ts"
-import type { Connection } from "./Connection.ts"
+import type { Address, Connection } from "./Connection.ts"
+import { absentBeside } from "./keys.ts"
+import * as Route from "./Route.ts"
 
 /** Redis, as the store uses it. */
 export class Redis extends Context.Service<
@@ -50,6 +66,8 @@ export class Redis extends Context.Service<
      * While anyone waits for that, it is tried.
      */
     readonly reconnected: Effect.Effect<void>
+    /** Whether the server is one of several that pass on to each other what is published. */
+    readonly isClustered: boolean
   }
 >()("effect-docket/Redis") {}
 
@@ -95,12 +113,16 @@ export interface Options {
   readonly connection: Connection
   /** What operators see in `CLIENT LIST`. Default: `docket`. */
   readonly connectionName?: string
+  /** On a cluster: a key that tells the slot. Default: the empty one. */
+  readonly key?: string
 }
 
 /** Opens no connection yet; each is opened by the first command that needs it. */
 export const make: (options: Options) => Effect.Effect<Redis["Service"], never, Scope.Scope> = Effect.fnUntraced(
   function* (options) {
-    const deadlineMillis = options.connection.options.commandTimeout ?? 10_000
+    const { connection } = options
+    const deadlineMillis = connection.options.commandTimeout ?? 10_000
+    const isClustered = connection._tag === "Cluster"
     const lost = new Set<"main" | "subscriber">()
     let found = Deferred.makeUnsafe<void>()
     let waiting = 0
@@ -113,11 +135,13 @@ export const make: (options: Options) => Effect.Effect<Redis["Service"], never, 
       Deferred.doneUnsafe(found, Exit.void)
       found = Deferred.makeUnsafe()
     }
-    const main: Link = yield* makeLink(() => open(options, deadlineMillis), {
+    const dial = yield* makeDialer(options)
+    const main: Link = yield* makeLink(dial, deadlineMillis, {
       onReady: () => onFound("main"),
       onEnd: () => onLost("main")
     })
-    const subscribe = yield* makeSubscriber(() => open(options, deadlineMillis), {
+    yield* dial.watch(main)
+    const subscribe = yield* makeSubscriber(dial, deadlineMillis, {
       onLost: () => onLost("subscriber"),
       onFound: () => onFound("subscriber")
     })
@@ -126,6 +150,7 @@ export const make: (options: Options) => Effect.Effect<Redis["Service"], never, 
       <Params extends ReadonlyArray<unknown>, Reply>(script: Script<Params, Reply>) =>
       (...params: Params): Effect.Effect<Reply, StoreError> => {
         const args = [script.sha, script.numberOfKeys, ...script.params(...params)]
+        if (isClustered) guard(args, script.numberOfKeys)
         const evaluate = (client: Client) => client.call("EVALSHA", args)
         const load = (client: Client) => client.call("SCRIPT", ["LOAD", script.lua])
         const retry = (error: unknown, client: Client) =>
@@ -142,10 +167,7 @@ export const make: (options: Options) => Effect.Effect<Redis["Service"], never, 
       command: main.send,
       eval: run,
       subscribe,
-      blocking: Effect.map(
-        makeLink(() => open(options, blockingSeconds * 1000 + 5000)),
-        (link) => link.send
-      ),
+      blocking: Effect.map(makeLink(dial, blockingSeconds * 1000 + 5000), (link) => link.send),
       reconnected: Effect.suspend(() => {
         waiting++
         if (lost.has("main")) main.want()
@@ -153,22 +175,37 @@ export const make: (options: Options) => Effect.Effect<Redis["Service"], never, 
           Deferred.await(found),
           Effect.sync(() => waiting--)
         )
-      })
+      }),
+      isClustered
     })
   }
 )
+
+/**
+ * Gives a script a further key, which is never there. While a slot moves from node to node, one key after the other, the
+ * nodes refuse a call of which a key is missing; otherwise one could fail halfway, at a key that has already moved.
+ */
+const guard = (args: Array<string | number>, numberOfKeys: number) => {
+  args.splice(2 + numberOfKeys, 0, absentBeside(String(args[2])))
+  args[1] = numberOfKeys + 1
+}
 
 /** The service, without any connection yet. */
 export const layer = (options: Options): Layer.Layer<Redis> => Layer.effect(Redis, make(options))
 
 /** A client, which connects at once, and ends for good when its connection does. */
-const open = ({ connection, connectionName }: Options, deadlineMillis: number): Client => {
-  const { options } = connection
+const open = (
+  { connection, connectionName }: Options,
+  server: Server,
+  others: Pick<RedisOptions, "commandTimeout" | "connectTimeout" | "username" | "password" | "db">
+): Client => {
+  const { options, tls } = connection
+  const { key, ...otherTls } = tls ?? {}
   return new Client({
-    ...connection.server,
-    ...(connection.tls === undefined ? {} : { tls: connection.tls }),
+    ...server,
+    ...(tls === undefined ? {} : { tls: { ...otherTls, ...(key === undefined ? {} : { key: Redacted.value(key) }) } }),
     username: connection.username,
-    password: connection.password === undefined ? undefined : Redacted.value(connection.password),
+    password: valueOf(connection.password),
     db: connection.database,
     // The server refuses a name with spaces or other than ASCII characters.
     connectionName: (options.connectionName ?? connectionName ?? "docket").replace(/[^!-~]/g, "-"),
@@ -177,8 +214,6 @@ const open = ({ connection, connectionName }: Options, deadlineMillis: number): 
     noDelay: options.noDelay ?? true,
     family: options.family ?? 0,
     protocol: options.protocol ?? 3,
-    // Also for the handshake: a server that stands still accepts connections, and then says nothing.
-    commandTimeout: deadlineMillis,
     // After a goodbye to a server that stands still.
     disconnectTimeout: 100,
     retryStrategy: () => null,
@@ -186,9 +221,138 @@ const open = ({ connection, connectionName }: Options, deadlineMillis: number): 
     autoResendUnfulfilledCommands: false,
     // It would ask for INFO, with a timer that outlives the client; and an ACL may forbid INFO.
     enableReadyCheck: false,
-    disableClientInfo: true
+    disableClientInfo: true,
+    ...others
   })
 }
+
+type Server = Address | { readonly path: string }
+
+const valueOf = (secret: Redacted.Redacted | undefined) => (secret === undefined ? undefined : Redacted.value(secret))
+
+/** Tells where to connect to, and closes connections that lead elsewhere. */
+interface Dialer {
+  /** Whether the server has to be looked up, and can be another one the next time. */
+  readonly isRouted: boolean
+  /** Looks up the server. */
+  readonly locate: Effect.Effect<Server, Route.NoRoute>
+  /** Opens a client; every command on it has so long, those of the handshake too. */
+  readonly open: (server: Server, deadlineMillis: number) => Client
+  /** Whether the server is what its name promised. */
+  readonly check: (client: Client) => Promise<void>
+  /** Has a connection closed once its server is no longer the one; gives back what to call when it has ended. */
+  readonly register: (server: Server, close: () => void) => () => void
+  /** Looks again where the server is. */
+  readonly recheck: () => void
+  /** Looks again whenever a command on a link has not been answered for a while. */
+  readonly watch: (link: Link) => Effect.Effect<void, never, Scope.Scope>
+}
+
+const makeDialer = Effect.fnUntraced(function* (options: Options) {
+  const { connection } = options
+  const connections = new Map<() => void, Server>()
+  let present: Address | undefined
+
+  const ask =
+    (credentials: Pick<RedisOptions, "username" | "password" | "db">): Route.Ask =>
+    (server, ...commands) =>
+      Effect.callback((resume) => {
+        const limits = { commandTimeout: 1000, connectTimeout: 1000 }
+        const client = open(options, server, { ...limits, ...credentials })
+        let failure: unknown
+        client.on("error", (error: Error) => {
+          failure = error
+        })
+        Promise.all(commands.map(([name, ...args]) => client.call(name, args)))
+          .then(
+            (replies) => resume(Effect.succeed(replies)),
+            (error: unknown) => {
+              const message = presentable(isEnded(error) ? (failure ?? error) : error).message
+              resume(new Route.NoRoute({ message: `${server.host}:${server.port}: ${message}` }))
+            }
+          )
+          .finally(() => client.disconnect())
+        return Effect.sync(() => client.disconnect())
+      })
+
+  const find =
+    connection._tag === "Single"
+      ? undefined
+      : connection._tag === "Cluster"
+        ? Route.byNodes(connection, options.key ?? "", ask({}))
+        : Route.bySentinels(
+            connection,
+            ask({
+              username: connection.sentinelUsername,
+              password: valueOf(connection.sentinelPassword),
+              db: 0
+            })
+          )
+
+  const arrive = (server: Address) => {
+    if (Route.isSame(server, present)) return
+    present = server
+    for (const [close, other] of connections) if (!isAt(other, server)) close()
+  }
+
+  const locate: Effect.Effect<Server, Route.NoRoute> =
+    connection._tag === "Single"
+      ? Effect.succeed(connection.server)
+      : Effect.tap(
+          Effect.suspend(() => find!(present)),
+          (server) => Effect.sync(() => arrive(server))
+        )
+
+  const again = Latch.makeUnsafe(false)
+  if (find !== undefined) {
+    yield* again.await.pipe(
+      Effect.andThen(Effect.sync(() => again.closeUnsafe())),
+      Effect.andThen(Effect.ignore(locate)),
+      Effect.andThen(Effect.sleep("250 millis")),
+      Effect.forever,
+      Effect.provideService(Clock.Clock, liveClock),
+      Effect.forkScoped
+    )
+  }
+  const recheck = () => void again.openUnsafe()
+
+  const dialer: Dialer = {
+    isRouted: find !== undefined,
+    locate,
+    open: (server, commandTimeout) => open(options, server, { commandTimeout }),
+    check: (client) =>
+      connection._tag !== "Sentinel"
+        ? Promise.resolve()
+        : client.call("ROLE").then(
+            (role) => {
+              if (Array.isArray(role) && role[0] !== "master") {
+                throw new Error(`The server that the Sentinels name for "${connection.service}" is not its master yet`)
+              }
+            },
+            // An ACL may forbid it. A replica then says so at the first write.
+            () => {}
+          ),
+    register: (server, close) => {
+      connections.set(close, server)
+      return () => connections.delete(close)
+    },
+    recheck,
+    watch: (link) =>
+      find === undefined
+        ? Effect.void
+        : Effect.sync(() => {
+            if (link.isOverdue()) recheck()
+          }).pipe(
+            Effect.repeat(Schedule.spaced("1 second")),
+            Effect.provideService(Clock.Clock, liveClock),
+            Effect.forkScoped,
+            Effect.asVoid
+          )
+  }
+  return dialer
+})
+
+const isAt = (server: Server, address: Address) => "host" in server && Route.isSame(server, address)
 
 /** A connection that is opened when it is needed, and replaced when it is lost. */
 interface Link {
@@ -203,6 +367,8 @@ interface Link {
     remedy?: (error: unknown, client: Client) => Promise<unknown> | undefined
   ) => Effect.Effect<unknown, StoreError>
   readonly send: Send
+  /** Whether nothing was answered since this was asked last, though something is under way. */
+  readonly isOverdue: () => boolean
 }
 
 interface Hooks {
@@ -211,49 +377,93 @@ interface Hooks {
   readonly onEnd?: () => void
 }
 
-const makeLink = Effect.fnUntraced(function* (open: () => Client, hooks: Hooks = {}) {
-  let current: { readonly client: Client; failure: Error | undefined } | undefined
+/** How long a command that was refused, or found no server, waits before it is tried again. */
+const refusalPause = "100 millis"
+
+const makeLink = Effect.fnUntraced(function* (dial: Dialer, deadlineMillis: number, hooks: Hooks = {}) {
+  interface Current {
+    readonly client: Client
+    failure: Error | undefined
+  }
+  let current: Current | undefined
+  let ready = Deferred.makeUnsafe<void, Error>()
   let isClosed = false
+  let sent = 0
+  let answered = 0
   const wanted = Latch.makeUnsafe(false)
-  const opened = Latch.makeUnsafe(false)
+
+  const failAttempt = (error: Error) => {
+    const attempt = ready
+    ready = Deferred.makeUnsafe()
+    Deferred.doneUnsafe(attempt, Exit.fail(error))
+  }
 
   /** One connection, from its beginning to its end; tells for how long it was of use. */
-  const serve = Effect.callback<number>((resume) => {
-    const client = open()
-    const mine: NonNullable<typeof current> = { client, failure: undefined }
-    let ready: number | undefined
-    client.on("error", (error: Error) => {
-      mine.failure = error
+  const serve = (server: Server) =>
+    Effect.callback<number>((resume) => {
+      const client = dial.open(server, deadlineMillis)
+      const mine: Current = { client, failure: undefined }
+      const unregister = dial.register(server, () => {
+        mine.failure = new Error("Another server has taken the place of this one")
+        client.disconnect()
+      })
+      let since: number | undefined
+      client.on("error", (error: Error) => {
+        mine.failure = error
+      })
+      client.once("ready", () => {
+        dial.check(client).then(
+          () => {
+            if (client.status !== "ready") return
+            since = now()
+            current = mine
+            hooks.onReady?.(client)
+            Deferred.doneUnsafe(ready, Exit.void)
+          },
+          (error: Error) => {
+            mine.failure = error
+            client.disconnect()
+          }
+        )
+      })
+      client.once("close", () => {
+        if (current === mine) current = undefined
+      })
+      client.once("end", () => {
+        unregister()
+        // First: whoever hears of the end may close all of this at once.
+        resume(Effect.succeed(since === undefined ? 0 : now() - since))
+        if (since === undefined) failAttempt(mine.failure ?? new Error("The connection was closed"))
+        else ready = Deferred.makeUnsafe()
+        hooks.onEnd?.()
+      })
+      hooks.onOpen?.(client)
+      return Effect.callback<void>((resume) => {
+        client.once("end", () => resume(Effect.void))
+        client.disconnect()
+      })
     })
-    client.once("ready", () => {
-      ready = liveClock.currentTimeMillisUnsafe()
-      hooks.onReady?.(client)
-    })
-    client.once("end", () => {
-      current = undefined
-      opened.closeUnsafe()
-      hooks.onEnd?.()
-      resume(Effect.succeed(ready === undefined ? 0 : liveClock.currentTimeMillisUnsafe() - ready))
-    })
-    hooks.onOpen?.(client)
-    current = mine
-    opened.openUnsafe()
-    return Effect.callback<void>((resume) => {
-      client.once("end", () => resume(Effect.void))
-      client.disconnect()
-    })
+
+  const attempt = Effect.matchEffect(dial.locate, {
+    onSuccess: serve,
+    onFailure: ({ message }) =>
+      Effect.sync(() => {
+        failAttempt(new Error(message))
+        hooks.onEnd?.()
+        return 0
+      })
   })
 
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
       isClosed = true
-      opened.openUnsafe()
+      failAttempt(new Error("The store is closed"))
     })
   )
   let pauseMillis = 0
   yield* wanted.await.pipe(
     Effect.andThen(Effect.sync(() => wanted.closeUnsafe())),
-    Effect.andThen(serve),
+    Effect.andThen(attempt),
     Effect.flatMap((usefulMillis) => {
       pauseMillis = usefulMillis >= 1000 || pauseMillis === 0 ? 50 : Math.min(pauseMillis * 2, 1000)
       return Effect.sleep(pauseMillis)
@@ -267,37 +477,66 @@ const makeLink = Effect.fnUntraced(function* (open: () => Client, hooks: Hooks =
     wanted.openUnsafe()
   }
 
-  const use: Link["use"] = (operation, f, remedy) =>
-    Effect.callback((resume) => {
+  const isPatient = (since: number) => !isClosed && now() - since < patienceMillis
+  const patienceMillis = Math.min(deadlineMillis, 10_000)
+
+  const use: Link["use"] = (operation, f, remedy) => {
+    /** Since when it has been refused, or has waited for a server. */
+    let since: number | undefined
+    const failed = (cause: Error) => Effect.fail(new StoreError({ operation, cause }))
+    const again = Effect.suspend(() => Effect.provideService(Effect.delay(go, refusalPause), Clock.Clock, liveClock))
+
+    const afterReady = Effect.suspend(() => {
+      want()
+      return Effect.matchEffect(Deferred.await(ready), {
+        onSuccess: () => go,
+        // Nothing was sent. Another server may be on its way into its place.
+        onFailure: (error) => (dial.isRouted && isPatient((since ??= now())) ? again : failed(presentable(error)))
+      })
+    })
+
+    const go: Effect.Effect<unknown, StoreError> = Effect.callback((resume) => {
       if (current === undefined) {
-        if (isClosed) return resume(Effect.fail(new StoreError({ operation, cause: new Error("The store is closed") })))
-        want()
-        return resume(Effect.andThen(opened.await, use(operation, f, remedy)))
+        return resume(isClosed ? failed(new Error("The store is closed")) : afterReady)
       }
       const mine = current
-      const succeed = (reply: unknown) => resume(Effect.succeed(reply))
+      const succeed = (reply: unknown) => {
+        answered++
+        resume(Effect.succeed(reply))
+      }
       const fail = (error: unknown) => {
-        const isOver = isMissedDeadline(error) || isEnded(error)
+        answered++
         if (isMissedDeadline(error)) {
           mine.failure = new Error("The server did not answer in time")
           mine.client.disconnect()
         }
-        if (isOfReplica(error)) mine.client.disconnect()
-        const cause = presentable(isOver ? (mine.failure ?? error) : error)
-        resume(Effect.fail(new StoreError({ operation, cause })))
+        if (mayHaveMoved(error)) dial.recheck()
+        if (isOfReplica(error) && !dial.isRouted) mine.client.disconnect()
+        if (isRefusal(error, dial.isRouted) && isPatient((since ??= now()))) return resume(again)
+        const isOver = isMissedDeadline(error) || isEnded(error)
+        resume(failed(presentable(isOver ? (mine.failure ?? error) : error)))
       }
+      sent++
       f(mine.client).then(succeed, (error: unknown) => {
         const remedied = remedy?.(error, mine.client)
         if (remedied === undefined) fail(error)
         else remedied.then(succeed, fail)
       })
     })
+    return go
+  }
 
+  let answeredBefore = 0
   const link: Link = {
     client: () => current?.client,
     want,
     use,
-    send: (operation, command, ...args) => use(operation, (client) => client.call(command, args.slice()))
+    send: (operation, command, ...args) => use(operation, (client) => client.call(command, args.slice())),
+    isOverdue: () => {
+      const isOverdue = sent > answered && answered === answeredBefore
+      answeredBefore = answered
+      return isOverdue
+    }
   }
   return link
 })
@@ -308,7 +547,8 @@ interface Subscription extends Listener {
 }
 
 const makeSubscriber = Effect.fnUntraced(function* (
-  open: () => Client,
+  dial: Dialer,
+  deadlineMillis: number,
   hooks: { readonly onLost: () => void; readonly onFound: () => void }
 ) {
   const channels = new Map<string, Set<Subscription>>()
@@ -329,7 +569,7 @@ const makeSubscriber = Effect.fnUntraced(function* (
     )
   }
 
-  const link: Link = yield* makeLink(open, {
+  const link: Link = yield* makeLink(dial, deadlineMillis, {
     onOpen: (client) => {
       client.on("message", (channel: string, message: string) => {
         for (const { onMessage } of channels.get(channel) ?? []) onMessage(message)
@@ -395,6 +635,7 @@ const makeSubscriber = Effect.fnUntraced(function* (
 })
 
 const liveClock = Clock.Clock.defaultValue()
+const now = () => liveClock.currentTimeMillisUnsafe()
 
 const isMissingScript = (error: unknown) => error instanceof Error && error.message.startsWith("NOSCRIPT")
 
@@ -404,6 +645,16 @@ const isEnded = (error: unknown) => error instanceof Error && error.message === 
 
 /** A master that became a replica: the name of the server may lead to another by now. */
 const isOfReplica = (error: unknown) => error instanceof Error && /\bREADONLY\b|^UNBLOCKED/.test(error.message)
+
+/** The server says that it did not begin with the command, and may have another answer soon. */
+const isRefusal = (error: unknown, isRouted: boolean) =>
+  error instanceof Error &&
+  (/^(?:LOADING|BUSY|TRYAGAIN|ASK|MOVED|CLUSTERDOWN|MASTERDOWN) /.test(error.message) ||
+    (isRouted && isOfReplica(error)))
+
+/** What a server says that is, or is about to be, no longer the one to talk to. */
+const mayHaveMoved = (error: unknown) =>
+  error instanceof Error && (/^(?:MOVED|CLUSTERDOWN|MASTERDOWN|NOREPLICAS) /.test(error.message) || isOfReplica(error))
 
 /**
  * The error without what ioredis and Redis add to it: the arguments of the command, and so payloads and passwords.

@@ -186,7 +186,8 @@ export const makeUrl: (
 ) => Effect.Effect<DocketStore.DocketStore["Service"], InvalidRequest, Scope.Scope> = Effect.fnUntraced(
   function* (url, options) {
     const connection = yield* Connection.parse(url)
-    const redis = yield* Redis.make({ connection, connectionName: `docket:${options.name}` })
+    const key = Keys.make(options.name).prefix
+    const redis = yield* Redis.make({ connection, connectionName: `docket:${options.name}`, key })
     return yield* Effect.provideService(make(options), Redis.Redis, redis)
   }
 )

@@ -36,6 +36,7 @@ ${fragments.withdraw}
 ${fragments.bury}
 ${fragments.cancelWaiting}
 
+${fragments.evenIfFull}
 local isAnyGone = false
 for i = 4, #ARGV do
   local key = ARGV[i]

@@ -102,6 +102,9 @@ ${fragments.bury}
 ${fragments.knows}
 ${fragments.nextDue}
 
+-- First, since it lets the script run when the server's memory is full: see fragments.evenIfFull.
+call('DEL', ownWakeKey)
+
 local ends = { C = 'completed', F = 'failed', R = 'failed', X = 'cancelled' }
 
 -- Publishes that a run has ended, whatever its record says of the key.
@@ -528,7 +531,6 @@ end
 -- A worker that took what it could leaves the rest to another. With nothing left a token stays all the same: it may say
 -- that something is due earlier than the next idle worker knows.
 if call('XLEN', streamKey) > 0 then wake() end
-call('DEL', ownWakeKey)
 
 local strikes = version ~= ARGV[13] and call('HVALS', strikesKey)
 return { table.concat(statuses), nextDue(), deliveries, bodies, unknown, exhausted, dropped, asked, askedBodies, strikes }

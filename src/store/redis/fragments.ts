@@ -34,19 +34,34 @@ local progresses, attempts = prefix .. '${Keys.segments.progress}', prefix .. '$
 `
 
 /**
+ * Lets the rest of a script run when the server has reached its `maxmemory`. Redis refuses what may take memory only as
+ * long as a script has not written anything, and deleting takes none. For what workers need in order to finish and to
+ * keep what they hold: adding more stays refused.
+ */
+export const evenIfFull = /* lua */ `
+call('DEL', prefix .. '${Keys.segments.none}')
+`
+
+/** What `watchers` holds when those who follow may be connected to any node of a cluster. */
+export const followedFromAnyNode = "any node"
+
+/**
  * Defines `isFollowed(key)`, whether anyone would hear of a change of an execution, `announce(key)`, which publishes
  * the state that its record has, and `publish(channel, event)`, which leaves out the fields that are `false`.
  *
  * While nobody follows any execution of the docket, this costs one EXISTS a call; else 0.7 µs for each change that
  * nobody asked for. Encoding and publishing it would cost 5 µs (Redis 7.0, 2 cores, November 2026).
  *
- * A node of a cluster counts its own subscribers only.
+ * A node of a cluster counts its own subscribers only, and after a failover those may be elsewhere. So there, which
+ * the value of `watchers` tells, a change is published while anyone follows anything.
  */
 export const announce = /* lua */ `
 local stateChannels, allChannel = prefix .. '${Keys.segments.state}', prefix .. '${Keys.segments.events}'
 local isAnyFollowed = call('EXISTS', watchersKey) == 1
+local isFollowedAnywhere = isAnyFollowed and redis.pcall('GET', watchersKey) == '${followedFromAnyNode}'
 local function hasListeners(channel)
   if not isAnyFollowed then return false end
+  if isFollowedAnywhere then return true end
   local counts = call('PUBSUB', 'NUMSUB', channel, allChannel)
   return counts[2] + counts[4] > 0
 end

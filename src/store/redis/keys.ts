@@ -81,7 +81,9 @@ export const segments = {
   wake: "wake:",
   state: "state:",
   cancel: "cancel:",
-  events: "events"
+  events: "events",
+  /** A key that is never there. */
+  none: "none"
 } as const
 
 /** The keys and channels of one docket. */
@@ -138,6 +140,9 @@ export const make = (name: string): Keys => {
     cancel: (worker) => prefix + segments.cancel + worker
   }
 }
+
+/** A key that is never there, in the slot of one of a docket's keys. */
+export const absentBeside = (key: string): string => key.slice(0, key.indexOf("}:") + 2) + segments.none
 
 /** The fixed keys, as scripts are given them: `fragments.prologue` names them in this order. */
 export const fixed = (keys: Keys): ReadonlyArray<string> => [

@@ -25,6 +25,7 @@ export const renew = Redis.script(
     numberOfKeys: Keys.numberOfFixed,
     lua: /* lua */ `
 ${fragments.prologue}
+${fragments.evenIfFull}
 local leaseEnd = text(now + tonumber(ARGV[3]))
 local statuses, held = {}, {}
 for i = 4, #ARGV, 3 do

@@ -4,7 +4,9 @@ import * as Connection from "../../../src/store/redis/Connection.ts"
 
 const parsed = Effect.fnUntraced(function* (url: string) {
   const { password, ...connection } = yield* Connection.parse(url)
-  return { ...connection, password: password === undefined ? undefined : Redacted.value(password) }
+  const plain = (secret: Redacted.Redacted | undefined) => (secret === undefined ? undefined : Redacted.value(secret))
+  const rest = connection._tag === "Sentinel" ? { sentinelPassword: plain(connection.sentinelPassword) } : {}
+  return { server: undefined, ...connection, ...rest, password: plain(password) }
 })
 
 const single = {
@@ -65,6 +67,45 @@ describe("Connection", () => {
       password: "secret",
       database: 4
     },
+    "redis+sentinel://ada:p%40ss@a,,b:1,[::1]:2,/orders/3?sentinel_username=eve&sentinel_password=s%26t": {
+      ...single,
+      _tag: "Sentinel",
+      server: undefined,
+      sentinels: [
+        { host: "a", port: 26379 },
+        { host: "b", port: 1 },
+        { host: "::1", port: 2 }
+      ],
+      service: "orders",
+      sentinelUsername: "eve",
+      sentinelPassword: "s&t",
+      username: "ada",
+      password: "p@ss",
+      database: 3
+    },
+    "valkeys+sentinel://h/my%20service?family=4": {
+      ...single,
+      _tag: "Sentinel",
+      server: undefined,
+      sentinels: [{ host: "h", port: 26379 }],
+      service: "my service",
+      sentinelUsername: undefined,
+      sentinelPassword: undefined,
+      tls: {},
+      options: { family: 4 }
+    },
+    "rediss+cluster://:secret@a:7000,[::1]/0?connectTimeout=5": {
+      ...single,
+      _tag: "Cluster",
+      server: undefined,
+      nodes: [
+        { host: "a", port: 7000 },
+        { host: "::1", port: 6379 }
+      ],
+      tls: {},
+      password: "secret",
+      options: { connectTimeout: 5 }
+    },
     "redis://h/5?db=5": { ...single, server: { host: "h", port: 6379 }, database: 5 }
   })) {
     it.effect(`URL-01 URL-02 ${url} is understood`, () =>
@@ -76,15 +117,27 @@ describe("Connection", () => {
 
   for (const [url, problem] of Object.entries({
     "http://u:hunter2@h": 'the scheme "http" is not one of redis, rediss, valkey, valkeys, unix, memory',
-    "redis+cluster://u:hunter2@h": 'the scheme "redis+cluster" is not supported yet',
-    "rediss+sentinel://u:hunter2@h/service": 'the scheme "rediss+sentinel" is not supported yet',
+    "redis+ring://u:hunter2@h": 'the scheme "redis+ring" is not one of',
+    "unix+cluster://u:hunter2@h": 'the scheme "unix+cluster" is not one of',
+    "redis+sentinel://u:hunter2@h": "it names no service",
+    "redis+sentinel://u:hunter2@,/service": "it names no host",
+    "redis+sentinel://u:hunter2@h/service/first": "redis+sentinel://localhost/service/0",
+    "redis+sentinel://u:hunter2@h/service?db=2": "the database comes from its path",
+    "redis+sentinel://h/service/x?sentinel_password=hunter2": "the number of a database",
+    "redis+cluster://u:hunter2@h/1": "a cluster has no database but 0",
+    "redis+cluster://u:hunter2@h:1,h:two": "it is not a URL",
+    "redis://h?sentinel_password=hunter2": 'the option "sentinel_password" is for Sentinels',
+    "redis://a:1,b:2": "it is not a URL",
+    "redis://u:hunter2@h?ca=/etc/ca.pem": 'the option "ca" needs TLS',
+    "rediss://u:hunter2@h?cert=/etc/cert.pem": 'the options "cert" and "key" need each other',
+    "rediss://u:hunter2@h?ca=/no/such/file": 'the option "ca" names a file that cannot be read',
     "localhost:6379": "it is not a URL",
     "not a url hunter2@": "it is not a URL",
     "redis://u:hunter2@h:port": "it is not a URL",
     "redis://:hun/ter2@h": "it is not a URL",
     "redis://:hun?ter2@h": "it is not a URL",
     "redis://u:%zzhunter2@h": "a percent sign",
-    "redis://u:hunter2@h/first": "its path has to be the number of a database",
+    "redis://u:hunter2@h/first": "its path has to end with the number of a database",
     "redis://u:hunter2@h/1?db=2": 'its path and its option "db" name different databases',
     "redis://u:hunter2@h?connectTimeout=soon": 'the option "connectTimeout" has to be a whole number of milliseconds',
     "redis://u:hunter2@h?family=5": 'the option "family" has to be 0, 4 or 6',
@@ -92,7 +145,7 @@ describe("Connection", () => {
     "redis://u:hunter2@h?nonsense=1": 'the option "nonsense" is not one of db, connectTimeout',
     "redis://u:hunter2@h?toString=1": 'the option "toString" is not one of db, connectTimeout',
     "redis://u:hunter2@h?rejectUnauthorized=false": 'the option "rejectUnauthorized" needs TLS',
-    "unix://u:hunter2@": "it is not a URL",
+    "unix://u:hunter2@": "it names no socket",
     "unix://tmp/redis.sock": "it names no socket"
   })) {
     it.effect(`URL-01 URL-06 ${url} is refused, and its password is not shown`, () =>
@@ -113,7 +166,9 @@ describe("Connection", () => {
       "redis://token@h": "redis://***@h",
       "redis://ada:p@ss/w?rd@h/0": "redis://ada:***@h/0",
       "unix:///tmp/redis.sock": "unix:///tmp/redis.sock",
-      "redis:secret@h": "redis:***@h"
+      "redis:secret@h": "redis:***@h",
+      "redis+sentinel://ada:secret@a,b/s?sentinel_password=secret&family=4":
+        "redis+sentinel://ada:***@a,b/s?sentinel_password=***&family=4"
     }
     for (const [url, expected] of Object.entries(shown)) assert.strictEqual(Connection.redact(url), expected)
   })

@@ -1,0 +1,108 @@
+/**
+ * Where the docket's server is, when that can change: asked of Sentinels, or of the nodes of a cluster.
+ */
+import * as Clock from "effect/Clock"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
+import type { Address, Cluster, Sentinel } from "./Connection.ts"
+
+/** Sends commands to a server, on a connection for these only. */
+export type Ask = (
+  server: Address,
+  ...commands: ReadonlyArray<readonly [string, ...ReadonlyArray<string>]>
+) => Effect.Effect<ReadonlyArray<unknown>, NoRoute>
+
+/** Nobody who was asked knows where the server is. */
+export class NoRoute extends Data.TaggedError("NoRoute")<{ readonly message: string }> {}
+
+/** Finds the server. `suspect` is the one that no longer serves: it is asked last. */
+export type Locate = (suspect: Address | undefined) => Effect.Effect<Address, NoRoute>
+
+/** Whether two addresses are one. */
+export const isSame = (one: Address | undefined, other: Address | undefined): boolean =>
+  one?.host === other?.host && one?.port === other?.port
+
+/** The master of a service, as the first Sentinel to answer has it. */
+export const bySentinels = ({ sentinels, service }: Sentinel, ask: Ask): Locate => {
+  const inTurn = makeTurns()
+  return () =>
+    firstOf(inTurn(sentinels), (sentinel) =>
+      Effect.flatMap(ask(sentinel, ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", service]), ([reply]) =>
+        Array.isArray(reply)
+          ? Effect.succeed({ host: String(reply[0]), port: Number(reply[1]) })
+          : new NoRoute({ message: `The Sentinel at ${sentinel.host}:${sentinel.port} knows no service "${service}"` })
+      )
+    )
+}
+
+/** The owner of the slot of a key, as the first node to answer has it. Nodes that it tells of can be asked the next time. */
+export const byNodes = ({ nodes }: Cluster, key: string, ask: Ask): Locate => {
+  const inTurn = makeTurns()
+  let known: ReadonlyArray<Address> = nodes
+  return (suspect) =>
+    firstOf(
+      inTurn(known).toSorted((one, other) => Number(isSame(one, suspect)) - Number(isSame(other, suspect))),
+      Effect.fnUntraced(function* (node) {
+        const [slot, ranges] = yield* ask(node, ["CLUSTER", "KEYSLOT", key], ["CLUSTER", "SLOTS"])
+        const { members, owner } = readSlots(node, Number(slot), ranges)
+        if (owner === undefined) return yield* new NoRoute({ message: `No node of the cluster serves slot ${slot}` })
+        known = uniqueBy([...members, ...nodes])
+        return owner
+      })
+    )
+}
+
+/** The servers that `CLUSTER SLOTS` tells of, and the master of a slot. */
+const readSlots = (asked: Address, slot: number, ranges: unknown) => {
+  const members: Array<Address> = []
+  let owner: Address | undefined
+  for (const range of Array.isArray(ranges) ? ranges : []) {
+    const [from, to, ...servers] = Array.isArray(range) ? range : []
+    const addresses = servers.map(
+      // Without a name it is the one that was asked; `?` is one whose name it does not know.
+      ([host, port]): Address => ({
+        host: host === null || host === "" ? asked.host : String(host),
+        port: Number(port)
+      })
+    )
+    if (Number(from) <= slot && slot <= Number(to)) owner = addresses[0]
+    members.push(...addresses.filter(({ host }) => host !== "?"))
+  }
+  return { members, owner: owner?.host === "?" ? undefined : owner }
+}
+
+const uniqueBy = (addresses: ReadonlyArray<Address>): ReadonlyArray<Address> =>
+  addresses.filter((address, i) => addresses.findIndex((other) => isSame(address, other)) === i)
+
+/** Begins with another one each time: the first may be the one that is cut off from the others. */
+const makeTurns = () => {
+  let turn = -1
+  return <A>(all: ReadonlyArray<A>): ReadonlyArray<A> => {
+    turn = (turn + 1) % Math.max(1, all.length)
+    return [...all.slice(turn), ...all.slice(0, turn)]
+  }
+}
+
+/** How long one server has for its answer before the next one is asked too. */
+const headStartMillis = 300
+
+/** The first success; the next is asked as soon as the one before has failed, or had its head start. */
+const firstOf = <A>(
+  servers: ReadonlyArray<Address>,
+  f: (server: Address) => Effect.Effect<A, NoRoute>
+): Effect.Effect<A, NoRoute> =>
+  Effect.suspend(() => {
+    const problems = new Set<string>()
+    const gates = servers.map((_, i) => Latch.makeUnsafe(i === 0))
+    const next = (i: number) => Effect.sync(() => gates[i + 1]?.openUnsafe())
+    const runners = servers.map((server, i) => {
+      const attempt = Effect.tapError(f(server), ({ message }) => {
+        problems.add(message)
+        return next(i)
+      })
+      const headStart = Effect.andThen(Effect.delay(next(i), headStartMillis), new NoRoute({ message: "" }))
+      return gates[i]!.whenOpen(Effect.raceAll([attempt, headStart]))
+    })
+    return Effect.mapError(Effect.raceAll(runners), () => new NoRoute({ message: Array.from(problems).join("; ") }))
+  }).pipe(Effect.provideService(Clock.Clock, Clock.Clock.defaultValue()))

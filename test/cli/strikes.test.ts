@@ -1,0 +1,106 @@
+import { assert, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { App, assertSentence } from "./app.ts"
+import * as docket from "./docket.ts"
+
+it.layer(App.layer(), { excludeTestServices: true })("docket strike and restore", (it) => {
+  it.effect("print one line, and do what they say (CLI-11, CLI-12, CLI-13, STR-02)", () =>
+    Effect.gen(function* () {
+      const shop = yield* (yield* App).shop
+      for (const [terms, line] of [
+        [["send"], "send"],
+        [["send", "*"], "send"],
+        [["send", "id", "int:7"], "send id == 7"],
+        [["send", "id", "==", "7"], 'send id == "7"'],
+        [["", "id", ">=", "float:1.5"], "(all tasks) id >= 1.5"],
+        [["*", "active", "!=", "bool:false"], "(all tasks) active != false"],
+        [["*", "size", "between", "json:[1000,2000]"], "(all tasks) size between [1000,2000]"],
+        [["send", "name", 'say "hi"'], 'send name == "say \\"hi\\""']
+      ] as const) {
+        assert.deepStrictEqual(yield* shop.lines("strike", ...terms), [`Striking ${line}`])
+      }
+      const found = yield* shop.docket.strikes
+      assert.deepInclude(
+        found.map(({ field, operator, task, value }) => ({ field, operator, task, value })),
+        { field: "size", operator: "between", task: undefined, value: [1000, 2000] }
+      )
+      assert.strictEqual(found.length, 7)
+      assert.deepStrictEqual(yield* shop.lines("restore", "send"), ["Restoring send"])
+      assert.deepStrictEqual(yield* shop.lines("restore", "send", "id", "int:7"), ["Restoring send id == 7"])
+      assert.deepStrictEqual(yield* shop.lines("restore", "*", "never", "struck"), [
+        'Restoring (all tasks) never == "struck"'
+      ])
+      assert.strictEqual((yield* shop.docket.strikes).length, 5)
+    })
+  )
+
+  it.effect("strikes lists those in force (STR-12)", () =>
+    Effect.gen(function* () {
+      const shop = yield* (yield* App).shop
+      const none = yield* shop.run(["strikes"])
+      assert.deepStrictEqual([none.code, none.stdout], [0, ""])
+      yield* shop.lines("strike", "send", "id", "int:7", "--hold")
+      const lines = yield* shop.lines("strikes")
+      assert.deepStrictEqual(lines[1]!.split(/ {2,}/), ["send", "id", "==", "7", "wait"])
+      const [object] = yield* shop.json("strikes")
+      assert.deepStrictEqual(object, { task: "send", field: "id", operator: "==", value: 7, hold: true })
+    })
+  )
+
+  it.effect("a struck task is not scheduled (STR-08)", () =>
+    Effect.gen(function* () {
+      const shop = yield* (yield* App).shop
+      yield* shop.lines("strike", "send", "id", ">", "int:5")
+      const refused = yield* shop.run(["add", "send", "--payload", '{"id":6}'])
+      assertSentence(refused, 1, 'A strike matches this execution of task "send"')
+      const json = yield* shop.run(["add", "send", "--payload", '{"id":6}', "--json"])
+      assert.strictEqual(json.code, 1)
+      assert.deepInclude(JSON.parse(json.stdout), { task: "send", disposition: "struck" })
+      assert.strictEqual((yield* shop.docket.snapshot()).total, 0)
+      yield* shop.lines("add", "send", "--payload", '{"id":5}')
+    })
+  )
+
+  const refused = (terms: ReadonlyArray<string>, sentence: string) =>
+    it.effect(`refuse ${terms.join(" ")} (CLI-11, CLI-13)`, () =>
+      Effect.gen(function* () {
+        const shop = yield* (yield* App).shop
+        for (const command of ["strike", "restore"]) assertSentence(yield* shop.run([command, ...terms]), 2, sentence)
+        assert.deepStrictEqual(yield* shop.docket.strikes, [])
+      })
+    )
+  refused(["*"], "A strike needs a task or a field")
+  refused(["*", "*"], "A strike needs a task or a field")
+  refused(["", ""], "A strike needs a task or a field")
+  refused(["send", "*", "7"], "needs the field")
+  refused(["send", "id"], 'The strike on field "id" needs a value')
+  refused(["send", "id", ">"], 'The strike on field "id" needs a value')
+  refused(["send", "id", "=", "7"], "more than one value")
+  refused(["send", "id", "int:seven"], 'int: has to be followed by a whole number; it was "seven"')
+  refused(["send", "id", "float:x"], "float: has to be followed by a number")
+  refused(["send", "id", "bool:yes"], "bool: has to be followed by true or false")
+  refused(["send", "id", "json:{"], "json: has to be followed by JSON")
+  refused(["send", "id", "between", "5"], "between needs a pair as its value, as in json:[1,5]")
+
+  it.effect("pause and resume hold a task, or everything (STR)", () =>
+    Effect.gen(function* () {
+      const shop = yield* (yield* App).shop
+      const where = `docket "${shop.name}"`
+      assert.deepStrictEqual(yield* shop.lines("pause", "sendWelcome"), [`Paused task "sendWelcome" in ${where}`])
+      assert.deepStrictEqual(yield* shop.lines("pause"), [`Paused ${where}`])
+      assert.deepStrictEqual(yield* shop.docket.paused, { all: true, tasks: ["sendWelcome"] })
+      const resumed = yield* shop.run(["resume"])
+      assert.deepStrictEqual([resumed.stdout, resumed.stderr], [`Resumed ${where}\n`, 'Still paused: "sendWelcome"\n'])
+      yield* shop.lines("resume", "sendWelcome")
+      assert.deepStrictEqual(yield* shop.docket.paused, { all: false, tasks: [] })
+    })
+  )
+
+  it.effect("refuse memory, and say why (CLI-04)", () =>
+    Effect.gen(function* () {
+      for (const args of [["strike", "a"], ["restore", "a"], ["strikes"], ["pause"], ["resume"], ["explain", "k"]]) {
+        assertSentence(yield* docket.run([...args, "--url", "memory://"]), 2, "lives in the process")
+      }
+    })
+  )
+})

@@ -1,0 +1,304 @@
+/** Sentinels, clusters and TLS: a docket on each of them, and what becomes of it when its server changes. */
+import { assert, it } from "@effect/vitest"
+import { Effect, Fiber, Queue, Schedule, type Scope } from "effect"
+import type { DocketStore, ExecutionEvent, StoreOptions } from "../../../src/DocketStore.ts"
+import * as RedisStore from "../../../src/store/redis/RedisStore.ts"
+import { makeCertificates } from "../../support/certificates.ts"
+import * as RedisCluster from "../../support/RedisCluster.ts"
+import * as RedisSentinel from "../../support/RedisSentinel.ts"
+import * as RedisServer from "../../support/RedisServer.ts"
+import { waitUntil } from "../../support/waitUntil.ts"
+import { withoutStrikes } from "../conformance/kit.ts"
+
+let dockets = 0
+const options = (): StoreOptions => ({
+  name: `orders-${++dockets}`,
+  executionTtlMillis: 900_000,
+  failedTtlMillis: 0,
+  failedMaximum: 100
+})
+
+const schedule = (store: DocketStore["Service"], key: string) =>
+  withoutStrikes(store).schedule([
+    {
+      key,
+      task: "send",
+      payload: "{}",
+      due: { _tag: "After", millis: 0 },
+      replace: false,
+      trace: "",
+      values: [],
+      judged: true
+    }
+  ])
+
+const openWorker = (store: DocketStore["Service"]) =>
+  store.open({
+    name: "worker",
+    tasks: new Set(["send"]),
+    controls: new Map(),
+    leaseMillis: 300_000,
+    maxDeliveries: 10,
+    presenceMillis: 10_000
+  })
+
+let leases = 0
+
+/** A key's whole life: added, waited for, taken, followed, cancelled and settled. */
+const live = Effect.fnUntraced(function* (store: DocketStore["Service"], key: string) {
+  const session = yield* openWorker(store)
+  const feed = yield* store.watch(key)
+  const woken = yield* Effect.forkScoped(session.awaitWork)
+  assert.deepStrictEqual(yield* schedule(store, key), ["scheduled"])
+  yield* Fiber.join(woken)
+  const { deliveries } = yield* session.exchange({
+    lease: `l${++leases}`,
+    resent: false,
+    finished: [],
+    take: 1,
+    strikes: ""
+  })
+  assert.deepStrictEqual(
+    deliveries.map((delivery) => delivery.key),
+    [key]
+  )
+  yield* store.cancel([key])
+  assert.strictEqual((yield* Queue.take(session.cancellations)).key, key)
+  const finished = deliveries.map(({ generation, key, lease }) => ({
+    generation,
+    key,
+    lease,
+    reported: false,
+    outcome: { _tag: "Cancelled" } as const
+  }))
+  const { settled } = yield* session.exchange({ lease: `l${++leases}`, resent: false, finished, take: 0, strikes: "" })
+  assert.deepStrictEqual(settled, ["applied"])
+  const states = yield* Effect.forEach([1, 2, 3], () => Queue.take(feed))
+  assert.deepStrictEqual(
+    states.map((event) => (event._tag === "Changed" ? event.state : event._tag)),
+    ["queued", "running", "cancelled"]
+  )
+  yield* session.leave
+})
+
+const persistently = <A>(why: string, effect: Effect.Effect<A, unknown>) =>
+  waitUntil(why, Effect.match(effect, { onFailure: () => false, onSuccess: () => true }))
+
+/** Whoever follows an execution hears that it runs, or of the gap in which that happened. */
+const hearsOfStart = Effect.fnUntraced(function* (feed: Queue.Dequeue<ExecutionEvent>) {
+  for (;;) {
+    const event = yield* Queue.take(feed)
+    if (event._tag === "Interrupted" || (event._tag === "Changed" && event.state === "running")) break
+  }
+})
+
+/** Keeps an idle worker and a follower through a change of servers, and sees that both go on at the new one. */
+const survives = Effect.fnUntraced(function* (
+  url: string,
+  change: (name: string) => Effect.Effect<void, unknown, Scope.Scope>
+) {
+  const settings = options()
+  const store = yield* RedisStore.makeUrl(url, settings)
+  const session = yield* openWorker(store)
+  yield* session.heartbeat
+  const feed = yield* store.watch("after")
+  yield* schedule(store, "before")
+  // A worker asks for work again and again, and looks after itself all the time.
+  const waiting = yield* Effect.forkScoped(Effect.retry(session.awaitWork, Schedule.spaced(100)))
+  yield* Effect.forkScoped(Effect.forever(Effect.delay(Effect.ignore(session.heartbeat), 500)))
+  yield* change(settings.name)
+  yield* persistently("the new server takes work", schedule(store, "after"))
+  yield* Fiber.join(waiting)
+  const taken = new Set<string>()
+  yield* waitUntil(
+    "all of it is taken",
+    Effect.map(
+      Effect.orElseSucceed(
+        session.exchange({ lease: `l${++leases}`, resent: true, finished: [], take: 5, strikes: "" }),
+        () => ({
+          deliveries: []
+        })
+      ),
+      ({ deliveries }) => {
+        for (const { key } of deliveries) taken.add(key)
+        return taken.has("after") && taken.has("before")
+      }
+    )
+  )
+  yield* hearsOfStart(feed)
+  yield* Effect.scoped(live(store, "then"))
+})
+
+it.layer(RedisCluster.RedisCluster.layer({ replicas: 1 }), { excludeTestServices: true })("Cluster", (it) => {
+  it.effect("URL-10 a docket lives in one slot, and all of its keys with it", () =>
+    Effect.gen(function* () {
+      const cluster = yield* RedisCluster.RedisCluster
+      // Wherever the client begins, and wherever the docket is.
+      for (const { port } of cluster.nodes.slice(0, 3)) {
+        const settings = options()
+        const store = yield* RedisStore.makeUrl(`redis+cluster://127.0.0.1:${port}`, settings)
+        yield* Effect.scoped(live(store, "k"))
+        const owner = yield* cluster.ownerOf(`{${settings.name}}:stream`)
+        assert.notStrictEqual(yield* owner.cli("EXISTS", `{${settings.name}}:runs:k`), "0")
+      }
+    })
+  )
+
+  it.effect("when the master of its slot is killed a docket goes on at the replica", () =>
+    Effect.gen(function* () {
+      const cluster = yield* RedisCluster.RedisCluster
+      yield* survives(cluster.url, (name) =>
+        Effect.gen(function* () {
+          const owner = yield* cluster.ownerOf(`{${name}}:stream`)
+          yield* owner.kill
+          yield* Effect.addFinalizer(() => Effect.orDie(owner.start))
+        })
+      )
+    })
+  )
+
+  it.effect("when the master of its slot stands still a docket goes on at the replica", () =>
+    Effect.gen(function* () {
+      const cluster = yield* RedisCluster.RedisCluster
+      yield* survives(cluster.url, (name) =>
+        Effect.gen(function* () {
+          const owner = yield* cluster.ownerOf(`{${name}}:stream`)
+          yield* waitUntil(
+            "it has a replica again",
+            Effect.map(owner.cli("INFO", "replication"), (info) => info.includes("state=online"))
+          )
+          yield* owner.freeze
+          yield* Effect.addFinalizer(() => owner.thaw)
+        })
+      )
+    })
+  )
+
+  it.effect("a docket follows when its slot moves to another node, and fails nothing halfway meanwhile", () =>
+    Effect.gen(function* () {
+      const cluster = yield* RedisCluster.RedisCluster
+      yield* cluster.untilWhole
+      const settings = options()
+      const key = `{${settings.name}}:stream`
+      const store = yield* RedisStore.makeUrl(cluster.url, settings)
+      const session = yield* openWorker(store)
+      yield* session.heartbeat
+      const feed = yield* store.watch("k5")
+      for (let i = 0; i < 10; i++) yield* schedule(store, `k${i}`)
+      const from = yield* cluster.ownerOf(key)
+      const owners = yield* Effect.forEach(["a", "b", "c", "d", "e", "f", "g"], (k) => cluster.ownerOf(k))
+      const to = owners.find((node) => node !== from)!
+      const slot = Number(yield* from.cli("CLUSTER", "KEYSLOT", key))
+      // It asks all the time.
+      const taking = yield* Effect.forkScoped(
+        session
+          .exchange({ lease: "taken while it moved", resent: false, finished: [], take: 5, strikes: "" })
+          .pipe(Effect.map(({ deliveries }) => deliveries.map((delivery) => delivery.key)))
+      )
+      const adding = yield* Effect.forkScoped(Effect.forEach(["x", "y", "z"], (key) => schedule(store, key)))
+      yield* cluster.migrate(slot, to, Effect.sleep(20))
+      const taken = yield* Fiber.join(taking)
+      assert.deepStrictEqual(taken, ["k0", "k1", "k2", "k3", "k4"])
+      assert.deepStrictEqual(yield* Fiber.join(adding), [["scheduled"], ["scheduled"], ["scheduled"]])
+      const { deliveries } = yield* session.exchange({
+        lease: "after",
+        resent: false,
+        finished: [],
+        take: 20,
+        strikes: ""
+      })
+      assert.strictEqual(deliveries.length, 8)
+      yield* hearsOfStart(feed)
+      assert.strictEqual(yield* cluster.ownerOf(key), to)
+      yield* Effect.scoped(live(store, "then"))
+    })
+  )
+})
+
+it.layer(RedisSentinel.RedisSentinel.layer(), { excludeTestServices: true })("Sentinel", (it) => {
+  it.effect("URL-03 a docket is at the master of its service, whichever Sentinel answers", () =>
+    Effect.gen(function* () {
+      const { master, sentinels } = yield* RedisSentinel.RedisSentinel
+      const settings = options()
+      const [first, second] = sentinels
+      yield* first!.freeze
+      yield* Effect.addFinalizer(() => first!.thaw)
+      const url = `redis+sentinel://127.0.0.1:1,127.0.0.1:${first!.port},127.0.0.1:${second!.port}/orders`
+      const store = yield* RedisStore.makeUrl(url, settings)
+      yield* Effect.scoped(live(store, "k"))
+      yield* first!.thaw
+      assert.strictEqual(yield* (yield* master).cli("EXISTS", `{${settings.name}}:runs:k`), "1")
+    })
+  )
+
+  it.effect("a service that no Sentinel knows is an error that names it", () =>
+    Effect.gen(function* () {
+      const { sentinels } = yield* RedisSentinel.RedisSentinel
+      const url = `redis+sentinel://127.0.0.1:${sentinels[0]!.port}/nobody?commandTimeout=300`
+      const error = yield* Effect.flip(schedule(yield* RedisStore.makeUrl(url, options()), "k"))
+      assert.include(error.message, 'knows no service "nobody"')
+    })
+  )
+
+  for (const [how, harm] of [
+    ["is replaced by an operator", undefined],
+    ["is killed", (server: RedisSentinel.Server) => server.kill],
+    ["stands still", (server: RedisSentinel.Server) => server.freeze]
+  ] as const) {
+    it.effect(`URL-05 a docket follows when the master ${how}`, () =>
+      Effect.gen(function* () {
+        const sentinel = yield* RedisSentinel.RedisSentinel
+        yield* sentinel.untilWhole
+        yield* survives(sentinel.url, () =>
+          Effect.gen(function* () {
+            const old = yield* sentinel.master
+            yield* harm === undefined ? sentinel.failover : harm(old)
+            yield* Effect.addFinalizer(() => Effect.andThen(old.thaw, Effect.orDie(old.start)))
+            yield* sentinel.untilPromoted(old)
+          })
+        )
+      })
+    )
+  }
+})
+
+it.live("URL-04 URL-05 Sentinels and data nodes have passwords of their own, and TLS", () =>
+  Effect.gen(function* () {
+    const tls = yield* makeCertificates
+    const { url } = yield* RedisSentinel.make({ passwords: { data: "d@ta/pass", sentinel: "sent&nel" }, tls })
+    yield* live(yield* RedisStore.makeUrl(url, options()), "k")
+    const error = yield* Effect.flip(
+      schedule(yield* RedisStore.makeUrl(`${url.replace("=sent", "=")}&commandTimeout=300`, options()), "k")
+    )
+    assert.match(error.message, /WRONGPASS|NOAUTH/)
+    assert.notInclude(error.message, "nel")
+  })
+)
+
+it.live("URL-01 a docket on a cluster with TLS", () =>
+  Effect.gen(function* () {
+    const tls = yield* makeCertificates
+    const cluster = yield* RedisCluster.make({ tls })
+    yield* live(yield* RedisStore.makeUrl(cluster.url, options()), "k")
+  })
+)
+
+it.live("URL-01 a server with TLS is trusted by its authority only, and can ask for a certificate", () =>
+  Effect.gen(function* () {
+    const tls = yield* makeCertificates
+    const server = yield* RedisServer.make({ tls })
+    yield* server.cli("CONFIG", "SET", "tls-auth-clients", "yes")
+    const plain = server.url.replace(/\?.*/, "")
+    const full = `${server.url}&cert=${encodeURIComponent(tls.cert)}&key=${encodeURIComponent(tls.key)}`
+    for (const url of [full, full.replace("127.0.0.1", "localhost").replace("rediss", "valkeys")]) {
+      yield* Effect.scoped(live(yield* RedisStore.makeUrl(url, options()), "k"))
+    }
+    const refused = (url: string) =>
+      Effect.flatMap(RedisStore.makeUrl(url, options()), (store) => Effect.flip(schedule(store, "k")))
+    assert.match((yield* refused(plain)).message, /certificate/)
+    assert.match((yield* refused(server.url)).message, /certificate|closed|ECONNRESET/)
+    yield* server.cli("CONFIG", "SET", "tls-auth-clients", "no")
+    yield* Effect.scoped(live(yield* RedisStore.makeUrl(server.url, options()), "k"))
+    yield* Effect.scoped(live(yield* RedisStore.makeUrl(`${plain}?rejectUnauthorized=false`, options()), "k"))
+  })
+)
