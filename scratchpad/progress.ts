@@ -41,7 +41,6 @@ const show = (event: ExecutionEvent) => {
 }
 
 program.pipe(
-  Effect.provide(HandlersLive.pipe(Layer.provideMerge(Docket.layerMemory))),
-  Effect.provide(Logger.layer([])),
+  Effect.provide([HandlersLive.pipe(Layer.provideMerge(Docket.layerMemory)), Logger.layer([])]),
   Effect.runPromise
 )

@@ -71,7 +71,6 @@ const tell = Effect.fnUntraced(function* (text: string) {
 const start = Effect.runSync(Clock.currentTimeMillis)
 
 program.pipe(
-  Effect.provide(HandlersLive.pipe(Layer.provideMerge(Docket.layerMemory))),
-  Effect.provide(Logger.layer([])),
+  Effect.provide([HandlersLive.pipe(Layer.provideMerge(Docket.layerMemory)), Logger.layer([])]),
   Effect.runPromise
 )

@@ -326,8 +326,9 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
     "The loop that renews leases",
     yield* Effect.forkScoped(Leases.renewForever(session, runs, leaseMillis, renewal))
   )
+  yield* Effect.forkScoped(Leases.expireForever(session, runs, leaseMillis, renewal))
   yield* Effect.forkScoped(Effect.forever(listenForCancellations(session, runs)))
-  const heartbeats = yield* session.needsHeartbeat ? Effect.forkScoped(Effect.forever(beat)) : Effect.succeed(undefined)
+  const heartbeats = yield* session.needsHeartbeat ? Effect.forkScoped(Effect.forever(beat)) : Effect.undefined
   const forgetHeartbeats = heartbeats && vitals.loop("The loop that announces the worker", heartbeats)
   // What was cancelled while the connection was down did not arrive as a message; a renewal tells.
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(session.reconnected, Leases.renew(session, runs, renewal))))

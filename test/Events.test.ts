@@ -132,14 +132,11 @@ onEveryStore("The events of an execution", (it) => {
       yield* gate.open
       const docket = yield* Docket
       const execution = yield* docket.add(Brew, { what: "tea" }, { delay: "1 hour" })
-      const collected = yield* Effect.forkChild(Stream.runCollect(execution.events))
-      yield* waitUntil(
-        "it is followed",
-        Effect.sync(() => true)
-      )
+      const { events: rest, first } = yield* followOne(execution)
       yield* pass("59 minutes", 2)
       yield* passUntil("10 seconds", execution.result)
-      const events = yield* Fiber.join(collected)
+      const events: Array<ExecutionEvent> = [first]
+      while (statesIn(events).at(-1) !== "completed") events.push(yield* Queue.take(rest))
       const [scheduled, queued, running, completed, ...others] = changesIn(events)
       assert.deepStrictEqual(others, [])
       assert(scheduled !== undefined && queued !== undefined && running !== undefined && completed !== undefined)

@@ -163,6 +163,17 @@ export const list = (setting: Setting): Flag.Flag<ReadonlyArray<string>> =>
 export const toggle = (name: string, description: string): Flag.Flag<boolean> =>
   Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withoutNegation, Flag.withDefault(false))
 
+/** A flag that is on or off; a name with `no-` before it turns it off. */
+export const onOff = (setting: Omit<Setting, "metavar">, fallback: boolean): Flag.Flag<boolean> => {
+  const flag = Flag.Boolean(setting.name).pipe(
+    Flag.withDescription(describe({ ...setting, metavar: "" }, fallback ? "on" : "off"))
+  )
+  const { variable } = setting
+  return (variable === undefined ? flag : Flag.withFallbackConfig(flag, Config.Boolean(variable))).pipe(
+    Flag.withDefault(fallback)
+  )
+}
+
 /** Prints data for programs, one JSON object a line. */
 export const json: Flag.Flag<boolean> = toggle("json", "Print one JSON object a line, on standard output")
 

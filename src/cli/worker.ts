@@ -9,6 +9,7 @@ import * as Queue from "effect/Queue"
 import process from "node:process"
 import { Docket } from "../Docket.ts"
 import { redact } from "../store/redis/Connection.ts"
+import type { TaskServices } from "../TaskContext.ts"
 import * as Worker from "../Worker.ts"
 import { codes } from "./exits.ts"
 import * as Flags from "./flags.ts"
@@ -42,6 +43,22 @@ const flags = {
       metavar: "number"
     },
     10
+  ),
+  fallbackTask: Flags.text({
+    name: "fallback-task",
+    variable: "DOCKET_FALLBACK_TASK",
+    description:
+      "What runs executions of tasks that no module defines, which wait otherwise: a function of the stored payload, " +
+      "as ./file.ts:export, or drop, which settles them as failed",
+    metavar: "module"
+  }),
+  scheduleAutomaticTasks: Flags.onOff(
+    {
+      name: "schedule-automatic-tasks",
+      variable: "DOCKET_WORKER_SCHEDULE_AUTOMATIC_TASKS",
+      description: "Whether perpetual and cron tasks that are automatic are scheduled, now and when they are missing"
+    },
+    true
   ),
   redeliveryTimeout: Flags.duration(
     {
@@ -154,12 +171,17 @@ const starting: Worker.Health = { able: false, ready: false, problems: ["The wor
 
 const run = Effect.fnUntraced(function* (options: Options, started: Started) {
   const { layer, tasks } = yield* Modules.load(options.tasks)
+  const fallback = options.fallbackTask === undefined ? undefined : yield* Modules.loadFallback(options.fallbackTask)
   const { name } = yield* Docket
   yield* Effect.logInfo(`effect-docket ${yield* packageVersion}, docket "${name}" at ${redact(yield* Flags.StoreUrl)}`)
-  yield* Effect.provide(serve(tasks, options, started), layer)
+  yield* Effect.provide(serve(tasks, { ...options, fallback }, started), layer)
 }, Effect.provide(Store.layer))
 
-const serve = Effect.fnUntraced(function* (tasks: Modules.Loaded["tasks"], options: Options, started: Started) {
+const serve = Effect.fnUntraced(function* (
+  tasks: Modules.Loaded["tasks"],
+  options: Options & { readonly fallback: Worker.Fallback<TaskServices> | undefined },
+  started: Started
+) {
   const worker = yield* Worker.make(tasks, options)
   started.worker = worker
   yield* options.untilFinished ? worker.finished : Effect.never

@@ -1,6 +1,6 @@
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { App, assertSentence } from "./app.ts"
+import { App, assertSentence, infoOf } from "./app.ts"
 import * as docket from "./docket.ts"
 
 it.layer(App.layer(), { excludeTestServices: true })("docket strike and restore", (it) => {
@@ -93,6 +93,22 @@ it.layer(App.layer(), { excludeTestServices: true })("docket strike and restore"
       assert.deepStrictEqual([resumed.stdout, resumed.stderr], [`Resumed ${where}\n`, 'Still paused: "sendWelcome"\n'])
       yield* shop.lines("resume", "sendWelcome")
       assert.deepStrictEqual(yield* shop.docket.paused, { all: false, tasks: [] })
+    })
+  )
+
+  it.effect("explain says in one sentence why an execution is not running, and as data (CLI-05)", () =>
+    Effect.gen(function* () {
+      const shop = yield* (yield* App).shop
+      yield* shop.docket.addNamed("sendWelcome", { customerId: 7, greeting: "Hi" }, { key: "k", delay: "1 hour" })
+      assert.match((yield* shop.lines("explain", "k")).join(), /^sendWelcome\{k\} is due at /)
+      const [due] = yield* shop.json("explain", "k")
+      assert.deepInclude(due, { reason: "Due", key: "k", task: "sendWelcome" })
+      assert.strictEqual(Date.parse(String(due!["due"])), (yield* infoOf(shop, "k")).due.epochMilliseconds)
+      yield* shop.docket.addNamed("nobodyKnowsThis", {}, { key: "n" })
+      assert.include((yield* shop.lines("explain", "n")).join(), "no live worker knows its task")
+      yield* shop.docket.cancel("k")
+      assert.match((yield* shop.lines("explain", "k")).join(), /^sendWelcome\{k\} was cancelled/)
+      assertSentence(yield* shop.run(["explain", "nobody"]), 3, 'There is no record of "nobody"')
     })
   )
 

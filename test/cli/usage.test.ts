@@ -23,6 +23,7 @@ const commands = [
   "watch",
   "tail",
   "doctor",
+  "explain",
   "strike",
   "restore",
   "strikes",

@@ -25,7 +25,7 @@ export interface Faults {
   readonly store: DocketStore.DocketStore["Service"]
   /** How often an operation was called. */
   readonly calls: (operation: Operation) => number
-  /** Lets every call fail, or none any more. */
+  /** Lets every call fail, those included that are under way; or none any more. */
   readonly setAway: (away: boolean) => void
   /** What the next calls of an operation meet. */
   readonly next: (operation: Operation, ...faults: ReadonlyArray<Fault>) => void
@@ -52,8 +52,9 @@ export const make = (store: DocketStore.DocketStore["Service"]): Faults => {
       Effect.suspend(() => {
         calls.set(operation, (calls.get(operation) ?? 0) + 1)
         const fault = isAway ? "refused" : ahead.get(operation)?.shift()
-        if (fault === undefined) return unlessGone(call)
         const failure = Effect.fail(new StoreError({ operation, cause: new Error("the connection broke") }))
+        const unlessAway = Effect.suspend(() => (isAway ? failure : Effect.void))
+        if (fault === undefined) return Effect.tap(unlessGone(call), unlessAway)
         if (fault === "refused") return failure
         return fault === "reply-lost" ? Effect.andThen(call, failure) : Effect.tap(call, fault)
       })

@@ -19,6 +19,7 @@ import type { Judgement } from "./judgement.ts"
 import type { Registry } from "./registry.ts"
 import type { Outage } from "./outage.ts"
 import * as RunLog from "./runLog.ts"
+import * as Leases from "./leases.ts"
 import type { Runs } from "./runs.ts"
 import { makeUnknownTasks } from "./unknownTasks.ts"
 import type { Vitals } from "./vitals.ts"
@@ -127,10 +128,12 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
     const settlements = batch.map(settlementOf)
     const lease = `${leasePrefix}-${++exchanges}`
     let resent = false
+    let asked = 0
     const answered = vitals.expect("The store's answer to a request for work", 0)
     const reply = yield* outage.untilAnswered(
       (failures) => {
         resent = failures > 0
+        asked = Leases.now(clock)
         return session.exchange({ lease, resent, finished: settlements, take, strikes: strikes.current().version })
       },
       session.reconnected,
@@ -140,7 +143,7 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
     if (reply.strikes !== undefined) yield* strikes.update(reply.strikes)
     yield* reportSettled(batch, reply, resent)
     yield* reportTaken(reply)
-    return reply
+    return { ...reply, asked }
   })
 
   const lane = Effect.gen(function* () {
@@ -173,7 +176,7 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
         if (lacks !== undefined) {
           finished.push({ delivery, outcome: { _tag: "Unreadable", needs: lacks }, reported: false })
         } else if (bounds.admit(delivery.key)) {
-          runs.start(delivery)
+          runs.start(delivery, reply.asked)
         } else {
           finished.push({ delivery, outcome: { _tag: "Cancelled" }, reported: false })
         }

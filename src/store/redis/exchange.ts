@@ -399,8 +399,8 @@ local function describe(list, key, task, generation, attempt, count, due, starte
   list[n + 8] = trace or ''
 end
 
-local function deliver(key, ...)
-  describe(deliveries, key, ...)
+local function deliver(key, task, generation, attempt, count, due, started, trace)
+  describe(deliveries, key, task, generation, attempt, count, due, started, trace)
   bodyKeys[#bodyKeys + 1] = payloads .. key
   grants[#grants + 1] = leaseEnd
   grants[#grants + 1] = key
@@ -444,7 +444,10 @@ if isResent then
 end
 
 local unknownTasks, exhausted, dropped = {}, {}, {}
-${admission.admit}
+local hasControls, admit = next(controls) ~= nil, nil
+if hasControls then
+  ${admission.admit}
+end
 
 -- Gives the worker an execution that is due, unless something keeps it from starting.
 local function consider(key, id)
@@ -473,7 +476,7 @@ local function consider(key, id)
     if isFollowed(key) then announce(key) end
     buryFailed(key, true)
   else
-    local mine = controls[task]
+    local mine = hasControls and controls[task]
     if mine or version ~= '' then
       local held = call('HMGET', record, 'judged', 'values')
       local values = held[2] and cjson.decode(held[2]) or {}
