@@ -1,7 +1,7 @@
 /** The implementation, for the worker: `npx docket worker --tasks ./scratchpad/app/handlers.ts`. */
 import { Context, Effect, Layer } from "effect"
 import { CurrentDocket, Progress, TaskModule } from "../../src/index.ts"
-import { MailboxFull, MailReport, tasks } from "./tasks.ts"
+import { type MailboxFull, MailReport, tasks } from "./tasks.ts"
 
 /** Where the orders are. */
 export class Orders extends Context.Service<
