@@ -193,6 +193,7 @@ export const probesOf = (keys: Keys.Keys, id: string): ReadonlyArray<ReadonlyArr
     ["EXISTS", keys.wake],
     ...[keys.events, keys.strikes, ...keys.eventsOf(id), keys.cancel(id)].map((channel) => ["PUBLISH", channel, "{}"]),
     ["PUBSUB", "NUMSUB", keys.events],
+    ["DEL", keys.prefix + Keys.segments.none],
     ["DEL", record, payload, ...sets, ...hashes, ...strings, ...lists, keys.prefix + id]
   ]
 }

@@ -68,7 +68,7 @@ for i = 4, #ARGV, 6 do
         end
         call('ZREM', leasesKey, key)
       elseif isLive then
-        if call('HEXISTS', record, 'values') == 1 then giveUp(key, old[2]) end
+        if call('HGET', record, 'values') then giveUp(key, old[2]) end
         withdraw(key, state, old[4], old[5], old[6])
       else
         if state == 'failed' then call('ZREM', failedKey, key) end
