@@ -275,10 +275,15 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
     refuseNext: judgement.refuseNext,
     onEnd: (end) => intake.finish(end)
   })
+  /** Gives the time until the next heartbeat: a lease that expires before is taken back when it does. */
   const beat = Effect.gen(function* () {
-    yield* intake.heard(yield* outage.untilAnswered(() => session.heartbeat, session.reconnected))
+    const reply = yield* outage.untilAnswered(() => session.heartbeat, session.reconnected)
+    yield* intake.heard(reply)
     metrics.depth(yield* outage.untilAnswered(() => docket.store.depth, session.reconnected))
+    return Math.max(shortestBeat, Math.min(heartbeatMillis, (reply.nextExpiryMillis ?? heartbeatMillis) + 1))
   })
+  const beatFrom = (delay: number): Effect.Effect<never> =>
+    Effect.flatMap(Effect.delay(beat, Duration.millis(delay)), beatFrom)
   // It listens for cancellations since its session is open; it is listed before it takes its first execution.
   if (session.needsHeartbeat) yield* outage.untilAnswered(() => session.heartbeat, session.reconnected)
   const intake: Intake.Intake = yield* Intake.make({
@@ -294,9 +299,7 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
   })
   yield* Effect.forkScoped(Leases.renewForever(session, runs, leaseMillis))
   yield* Effect.forkScoped(Effect.forever(listenForCancellations(session, runs)))
-  const heartbeats = yield* session.needsHeartbeat
-    ? Effect.forkScoped(Effect.forever(Effect.delay(beat, Duration.millis(heartbeatMillis))))
-    : Effect.undefined
+  const heartbeats = yield* session.needsHeartbeat ? Effect.forkScoped(beatFrom(heartbeatMillis)) : Effect.undefined
   // What was cancelled while the connection was down did not arrive as a message; a renewal tells.
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(session.reconnected, Leases.renew(session, runs))))
 
@@ -324,6 +327,9 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
   })
   return Worker.of({ name, running: Effect.sync(runs.size), finished, drain, giveBack })
 })
+
+/** However soon leases expire, heartbeats do not follow each other faster; in milliseconds. */
+const shortestBeat = 50
 
 /** The controls of those tasks that have any. */
 const controlsOf = <T extends Task.Any>(tasks: TaskGroup.TaskGroup<T>): ReadonlyMap<string, ReadonlyArray<Control>> =>
