@@ -304,6 +304,8 @@ export interface HeartbeatReply {
   readonly work: boolean
   /** Milliseconds until the next execution in the schedule queue is due; `undefined` when there is none. */
   readonly nextDueMillis: number | undefined
+  /** Milliseconds until the next lease expires, unless it is renewed; `undefined` when there is none. */
+  readonly nextExpiryMillis: number | undefined
 }
 
 /**

@@ -299,13 +299,19 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
     onEnd: (end) => intake.finish(end)
   })
   const heartbeat = vitals.pulse("The heartbeat", heartbeatMillis)
+  /** Gives the time until the next heartbeat: a lease that expires before is taken back when it does. */
   const beat = Effect.gen(function* () {
-    heartbeat.expect()
-    yield* Effect.sleep(Duration.millis(heartbeatMillis))
-    yield* intake.heard(yield* outage.untilAnswered(() => session.heartbeat, session.reconnected))
+    const reply = yield* outage.untilAnswered(() => session.heartbeat, session.reconnected)
+    yield* intake.heard(reply)
     metrics.depth(yield* outage.untilAnswered(() => docket.store.depth, session.reconnected))
     heartbeat.met()
+    return Math.max(shortestBeat, Math.min(heartbeatMillis, (reply.nextExpiryMillis ?? heartbeatMillis) + 1))
   })
+  const beatFrom = (delay: number): Effect.Effect<never> =>
+    Effect.sync(heartbeat.expect).pipe(
+      Effect.andThen(Effect.delay(beat, Duration.millis(delay))),
+      Effect.flatMap(beatFrom)
+    )
   // It listens for cancellations since its session is open; it is listed before it takes its first execution.
   if (session.needsHeartbeat) yield* outage.untilAnswered(() => session.heartbeat, session.reconnected)
   const intake: Intake.Intake = yield* Intake.make({
@@ -328,7 +334,7 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
   )
   yield* Effect.forkScoped(Leases.expireForever(session, runs, leaseMillis, renewal))
   yield* Effect.forkScoped(Effect.forever(listenForCancellations(session, runs)))
-  const heartbeats = yield* session.needsHeartbeat ? Effect.forkScoped(Effect.forever(beat)) : Effect.undefined
+  const heartbeats = yield* session.needsHeartbeat ? Effect.forkScoped(beatFrom(heartbeatMillis)) : Effect.undefined
   const forgetHeartbeats = heartbeats && vitals.loop("The loop that announces the worker", heartbeats)
   // What was cancelled while the connection was down did not arrive as a message; a renewal tells.
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(session.reconnected, Leases.renew(session, runs, renewal))))
@@ -375,6 +381,9 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
     giveBack
   })
 })
+
+/** However soon leases expire, heartbeats do not follow each other faster; in milliseconds. */
+const shortestBeat = 50
 
 /** The controls of those tasks that have any. */
 const controlsOf = <T extends Task.Any>(tasks: TaskGroup.TaskGroup<T>): ReadonlyMap<string, ReadonlyArray<Control>> =>

@@ -311,7 +311,7 @@ const handOn = (executions: Executions.Executions, name: string) => {
     const next = limit.line.first?.value
     if (next === undefined) break
     next.admission.waits = undefined
-    Executions.letGo(executions, next)
+    Executions.letGo(executions, next, executions.front)
     next.admission.slot = name
     limit.holders.set(holderOf(next), next.key)
   }

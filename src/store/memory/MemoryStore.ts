@@ -311,7 +311,9 @@ const open = Effect.fnUntraced(function* (
     heartbeat: run((step) => ({
       reclaimed: Operations.reclaimExpired(executions, step),
       work: Wakeups.hasWork(executions, worker, step),
-      nextDueMillis: nextDueMillis(step)
+      nextDueMillis: nextDueMillis(step),
+      // Exchanges take back what has expired, and come in time for it.
+      nextExpiryMillis: undefined
     })),
     leave: run(() => {
       session.isListed = false

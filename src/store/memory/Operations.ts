@@ -50,7 +50,7 @@ export const restore = (executions: Executions.Executions, strikes: ReadonlyArra
   const left = executions.strikes.strikes.filter(({ id }) => !restored.has(id))
   if (left.length === executions.strikes.strikes.length) return executions.strikes
   for (let place = executions.held.first; place !== undefined; place = executions.held.first) {
-    Executions.letGo(executions, place.value)
+    Executions.letGo(executions, place.value, executions.ready)
   }
   return putInForce(executions, left)
 }
@@ -331,10 +331,10 @@ export const exchange = (
 
   // What was told in this call has had its turn in the line.
   for (const entry of executions.determined.splice(0)) {
-    if (isRoom() && entry.place?.line === executions.ready) consider(entry)
+    if (isRoom() && entry.place?.line === executions.front) consider(entry)
   }
   while (isRoom()) {
-    const entry = executions.ready.first?.value
+    const entry = Executions.nextReady(executions)
     if (entry === undefined) break
     consider(entry)
   }

@@ -138,10 +138,12 @@ export const probesOf = (keys: Keys.Keys, id: string): ReadonlyArray<ReadonlyArr
   return [
     ["TIME"],
     ["XADD", keys.prefix + id, "NOMKSTREAM", "*", "key", id],
-    ["XLEN", keys.stream],
-    ["XRANGE", keys.stream, "-", "+", "COUNT", "1"],
-    ["XDEL", keys.stream, "0-1"],
-    ["XTRIM", keys.stream, "MINID", "0"],
+    ...[keys.stream, keys.front].flatMap((key) => [
+      ["XLEN", key],
+      ["XRANGE", key, "-", "+", "COUNT", "1"],
+      ["XDEL", key, "0-1"],
+      ["XTRIM", key, "MINID", "0"]
+    ]),
     ...[keys.queue, keys.leases, keys.failed, keys.workers, keys.held, keys.asked, keys.waiting].flatMap((key) => [
       ["ZADD", key, "XX", "0", id],
       ["ZREM", key, id],

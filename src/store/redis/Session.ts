@@ -81,10 +81,11 @@ export const open: (
     heartbeat: Effect.flatMap(now, (now) =>
       Effect.map(
         run.heartbeat(keys, now, keeping.executionTtlMillis, worker),
-        ([reclaimed, isWorkThere, nextDueMillis]) => ({
+        ([reclaimed, isWorkThere, nextDueMillis, nextExpiryMillis]) => ({
           reclaimed,
           work: isWorkThere === 1,
-          nextDueMillis: nextDueMillis < 0 ? undefined : nextDueMillis
+          nextDueMillis: nextDueMillis < 0 ? undefined : nextDueMillis,
+          nextExpiryMillis: nextExpiryMillis < 0 ? undefined : nextExpiryMillis
         })
       )
     ),

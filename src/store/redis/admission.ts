@@ -17,7 +17,7 @@ local function drop(key, found, how)
   giveUp(key, found[4])
   call('HSET', records .. key, 'state', 'cancelled', 'completed', nowText, 'dropped', how)
   if isFollowed(key) then announce(key) end
-  bury(key, ttl, found[9])
+  bury(key, ttl, true)
   dropped[#dropped + 1] = key
   dropped[#dropped + 1] = found[3]
   return false

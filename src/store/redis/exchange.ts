@@ -357,7 +357,10 @@ local untilPlace = call('GET', releaseKey)
 if untilPlace then
   local keys = call('ZRANGEBYSCORE', heldKey, '-inf', untilPlace, 'LIMIT', 0, 100)
   for _, key in ipairs(keys) do
-    letGo(key, 'gen', text((call('HGET', records .. key, 'gen') or 0) + 1))
+    local generation = text((tonumber(call('HGET', records .. key, 'gen')) or 0) + 1)
+    call('HSET', records .. key, 'state', 'queued', 'entry', enqueue(key), 'gen', generation)
+    call('HDEL', records .. key, 'aside')
+    if isFollowed(key) then announce(key) end
   end
   if #keys > 0 then call('ZREM', heldKey, unpack(keys)) end
   if #keys < 100 then call('DEL', releaseKey) end
@@ -452,9 +455,10 @@ end
 -- Gives the worker an execution that is due, unless something keeps it from starting.
 local function consider(key, id)
   local record = records .. key
-  local found = call('HMGET', record, 'state', 'entry', 'task', 'gen', 'attempt', 'deliveries', 'due', 'trace', 'needs')
+  local found = call('HMGET', record, 'state', 'entry', 'task', 'gen', 'attempt', 'deliveries', 'due', 'trace', 'needs', 'aside')
   -- An entry that its record does not name is of an execution that is gone or elsewhere.
   if found[1] ~= 'queued' or found[2] ~= id then return end
+  if found[10] then call('HDEL', record, 'aside') end
   local task, count = found[3], (tonumber(found[6]) or 0) + 1
   local needed = found[9] or task
   if not (task and found[4] and found[7]) then
@@ -498,25 +502,29 @@ for _, key in ipairs(determined) do
   if left > 0 then
     consider(key, 'told')
   else
-    call('HSET', records .. key, 'entry', enqueue(key))
+    goFirst(key)
   end
   if #bodyKeys == 200 then flush() end
 end
 flush()
 
 local budget = take + 200
-while left > 0 and budget > 0 do
-  local entries = call('XRANGE', streamKey, '-', '+', 'COUNT', math.min(left, 200))
-  if #entries == 0 then break end
-  budget = budget - #entries
-  for _, entry in ipairs(entries) do
-    consider(entry[2][2], entry[1])
+local function takeFrom(stream)
+  while left > 0 and budget > 0 do
+    local entries = call('XRANGE', stream, '-', '+', 'COUNT', math.min(left, 200))
+    if #entries == 0 then return end
+    budget = budget - #entries
+    for _, entry in ipairs(entries) do
+      consider(entry[2][2], entry[1])
+    end
+    flush()
+    -- Every entry that was looked at is at the head of the stream, and has had its turn.
+    local time, sequence = string.match(entries[#entries][1], '^(%d+)-(%d+)$')
+    call('XTRIM', stream, 'MINID', '=', time .. '-' .. text(sequence + 1))
   end
-  flush()
-  -- Every entry that was looked at is at the head of the stream, and has had its turn.
-  local time, sequence = string.match(entries[#entries][1], '^(%d+)-(%d+)$')
-  call('XTRIM', streamKey, 'MINID', '=', time .. '-' .. text(sequence + 1))
 end
+takeFrom(frontKey)
+takeFrom(streamKey)
 
 local unknown = {}
 for task in pairs(unknownTasks) do
@@ -536,7 +544,7 @@ end
 
 -- A worker that took what it could leaves the rest to another. With nothing left a token stays all the same: it may say
 -- that something is due earlier than the next idle worker knows.
-if call('XLEN', streamKey) > 0 then wake() end
+if call('XLEN', streamKey) > 0 or call('XLEN', frontKey) > 0 then wake() end
 
 local strikes = version ~= ARGV[13] and call('HVALS', strikesKey)
 return { table.concat(statuses), nextDue(), deliveries, bodies, unknown, exhausted, dropped, asked, askedBodies, strikes }

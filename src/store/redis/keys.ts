@@ -9,6 +9,7 @@
  * | key | type | holds | ends |
  * | --- | --- | --- | --- |
  * | `stream` | stream | what is due, in order: entries with one field, `key` | fixed; a claim, a cancel or a replace deletes the entry |
+ * | `front` | stream | what is due before all that, in order: those that a limit let go, or whose worker died while they had a slot | like `stream` |
  * | `queue` | sorted set | what is due later: keys by due time | goes with its last member: moved, cancelled or replaced |
  * | `runs:KEY` | hash | the record of an execution | none while live; the execution TTL once settled, that of failures once failed |
  * | `payload:KEY` | string | the encoded payload | with the record |
@@ -43,7 +44,7 @@
  * `attempt` (from 2), `deliveries` (from 1), `worker`, `lease` (of the present run, or the last), `started`,
  * `completed`, `error`, `trace` (unless empty), `was` (the lease whose settlement was last applied and led to another
  * schedule: the same one sent again is known by it), `aside` (where it is, when that is not the usual place of its state:
- * `t` set aside because its task is unknown, `a` asked about, `w` waiting for a slot, `h` held by a strike), `needs` (what
+ * `t` set aside because its task is unknown, `a` asked about, `w` waiting for a slot, `h` held by a strike, `f` in `front`), `needs` (what
  * a worker has to know to run it, when that is not the task alone: `TASK version 2`), and flags:
  * `cancel` (a running one was asked to stop), `progress` and `failures` (there is a `progress:KEY`, an `attempts:KEY`).
  * All but the error are short, so that the hash keeps its compact encoding (64 bytes a value).
@@ -106,6 +107,7 @@ export interface Keys {
   readonly asked: string
   readonly waiting: string
   readonly overtaken: string
+  readonly front: string
   /** The channel of all events. */
   readonly events: string
   /** The channels of an execution's events. */
@@ -135,6 +137,7 @@ export const make = (name: string): Keys => {
     asked: `${prefix}asked`,
     waiting: `${prefix}waiting`,
     overtaken: `${prefix}overtaken`,
+    front: `${prefix}front`,
     events: prefix + segments.events,
     eventsOf: (key) => [prefix + segments.state + key, prefix + segments.progress + key],
     wakeOf: (worker) => prefix + segments.wake + worker,
@@ -160,8 +163,9 @@ export const fixed = (keys: Keys): ReadonlyArray<string> => [
   keys.release,
   keys.asked,
   keys.waiting,
-  keys.overtaken
+  keys.overtaken,
+  keys.front
 ]
 
 /** How many `fixed` gives. */
-export const numberOfFixed = 14
+export const numberOfFixed = 15

@@ -15,7 +15,7 @@ import * as Redis from "./Redis.ts"
  * ARGV[5]  how long it is listed from now, ms
  * ARGV[6]  the tasks that it knows (see `encodeTasks`)
  * Reply    how many executions are to be delivered again, 1 if an exchange would find something, the ms until the next
- *          due time or -1
+ *          due time or -1, the ms until the next lease expires or -1
  * Cost     O(log n), n being the workers; at most 100 leases and 100 loans are returned
  */
 export const heartbeat = Redis.script(
@@ -64,7 +64,12 @@ for _, key in ipairs(expired) do
       bury(key, ttl, found[4])
     else
       reclaimed = reclaimed + 1
-      call('HSET', record, 'state', 'queued', 'entry', enqueue(key))
+      -- One that has a slot keeps it, and comes first.
+      if found[5] and call('HGET', record, 'slot') then
+        goFirst(key)
+      else
+        call('HSET', record, 'state', 'queued', 'entry', enqueue(key))
+      end
       call('HDEL', record, 'lease', 'worker', 'started', 'progress')
       if isFollowed(key) then announce(key) end
     end
@@ -77,8 +82,8 @@ local lent = call('ZRANGEBYSCORE', askedKey, '-inf', nowText, 'LIMIT', 0, 100)
 for _, key in ipairs(lent) do
   local record = records .. key
   if call('HGET', record, 'aside') == 'a' then
-    call('HSET', record, 'entry', enqueue(key))
-    call('HDEL', record, 'aside', 'lease')
+    goFirst(key)
+    call('HDEL', record, 'lease')
   end
 end
 if #lent > 0 then call('ZREM', askedKey, unpack(lent)) end
@@ -94,7 +99,7 @@ if call('EXISTS', overtakenKey) == 1 then
   end
 end
 
-local isReady = call('XLEN', streamKey) > 0
+local isReady = call('XLEN', streamKey) > 0 or call('XLEN', frontKey) > 0
 -- Repairs what a lost token would leave: due work, and every worker asleep.
 if isReady then wake() end
 local untilNext = nextDue()
@@ -104,10 +109,16 @@ if not isWorkThere then
     if knows(task) then isWorkThere = true end
   end
 end
-return { reclaimed, isWorkThere and 1 or 0, untilNext }
+local untilExpiry = -1
+for _, held in ipairs({ leasesKey, askedKey }) do
+  local first = tonumber(call('ZRANGE', held, 0, 0, 'WITHSCORES')[2])
+  local left = first and math.max(0, first - now)
+  if left and (untilExpiry < 0 or left < untilExpiry) then untilExpiry = left end
+end
+return { reclaimed, isWorkThere and 1 or 0, untilNext, untilExpiry }
 `
   }
-).withReplyType<readonly [reclaimed: number, isWorkThere: number, nextDueMillis: number]>()
+).withReplyType<readonly [reclaimed: number, isWorkThere: number, nextDueMillis: number, nextExpiryMillis: number]>()
 
 /**
  * Takes a worker off the list.
