@@ -310,6 +310,7 @@ const open = Effect.fnUntraced(function* (
     needsHeartbeat: false,
     heartbeat: run((step) => ({
       reclaimed: Operations.reclaimExpired(executions, step),
+      repaired: 0,
       work: Wakeups.hasWork(executions, worker, step),
       nextDueMillis: nextDueMillis(step)
     })),

@@ -61,6 +61,9 @@ export const open: (
     leave: redis.eval(Workers.leave)
   }
 
+  /** Where the next heartbeat goes on with repairs. */
+  let cursor = ""
+
   return {
     exchange: (request) =>
       Effect.flatMap(now, (now) =>
@@ -80,12 +83,17 @@ export const open: (
 
     heartbeat: Effect.flatMap(now, (now) =>
       Effect.map(
-        run.heartbeat(keys, now, keeping.executionTtlMillis, worker),
-        ([reclaimed, isWorkThere, nextDueMillis]) => ({
-          reclaimed,
-          work: isWorkThere === 1,
-          nextDueMillis: nextDueMillis < 0 ? undefined : nextDueMillis
-        })
+        run.heartbeat(keys, now, keeping.executionTtlMillis, worker, cursor),
+        ([reclaimed, isWorkThere, nextDueMillis, next, repaired]) => {
+          // The first one only announces the worker: it is to begin soon.
+          cursor = next === "" ? "0" : next
+          return {
+            reclaimed,
+            repaired,
+            work: isWorkThere === 1,
+            nextDueMillis: nextDueMillis < 0 ? undefined : nextDueMillis
+          }
+        }
       )
     ),
 

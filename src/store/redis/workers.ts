@@ -3,6 +3,10 @@ import { encodeTasks } from "./exchange.ts"
 import * as fragments from "./fragments.ts"
 import * as Keys from "./keys.ts"
 import * as Redis from "./Redis.ts"
+import { repair } from "./repair.ts"
+
+/** Between executions whose workers have died twice. A process that is taken down goes within this time, as a rule. */
+const suspectGapMillis = 1000
 
 /**
  * Announces a worker, forgets those that have not been heard of, and returns expired leases to the ready stream.
@@ -14,19 +18,23 @@ import * as Redis from "./Redis.ts"
  * ARGV[4]  the worker's name
  * ARGV[5]  how long it is listed from now, ms
  * ARGV[6]  the tasks that it knows (see `encodeTasks`)
+ * ARGV[7]  where to go on with repairs (see `repair`); empty for none
+ * ARGV[8]  how long its leases live, ms
  * Reply    how many executions are to be delivered again, 1 if an exchange would find something, the ms until the next
- *          due time or -1
- * Cost     O(log n), n being the workers; at most 100 leases and 100 loans are returned
+ *          due time or -1, where to go on with repairs, and how many there were
+ * Cost     O(log n), n being the workers; at most 100 leases and 100 loans are returned; and a step of repairs
  */
 export const heartbeat = Redis.script(
-  (keys: Keys.Keys, now: number | "", ttlMillis: number, worker: WorkerOptions) => [
+  (keys: Keys.Keys, now: number | "", ttlMillis: number, worker: WorkerOptions, cursor: string) => [
     ...Keys.fixed(keys),
     now,
     keys.prefix,
     ttlMillis,
     worker.name,
     Math.max(1000, Math.ceil(worker.presenceMillis)),
-    encodeTasks(worker.tasks)
+    encodeTasks(worker.tasks),
+    cursor,
+    Math.ceil(worker.leaseMillis)
   ],
   {
     operation: "DocketStore.heartbeat",
@@ -41,6 +49,7 @@ ${fragments.slots}
 ${fragments.bury}
 ${fragments.knows}
 ${fragments.nextDue}
+${repair}
 
 call('ZREMRANGEBYSCORE', workersKey, '-inf', nowText)
 call('ZADD', workersKey, text(now + presence), worker)
@@ -48,11 +57,11 @@ local presentation = prefix .. '${Keys.segments.worker}' .. worker
 call('HSET', presentation, 'seen', nowText, 'tasks', known)
 call('PEXPIRE', presentation, text(presence))
 
-local reclaimed = 0
+local reclaimed, suspects = 0, 0
 local expired = call('ZRANGEBYSCORE', leasesKey, '-inf', nowText, 'LIMIT', 0, 100)
 for _, key in ipairs(expired) do
   local record = records .. key
-  local found = call('HMGET', record, 'state', 'cancel', 'progress', 'failures', 'values', 'gen')
+  local found = call('HMGET', record, 'state', 'cancel', 'progress', 'failures', 'values', 'gen', 'deliveries')
   if found[1] == 'running' then
     if found[3] then call('DEL', progresses .. key) end
     -- The lease goes: what it settles from now on was not applied before.
@@ -64,7 +73,16 @@ for _, key in ipairs(expired) do
       bury(key, ttl, found[4])
     else
       reclaimed = reclaimed + 1
-      call('HSET', record, 'state', 'queued', 'entry', enqueue(key))
+      -- One of those that died together may be what takes down its process. The first time they all go on at once; then
+      -- one after the other, so that it no longer takes the others with it until they are given up as well.
+      local isSuspect = (tonumber(found[7]) or 0) >= 2
+      if isSuspect and suspects > 0 then
+        call('ZADD', queueKey, text(now + suspects * ${suspectGapMillis}), key)
+        call('HSET', record, 'state', 'scheduled')
+      else
+        call('HSET', record, 'state', 'queued', 'entry', enqueue(key))
+      end
+      if isSuspect then suspects = suspects + 1 end
       call('HDEL', record, 'lease', 'worker', 'started', 'progress')
       if isFollowed(key) then announce(key) end
     end
@@ -94,6 +112,13 @@ if call('EXISTS', overtakenKey) == 1 then
   end
 end
 
+-- What fails here, since an ACL forbids it for example, is no reason to leave the rest.
+local cursor, repaired = ARGV[7], 0
+if cursor ~= '' then
+  local isDone, nextCursor, count = pcall(repair, cursor, tonumber(ARGV[8]))
+  if isDone then cursor, repaired = nextCursor, count end
+end
+
 local isReady = call('XLEN', streamKey) > 0
 -- Repairs what a lost token would leave: due work, and every worker asleep.
 if isReady then wake() end
@@ -104,10 +129,12 @@ if not isWorkThere then
     if knows(task) then isWorkThere = true end
   end
 end
-return { reclaimed, isWorkThere and 1 or 0, untilNext }
+return { reclaimed, isWorkThere and 1 or 0, untilNext, cursor, repaired }
 `
   }
-).withReplyType<readonly [reclaimed: number, isWorkThere: number, nextDueMillis: number]>()
+).withReplyType<
+  readonly [reclaimed: number, isWorkThere: number, nextDueMillis: number, cursor: string, repaired: number]
+>()
 
 /**
  * Takes a worker off the list.
