@@ -63,7 +63,7 @@ export const make: (
   const file = [
     `sentinel monitor ${service} 127.0.0.1 ${first.port} 2`,
     `sentinel down-after-milliseconds ${service} ${downAfterMillis}`,
-    `sentinel failover-timeout ${service} 1000`
+    `sentinel failover-timeout ${service} ${2 * downAfterMillis}`
   ]
   const sentinelConfig = ["--sentinel"]
   if (passwords !== undefined) {

@@ -1,11 +1,10 @@
 /**
  * Schedules the tasks that nobody has to add, when a worker starts and whenever their chain was severed.
  */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
-import { type DocketStore, isSettled, type WorkerSession } from "../../DocketStore.ts"
+import { type DocketStore, type Due, dueNow, isSettled, type WorkerSession } from "../../DocketStore.ts"
 import * as Recurrence from "../../Recurrence.ts"
 import type * as Task from "../../Task.ts"
 import { codecOf } from "../codec.ts"
@@ -36,22 +35,28 @@ export const seed: (options: {
   if (automatic.length === 0) return
 
   const request = Effect.fnUntraced(function* (task: Task.Any) {
-    const now = yield* Clock.currentTimeMillis
     // `Task.make` refuses an automatic task whose payload cannot be empty.
     const { payload, text } = yield* Effect.orDie(codecOf(task).encodePayload({}))
     const recurrence = task.behaviour.recurrence
-    const epochMillis = recurrence === undefined ? now : Recurrence.first(recurrence, now)
+    const due: Due =
+      recurrence?._tag === "At" ? { _tag: "At", epochMillis: Recurrence.next(recurrence, yield* lately) } : dueNow
     return {
       key: task.name,
       task: task.name,
       payload: text,
-      due: { _tag: "At", epochMillis },
+      due,
       replace: false,
       trace: "",
       values: task.behaviour.controls.valuesOf(payload),
       judged: false
     } as const
   })
+
+  // The store's clock: this worker's may be wrong.
+  const lately = Effect.map(
+    outage.untilAnswered(() => store.snapshot(0), session.reconnected),
+    ({ taken }) => ({ due: taken, now: taken })
+  )
 
   /** Tells which of the tasks a strike refused. */
   const schedule = Effect.fnUntraced(function* (tasks: ReadonlyArray<Task.Any>) {

@@ -66,6 +66,8 @@ export interface Options {
   readonly family?: 0 | 4 | 6
   readonly protocol?: 2 | 3
   readonly connectionName?: string
+  /** How many replicas have to have a write before it counts as done. */
+  readonly replicas?: number
 }
 
 /**
@@ -264,6 +266,7 @@ const readers: Readonly<Record<string, (text: string) => Read>> = {
   family: oneOf(0, 4, 6),
   protocol: oneOf(2, 3),
   connectionName: someText,
+  replicas: wholeNumber(""),
   servername: someText,
   rejectUnauthorized: oneOf(true, false),
   ca: someText,

@@ -9,8 +9,9 @@
  * second time, and the next command opens another client, after a pause if that failed before.
  *
  * With Sentinels or a cluster the server is looked up before each connection (`Route.ts`). All connections go to one
- * server: the keys of a docket share a slot. As soon as another server is found to have taken its place, because the
- * present one says so or leaves a command unanswered for a second, those to the old one are closed.
+ * server: the keys of a docket share a slot. As soon as another server is found to have taken its place, those to the
+ * old one are closed. It is looked for when the present one says so, or leaves a command unanswered for a second; every
+ * second for a while after that, or after the loss of a connection; and otherwise every five seconds.
  *
  * Some error replies say that the server did not even begin with the command. What is done about each:
  *
@@ -146,12 +147,24 @@ export const make: (options: Options) => Effect.Effect<Redis["Service"], never, 
       onFound: () => onFound("subscriber")
     })
 
+    const { replicas = 0 } = connection.options
+    // It is pipelined, so that no write of another call comes between.
+    const confirmed = (client: Client, reply: Promise<unknown>) =>
+      replicas === 0
+        ? reply
+        : Promise.all([reply, client.call("WAIT", [replicas, Math.min(deadlineMillis / 2, 1000)])]).then(
+            ([value, count]) => {
+              if (Number(count) >= replicas) return value
+              throw new Error(`NOREPLICAS Only ${count} of ${replicas} replicas have confirmed the write`)
+            }
+          )
+
     const run =
       <Params extends ReadonlyArray<unknown>, Reply>(script: Script<Params, Reply>) =>
       (...params: Params): Effect.Effect<Reply, StoreError> => {
         const args = [script.sha, script.numberOfKeys, ...script.params(...params)]
         if (isClustered) guard(args, script.numberOfKeys)
-        const evaluate = (client: Client) => client.call("EVALSHA", args)
+        const evaluate = (client: Client) => confirmed(client, client.call("EVALSHA", args))
         const load = (client: Client) => client.call("SCRIPT", ["LOAD", script.lua])
         const retry = (error: unknown, client: Client) =>
           isMissingScript(error) ? load(client).then(() => evaluate(client)) : undefined
@@ -244,7 +257,7 @@ interface Dialer {
   readonly register: (server: Server, close: () => void) => () => void
   /** Looks again where the server is. */
   readonly recheck: () => void
-  /** Looks again whenever a command on a link has not been answered for a while. */
+  /** Looks again now and then while a link is in use, and often after it was in trouble. */
   readonly watch: (link: Link) => Effect.Effect<void, never, Scope.Scope>
 }
 
@@ -315,6 +328,9 @@ const makeDialer = Effect.fnUntraced(function* (options: Options) {
     )
   }
   const recheck = () => void again.openUnsafe()
+  /** Until when the server is looked up every second: a master that stood still goes on for a while after another has taken its place. */
+  let isInDoubtUntil = 0
+  let seconds = 0
 
   const dialer: Dialer = {
     isRouted: find !== undefined,
@@ -334,14 +350,19 @@ const makeDialer = Effect.fnUntraced(function* (options: Options) {
           ),
     register: (server, close) => {
       connections.set(close, server)
-      return () => connections.delete(close)
+      return () => {
+        connections.delete(close)
+        isInDoubtUntil = now() + doubtMillis
+      }
     },
     recheck,
     watch: (link) =>
       find === undefined
         ? Effect.void
         : Effect.sync(() => {
-            if (link.isOverdue()) recheck()
+            if (link.isOverdue()) isInDoubtUntil = now() + doubtMillis
+            const isDue = now() < isInDoubtUntil || seconds++ % secondsBetweenLooks === 0
+            if (isDue && link.client() !== undefined) recheck()
           }).pipe(
             Effect.repeat(Schedule.spaced("1 second")),
             Effect.provideService(Clock.Clock, liveClock),
@@ -351,6 +372,12 @@ const makeDialer = Effect.fnUntraced(function* (options: Options) {
   }
   return dialer
 })
+
+/** How long a loss of the connection, or a missing answer, is a reason to doubt that the server is still the one. */
+const doubtMillis = 30_000
+
+/** How often the server is looked up when all is well: it may be cut off from the others, and not know. */
+const secondsBetweenLooks = 5
 
 const isAt = (server: Server, address: Address) => "host" in server && Route.isSame(server, address)
 

@@ -250,6 +250,26 @@ it.layer(RedisSentinel.RedisSentinel.layer(), { excludeTestServices: true })("Se
   }
 })
 
+it.live("a write that has to be on a replica fails when it is not, and can be sent again", () =>
+  Effect.gen(function* () {
+    const master = yield* RedisServer.make()
+    const following = ["--replicaof", `127.0.0.1 ${master.port}`, "--repl-diskless-sync-delay", "0"]
+    const replica = yield* RedisServer.make({ config: following })
+    yield* waitUntil(
+      "the replica follows",
+      Effect.map(master.cli("INFO", "replication"), (info) => info.includes("state=online"))
+    )
+    const store = yield* RedisStore.makeUrl(`${master.url}?replicas=1`, options())
+    assert.deepStrictEqual(yield* schedule(store, "a"), ["scheduled"])
+    yield* replica.freeze
+    const error = yield* Effect.flip(schedule(store, "b"))
+    assert.include(error.message, "Only 0 of 1 replicas")
+    yield* replica.thaw
+    yield* persistently("the replica follows again", schedule(store, "b"))
+    assert.deepStrictEqual(yield* schedule(store, "b"), ["already-scheduled"])
+  })
+)
+
 it.live("URL-04 URL-05 Sentinels and data nodes have passwords of their own, and TLS", () =>
   Effect.gen(function* () {
     const tls = yield* makeCertificates

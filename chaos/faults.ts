@@ -1,0 +1,191 @@
+/** The ways in which a scenario can be harmed. Each heals what it did before it ends, but for processes, which come back. */
+import { Effect } from "effect"
+import { prefix, sleep, type World, waitFor } from "./world.ts"
+
+export type Strike = (world: World) => Promise<void>
+
+const single = (world: World) => {
+  if (world.topology._tag !== "Single") throw new Error("This fault needs a single server")
+  return world.topology
+}
+
+/** Ends a worker without warning; another process takes its place. */
+export const killWorker: Strike = async (world) => {
+  const victim = world.random.pick(world.workers())
+  await world.harm({ name: "worker killed", target: victim.name }, async () => {
+    victim.child.kill("SIGKILL")
+    await victim.exited
+  })
+  await world.startWorker()
+}
+
+/** Lets a worker stand still, for less or for more than its leases last. */
+export const freezeWorker =
+  (least: number, most: number): Strike =>
+  async (world) => {
+    const victim = world.random.pick(world.workers())
+    await world.harm({ name: "worker frozen", target: victim.name }, async () => {
+      victim.child.kill("SIGSTOP")
+      await sleep(world.random.between(least, most))
+      victim.child.kill("SIGCONT")
+    })
+  }
+
+/** Starts a worker for each that ended by itself. */
+export const replaceDead =
+  (count: number): Strike =>
+  async (world) => {
+    while (world.workers().length < count) await world.startWorker()
+  }
+
+/** Ends Redis without warning, and starts it again with its data. */
+export const killRedis =
+  (least: number, most: number): Strike =>
+  async (world) => {
+    const { server } = single(world)
+    await world.harm({ name: "Redis killed" }, async () => {
+      await Effect.runPromise(server.kill)
+      await sleep(world.random.between(least, most))
+      await Effect.runPromise(server.start)
+    })
+  }
+
+export const freezeRedis =
+  (least: number, most: number): Strike =>
+  async (world) => {
+    const { server } = single(world)
+    await world.harm({ name: "Redis frozen" }, async () => {
+      await Effect.runPromise(server.freeze)
+      await sleep(world.random.between(least, most))
+      await Effect.runPromise(server.thaw)
+    })
+  }
+
+export const cutConnections: Strike = async (world) => {
+  const { proxy } = single(world)
+  await world.harm({ name: "connections cut" }, async () => proxy.cut())
+}
+
+/** Lets requests arrive, and loses their replies. */
+export const dropReplies: Strike = async (world) => {
+  const { proxy } = single(world)
+  await world.harm({ name: "replies lost" }, async () => {
+    proxy.setMute(true)
+    await sleep(world.random.between(50, 500))
+    proxy.setMute(false)
+  })
+}
+
+/** Keeps connections open and lets nothing pass. */
+export const silence =
+  (least: number, most: number): Strike =>
+  async (world) => {
+    const { proxy } = single(world)
+    await world.harm({ name: "half-open connections" }, async () => {
+      proxy.setSilent(true)
+      await sleep(world.random.between(least, most))
+      proxy.setSilent(false)
+    })
+  }
+
+export const slowDown: Strike = async (world) => {
+  const { proxy } = single(world)
+  await world.harm({ name: "slow network" }, async () => {
+    proxy.setDelay(world.random.between(20, 200))
+    await sleep(world.random.between(1000, 3000))
+    proxy.setDelay(0)
+  })
+}
+
+export const killClients: Strike = (world) =>
+  world.harm({ name: "CLIENT KILL" }, async () => {
+    await world.cli("CLIENT", "KILL", "TYPE", world.random.pick(["normal", "pubsub"]))
+  })
+
+export const flushScripts: Strike = (world) =>
+  world.harm({ name: "SCRIPT FLUSH" }, async () => {
+    await world.cli("SCRIPT", "FLUSH")
+  })
+
+export const fillMemory: Strike = (world) =>
+  world.harm({ name: "memory full" }, async () => {
+    await world.cli("CONFIG", "SET", "maxmemory", "1mb")
+    await sleep(world.random.between(1000, 3000))
+    await world.cli("CONFIG", "SET", "maxmemory", "0")
+  })
+
+/** Puts something of the wrong type where the docket keeps a list of its own, and puts it back. */
+export const confuse: Strike = (world) =>
+  world.harm({ name: "wrong type" }, async () => {
+    const key = prefix + world.random.pick(["stream", "queue", "leases", "wake", "workers", "watchers", "parked"])
+    const aside = `${prefix}aside`
+    await world.cli(
+      "EVAL",
+      `if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('RENAME', KEYS[1], KEYS[2]) end
+       redis.call('HSET', KEYS[1], 'not', 'what it was')`,
+      "2",
+      key,
+      aside
+    )
+    await sleep(world.random.between(300, 1000))
+    await world.cli(
+      "EVAL",
+      `redis.call('DEL', KEYS[1])
+       if redis.call('EXISTS', KEYS[2]) == 1 then redis.call('RENAME', KEYS[2], KEYS[1]) end`,
+      "2",
+      key,
+      aside
+    )
+  })
+
+/** Takes away one of the lists that say what waits and what runs, for good: as an operator's mistake does. */
+export const forget: Strike = (world) =>
+  world.harm({ name: "index deleted" }, async () => {
+    await world.cli("DEL", prefix + world.random.pick(["stream", "queue", "leases", "wake"]))
+  })
+
+/** Lets a replica take the master's place: on demand, since the master is killed, or since it stands still. */
+export const failover =
+  (how: "forced" | "killed" | "frozen"): Strike =>
+  async (world) => {
+    const { topology } = world
+    if (topology._tag === "Single") throw new Error("This fault needs replicas")
+    if (topology._tag === "Sentinel") {
+      const { failover, master, untilPromoted, untilWhole } = topology.sentinel
+      const old = await Effect.runPromise(master)
+      await world.harm({ name: `failover, master ${how}`, mayRollBack: true }, async () => {
+        await Effect.runPromise(how === "forced" ? failover : how === "killed" ? old.kill : old.freeze)
+        await Effect.runPromise(untilPromoted(old))
+        // Until then the old master takes writes as well, from whoever still believes in it.
+        await Effect.runPromise(Effect.andThen(old.thaw, old.start))
+        await Effect.runPromise(untilWhole)
+      })
+      return
+    }
+    const { ownerOf, replicaOf, untilWhole } = topology.cluster
+    const old = await Effect.runPromise(ownerOf(prefix))
+    const heir = await Effect.runPromise(replicaOf(old))
+    await world.harm({ name: `failover, master ${how}`, mayRollBack: true }, async () => {
+      await Effect.runPromise(
+        how === "forced" ? Effect.asVoid(heir.cli("CLUSTER", "FAILOVER")) : how === "killed" ? old.kill : old.freeze
+      )
+      await waitFor(
+        async () => (await Effect.runPromise(heir.cli("INFO", "replication"))).includes("role:master"),
+        20_000
+      )
+      await Effect.runPromise(Effect.andThen(old.thaw, old.start))
+      await Effect.runPromise(untilWhole)
+    })
+  }
+
+/** Moves the docket's slot to another node, key by key. */
+export const migrateSlot: Strike = async (world) => {
+  const { topology } = world
+  if (topology._tag !== "Cluster") throw new Error("This fault needs a cluster")
+  const { cluster } = topology
+  const from = await Effect.runPromise(cluster.ownerOf(prefix))
+  const slot = Number(await Effect.runPromise(from.cli("CLUSTER", "KEYSLOT", prefix)))
+  const owners = await Effect.runPromise(Effect.forEach(["a", "b", "c", "d", "e", "f", "g"], cluster.ownerOf))
+  const to = world.random.pick(owners.filter((node) => node !== from))
+  await world.harm({ name: "slot moved" }, () => Effect.runPromise(cluster.migrate(slot, to)))
+}

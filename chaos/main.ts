@@ -1,0 +1,64 @@
+/**
+ * The fault laboratory: real processes and real Redis servers, harmed on purpose, and what became of the tasks.
+ *
+ *     npm run chaos -- [--quick] [--only scenario,…] [--seed N] [--scale 1] [--json FILE] [--list]
+ *
+ * Everything is on the loopback, and ends with this process. The same seed chooses the same tasks and faults; when each
+ * of them meets which task is up to the machine.
+ */
+import { writeFileSync } from "node:fs"
+import { cpus, loadavg } from "node:os"
+import { parseArgs } from "node:util"
+import { details, table } from "./report.ts"
+import { type Outcome, runScenario } from "./run.ts"
+import { scenarios } from "./scenarios.ts"
+
+const { values: options } = parseArgs({
+  options: {
+    quick: { type: "boolean", default: false },
+    only: { type: "string" },
+    seed: { type: "string" },
+    scale: { type: "string", default: "1" },
+    json: { type: "string" },
+    list: { type: "boolean", default: false }
+  }
+})
+
+if (options.list) {
+  for (const { name, title } of scenarios) console.log(`${name.padEnd(16)}${title}`)
+  process.exit(0)
+}
+
+const chosen =
+  options.only === undefined
+    ? scenarios
+    : options.only.split(",").map((name) => {
+        const found = scenarios.find((scenario) => scenario.name === name.trim())
+        if (found !== undefined) return found
+        console.error(`There is no scenario "${name}". There are: ${scenarios.map(({ name }) => name).join(", ")}`)
+        return process.exit(2)
+      })
+const seed = Number(options.seed ?? Math.floor(Math.random() * 1e6))
+const settings = { isQuick: options.quick, scale: Number(options.scale), seed }
+if (!Number.isInteger(seed) || !(settings.scale > 0)) {
+  console.error("--seed has to be a whole number, --scale a number above 0")
+  process.exit(2)
+}
+console.log(`Seed ${seed}. Node ${process.version}, ${cpus().length} cores, load ${loadavg()[0]?.toFixed(1)}.\n`)
+
+// The servers' processes do not keep this one alive.
+setInterval(() => {}, 60_000)
+
+const outcomes: Array<Outcome> = []
+for (const scenario of chosen) {
+  const outcome = await runScenario(scenario, settings)
+  outcomes.push(outcome)
+  console.log(`${details(outcome)}\n`)
+}
+console.log(table(outcomes))
+if (options.json !== undefined) writeFileSync(options.json, JSON.stringify({ seed, options, outcomes }, null, 2))
+const violations = outcomes.reduce((sum, outcome) => sum + outcome.violations.length, 0)
+console.log(
+  `\n${violations === 0 ? "Nothing that is promised was broken." : `${violations} violations.`} Seed ${seed}.`
+)
+process.exit(violations === 0 ? 0 : 1)

@@ -1,0 +1,36 @@
+/** The outcome of scenarios as text. */
+import type { Outcome } from "./run.ts"
+
+const seconds = (millis: number | undefined) => (millis === undefined ? "" : `${(millis / 1000).toFixed(1)} s`)
+
+/** One row a scenario, in Markdown. */
+export const table = (outcomes: ReadonlyArray<Outcome>): string => {
+  const rows = outcomes.map(({ figures, rolledBack, scenario, violations }) => [
+    scenario.name,
+    scenario.title,
+    String(figures.tasks),
+    String(figures.faults),
+    rolledBack === 0 ? String(figures.lost) : `${figures.lost} (+ ${rolledBack} by Redis)`,
+    String(figures.duplicates),
+    seconds(figures.resumeMedianMillis),
+    seconds(figures.resumeMaximumMillis),
+    seconds(figures.afterLastMillis),
+    String(violations.length)
+  ])
+  const head = ["scenario", "what happens", "tasks", "faults", "lost", "run again"]
+  head.push("goes on after", "at most", "all done after", "violations")
+  return [head, head.map(() => "---"), ...rows].map((row) => `| ${row.join(" | ")} |`).join("\n")
+}
+
+/** All that is known of one scenario. */
+export const details = ({ faultCounts, scenario, seconds, violations, warnings }: Outcome): string => {
+  const list = (counts: Readonly<Record<string, number>>) =>
+    Object.entries(counts).map(([what, times]) => `  ${String(times).padStart(5)} × ${what}`)
+  return [
+    `${scenario.name}: ${scenario.title}, ${seconds} s`,
+    ...list(faultCounts),
+    ...(Object.keys(warnings).length === 0 ? [] : ["  The workers warned:", ...list(warnings)]),
+    ...violations.slice(0, 20).map((violation) => `  VIOLATION: ${violation}`),
+    ...(violations.length > 20 ? [`  … and ${violations.length - 20} more`] : [])
+  ].join("\n")
+}

@@ -1,0 +1,174 @@
+/** Runs one scenario, and has its history checked. */
+import { Effect, Option } from "effect"
+import { assertNothingLeaks } from "../test/support/leaks.ts"
+import { check, type Verdict } from "./checker.ts"
+import { readLedgers } from "./ledger.ts"
+import { tickMillis } from "./programs/tasks.ts"
+import { makeRandom } from "./random.ts"
+import type { Scenario } from "./scenarios.ts"
+import { makeWorld, sleep, type World, waitFor } from "./world.ts"
+
+export interface Outcome extends Verdict {
+  readonly scenario: Scenario
+  readonly seconds: number
+  /** How often each kind of fault happened. */
+  readonly faultCounts: Readonly<Record<string, number>>
+  /** The warnings of the workers, and how often each came. */
+  readonly warnings: Readonly<Record<string, number>>
+}
+
+const maxDeliveries = 3
+/** Those of tasks that do not take down their process: as many as the faults of a run. */
+const manyDeliveries = 1000
+const quietMillis = 4000
+
+export const runScenario = (
+  scenario: Scenario,
+  { isQuick, scale, seed }: { readonly isQuick: boolean; readonly scale: number; readonly seed: number }
+): Promise<Outcome> =>
+  Effect.gen(function* () {
+    const random = makeRandom(seed)
+    const deliveries = scenario.poison === undefined ? manyDeliveries : maxDeliveries
+    const world = yield* makeWorld({
+      topology: scenario.topology,
+      random,
+      query: scenario.query ?? "",
+      concurrency: scenario.concurrency,
+      leaseMillis: scenario.leaseMillis,
+      maxDeliveries: deliveries
+    })
+    return yield* Effect.promise(() => torment(world, scenario, { isQuick, scale, seed, deliveries }))
+  }).pipe(Effect.scoped, Effect.runPromise)
+
+const torment = async (
+  world: World,
+  scenario: Scenario,
+  options: { readonly isQuick: boolean; readonly scale: number; readonly seed: number; readonly deliveries: number }
+): Promise<Outcome> => {
+  const { docket, random } = world
+  const began = Date.now()
+  const of = (pair: readonly [number, number]) => Math.round(pair[options.isQuick ? 1 : 0] * options.scale)
+  for (let i = 0; i < scenario.workers; i++) {
+    await world.startWorker({ CLOCK_SKEW: String(scenario.skews?.[i % scenario.skews.length] ?? 0) })
+  }
+  const listed = () => Effect.runPromise(Effect.map(docket.workers, (workers) => workers.length))
+  await waitFor(async () => (await listed()) >= scenario.workers, 30_000)
+  const clientsBefore = await steadyClients(world)
+
+  const progress = { isProducing: true }
+  const producing = world
+    .produce({
+      COUNT: String(of(scenario.tasks)),
+      NARROW: String(scenario.narrow ?? 0),
+      POISON: String(scenario.poison ?? 0),
+      SECONDS: String(of(scenario.seconds)),
+      MILLIS: String(scenario.millis),
+      SEED: String(options.seed)
+    })
+    .finally(() => {
+      progress.isProducing = false
+    })
+  // It is waited for below, unless something else fails before.
+  producing.catch(() => {})
+  // The nemesis: in the scenario's order at first, so that each kind of fault is met, then in any.
+  for (let i = 0; progress.isProducing; i++) {
+    await sleep(random.between(...scenario.pauseMillis))
+    if (!progress.isProducing) break
+    await (scenario.faults[i] ?? random.pick(scenario.faults))(world)
+  }
+  await producing
+
+  const asked = readLedgers(world.directory).flatMap((line) => (line.kind === "asked" ? [line] : []))
+  const keys = asked.map(({ key }) => key)
+  const isOver = async () => {
+    while (world.workers().length < scenario.workers) await world.startWorker()
+    const { queued, running, scheduled } = await Effect.runPromise(docket.store.depth)
+    // The recurring task is always one of them.
+    return queued + running + scheduled <= 1
+  }
+  await waitFor(isOver, 60_000 + scenario.leaseMillis * 4)
+  const quietFrom = Date.now()
+  await sleep(quietMillis)
+  const quietUntil = Date.now()
+  const clientsAfter = await steadyClients(world)
+
+  const records = await Effect.runPromise(docket.store.read(keys))
+  const workers = world.workers()
+  for (const { child } of workers) child.kill("SIGTERM")
+  await Promise.race([Promise.all(workers.map(({ exited }) => exited)), sleep(15_000)])
+  await Effect.runPromise(docket.cancel("tick"))
+  const leaks = await leaksOf(world)
+  const history = readLedgers(world.directory)
+  const verdict = check(
+    history,
+    {
+      records: new Map(
+        records.flatMap((record, i) =>
+          Option.match(record, {
+            onNone: () => [],
+            onSome: ({ error, result, state }) => {
+              const lease = result === undefined ? undefined : JSON.parse(result).lease
+              return [
+                [
+                  keys[i]!,
+                  { state, ...(error === undefined ? {} : { error }), ...(lease === undefined ? {} : { lease }) }
+                ] as const
+              ]
+            }
+          })
+        )
+      ),
+      depth: await Effect.runPromise(docket.store.depth),
+      leaks,
+      clients:
+        clientsBefore === undefined || clientsAfter === undefined
+          ? undefined
+          : { before: clientsBefore, after: clientsAfter }
+    },
+    {
+      leaseMillis: scenario.leaseMillis,
+      tick: { everyMillis: tickMillis, from: quietFrom, until: quietUntil },
+      limit: 2,
+      maxDeliveries: options.deliveries
+    }
+  )
+  return {
+    ...verdict,
+    scenario,
+    seconds: Math.round((Date.now() - began) / 1000),
+    faultCounts: count(history.flatMap((line) => (line.kind === "fault" ? [line.name] : []))),
+    warnings: count(history.flatMap((line) => (line.kind === "warning" ? [line.text.replaceAll(/\d+/g, "#")] : [])))
+  }
+}
+
+/** How many connections workers have, once that stays the same for a while; on one server only. */
+const steadyClients = async (world: World): Promise<number | undefined> => {
+  if (world.topology._tag !== "Single") return undefined
+  const now = async () =>
+    (await world.cli("CLIENT", "LIST")).split("\n").filter((client) => client.includes(" name=docket")).length
+  let before = await now()
+  for (let rounds = 0; rounds < 20; rounds++) {
+    await sleep(500)
+    const after = await now()
+    if (after === before) break
+    before = after
+  }
+  return before
+}
+
+const leaksOf = async (world: World): Promise<ReadonlyArray<string>> => {
+  if (world.topology._tag !== "Single") return []
+  const { server } = world.topology
+  return Effect.runPromise(
+    Effect.matchCause(assertNothingLeaks(server), {
+      onSuccess: () => [],
+      onFailure: (cause) => cause.reasons.map((reason) => JSON.stringify(reason))
+    })
+  )
+}
+
+const count = (names: ReadonlyArray<string>): Readonly<Record<string, number>> => {
+  const counts: Record<string, number> = {}
+  for (const name of names) counts[name] = (counts[name] ?? 0) + 1
+  return counts
+}
