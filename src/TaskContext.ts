@@ -63,9 +63,16 @@ export class CurrentExecution extends Context.Service<
     readonly generation: number
     /** When it was due. */
     readonly due: DateTime.Utc
-    /** When this run started. */
+    /**
+     * When this run started: the moment of the claim, by the store's clock. Of two workers that hold the same key one
+     * after the other, the later one has the later moment, so it can serve as a fencing number: a resource that remembers
+     * the highest one can refuse what a worker that lost its lease still sends.
+     */
     readonly started: DateTime.Utc
-    /** Names the worker's hold on this execution; no two holds share a token. */
+    /**
+     * Names the worker's hold on this execution; no two holds share a token. The store takes nothing from a worker that
+     * names a hold which has passed to another.
+     */
     readonly lease: string
     /** Why the handler is being interrupted; none while it is not. Finalizers read it. */
     readonly interruptReason: Effect.Effect<Option.Option<InterruptReason>>

@@ -1,6 +1,6 @@
 /** Leases: what keeps an execution with its worker, and what happens when the worker is gone. */
 import { assert } from "@effect/vitest"
-import { Effect, Fiber, Latch, Layer, Queue, Schema } from "effect"
+import { Effect, Fiber, Latch, Layer, Option, Queue, Schema } from "effect"
 import { CurrentExecution, CurrentWorker, Docket, Dockets, Task, TaskGroup, Worker } from "../src/index.ts"
 import { infoOf, onEveryStore, pass, start, stateOf, TestDocket } from "./support/dockets.ts"
 import * as Faults from "./support/faults.ts"
@@ -161,7 +161,7 @@ onEveryStore("Redelivery", (it) => {
       const docket = yield* Docket
       const execution = yield* docket.add(Work, { id: "k" })
       yield* Queue.take(started)
-      faults.next("renew", "refused", "refused", "refused", "refused")
+      faults.next("renew", ...Array.from({ length: 8 }, () => "refused" as const))
       yield* start(Worker.layer(tasks, { name: "second", redeliveryTimeout: "1 minute" }).pipe(Layer.provide(handlers)))
       yield* pass("61 seconds", 12)
       assert.strictEqual((yield* Queue.take(started)).worker, "second")
@@ -171,6 +171,60 @@ onEveryStore("Redelivery", (it) => {
       yield* gate.open
       assert.strictEqual(yield* execution.result, "second")
       assert(logs.at("Warn").some((line) => line.includes("lost its lease")))
+    })
+  )
+
+  it.effect("a worker that is cut off interrupts what it runs when the lease must have expired, and not before", () =>
+    Effect.gen(function* () {
+      const logs = yield* collectLogs
+      const reasons = yield* Queue.unbounded<string>()
+      const started = yield* Queue.unbounded<string>()
+      const handlers = tasks.toLayer({
+        work: Effect.fnUntraced(function* () {
+          const execution = yield* CurrentExecution
+          yield* Queue.offer(started, execution.lease)
+          return yield* Effect.onInterrupt(Effect.never, () =>
+            Effect.flatMap(execution.interruptReason, (reason) =>
+              Queue.offer(
+                reasons,
+                Option.getOrElse(reason, () => "none")
+              )
+            )
+          )
+        })
+      })
+      const faults = yield* startMortal(
+        Worker.layer(tasks, { redeliveryTimeout: "1 minute" }).pipe(Layer.provide(handlers), Layer.provide(logs.layer))
+      )
+      yield* (yield* Docket).add(Work, { id: "k" })
+      const first = yield* Queue.take(started)
+      yield* pass("40 seconds", 8)
+      faults.setAway(true)
+      // The last renewal was after 30 seconds.
+      yield* pass("49 seconds", 10)
+      assert.deepStrictEqual(yield* Queue.clear(reasons), [])
+      yield* pass("2 seconds", 2)
+      assert.deepStrictEqual(yield* Queue.take(reasons), "lease-lost")
+      faults.setAway(false)
+      yield* pass("10 seconds", 10)
+      assert.notStrictEqual(yield* Queue.take(started), first)
+    })
+  )
+
+  it.effect("a worker whose last renewal comes through keeps what it runs", () =>
+    Effect.gen(function* () {
+      const { gate, handlers, started } = yield* makeWork
+      const faults = yield* startMortal(
+        Worker.layer(tasks, { redeliveryTimeout: "1 minute" }).pipe(Layer.provide(handlers))
+      )
+      const execution = yield* (yield* Docket).add(Work, { id: "k" })
+      yield* Queue.take(started)
+      // All renewals in time fail; the one right before the end does not.
+      faults.next("renew", "refused", "refused", "refused")
+      yield* pass("70 seconds", 140)
+      yield* gate.open
+      yield* execution.result
+      assert.deepStrictEqual(yield* Queue.clear(started), [])
     })
   )
 

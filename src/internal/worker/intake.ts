@@ -16,10 +16,13 @@ import type { Bounds } from "./bounds.ts"
 import type { WorkerMetrics } from "../../observability/Metrics.ts"
 import type { KnownStrikes } from "../knownStrikes.ts"
 import type { Judgement } from "./judgement.ts"
+import type { Registry } from "./registry.ts"
 import type { Outage } from "./outage.ts"
 import * as RunLog from "./runLog.ts"
+import * as Leases from "./leases.ts"
 import type { Runs } from "./runs.ts"
 import { makeUnknownTasks } from "./unknownTasks.ts"
+import type { Vitals } from "./vitals.ts"
 
 /** What the parts of a worker tell the intake, and ask of it. */
 export interface Intake {
@@ -62,9 +65,11 @@ interface Options {
   readonly outage: Outage
   readonly bounds: Bounds
   readonly metrics: WorkerMetrics
+  readonly registry: Pick<Registry, "lacks">
   readonly strikes: KnownStrikes
   readonly judgement: Pick<Judgement, "determine">
   readonly runs: Pick<Runs, "start" | "size">
+  readonly vitals: Pick<Vitals, "expect" | "loop">
 }
 
 /** Starts the lanes; they stop when the scope closes. */
@@ -75,9 +80,11 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
   leasePrefix,
   metrics,
   outage,
+  registry,
   runs,
   session,
-  strikes
+  strikes,
+  vitals
 }) {
   const clock = yield* Clock.Clock
   const unknownTasks = makeUnknownTasks()
@@ -121,18 +128,22 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
     const settlements = batch.map(settlementOf)
     const lease = `${leasePrefix}-${++exchanges}`
     let resent = false
+    let asked = 0
+    const answered = vitals.expect("The store's answer to a request for work", 0)
     const reply = yield* outage.untilAnswered(
       (failures) => {
         resent = failures > 0
+        asked = Leases.now(clock)
         return session.exchange({ lease, resent, finished: settlements, take, strikes: strikes.current().version })
       },
       session.reconnected,
       settlements.length === 0 ? Effect.as(closed.await, nothing) : Effect.never
     )
+    answered()
     if (reply.strikes !== undefined) yield* strikes.update(reply.strikes)
     yield* reportSettled(batch, reply, resent)
     yield* reportTaken(reply)
-    return reply
+    return { ...reply, asked }
   })
 
   const lane = Effect.gen(function* () {
@@ -159,8 +170,13 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
       for (const delivery of reply.deliveries) {
         if (!open) {
           finished.push({ delivery, outcome: { _tag: "Released" }, reported: false })
+          continue
+        }
+        const lacks = registry.lacks(delivery.task, delivery.payload)
+        if (lacks !== undefined) {
+          finished.push({ delivery, outcome: { _tag: "Unreadable", needs: lacks }, reported: false })
         } else if (bounds.admit(delivery.key)) {
-          runs.start(delivery)
+          runs.start(delivery, reply.asked)
         } else {
           finished.push({ delivery, outcome: { _tag: "Cancelled" }, reported: false })
         }
@@ -217,9 +233,10 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
     }
   })
 
-  yield* Effect.forkScoped(waiter)
-  yield* Effect.forkScoped(lane)
-  if (concurrency > 1) yield* Effect.forkScoped(lane)
+  vitals.loop("The wait for work", yield* Effect.forkScoped(waiter))
+  for (let lanes = concurrency > 1 ? 2 : 1; lanes > 0; lanes--) {
+    vitals.loop("The loop that takes work", yield* Effect.forkScoped(lane))
+  }
 
   return {
     finish: (end) => {

@@ -38,14 +38,16 @@ export interface Run {
   readonly progress: RunProgress
   /** Whether the key was scheduled anew meanwhile; such a run needs a lease only for the slot of a limit. */
   superseded: boolean
+  /** When its lease was last asked for, or its renewal: see `Leases.now`. The lease lives at least from then on. */
+  renewed: number
   interruptReason: InterruptReason | undefined
   fiber: Fiber.Fiber<void> | undefined
 }
 
 /** The running executions of a worker. */
 export interface Runs {
-  /** Starts an execution; `onEnd` is told how it ended. */
-  readonly start: (delivery: Delivery) => void
+  /** Starts an execution, which was asked for at that moment (see `Leases.now`); `onEnd` is told how it ended. */
+  readonly start: (delivery: Delivery, asked: number) => void
   readonly interrupt: (run: Run, reason: InterruptReason) => void
   /** Interrupts an execution that was cancelled, also when its delivery is still on the way. */
   readonly cancel: (key: string, generation: number) => void
@@ -97,16 +99,17 @@ export const make: (options: {
   }
   const none: ReadonlyMap<string, unknown> = new Map()
 
-  const start = (delivery: Delivery) => {
+  const start = (delivery: Delivery, asked: number) => {
     const run: Run = {
       delivery,
       annotations: { ...workerAnnotations, ...RunLog.annotations(delivery) },
       progress: reporter.start(delivery),
       superseded: false,
+      renewed: asked,
       interruptReason: undefined,
       fiber: undefined
     }
-    const runnable = registry.find(delivery.task)
+    const runnable = registry.find(delivery.task, delivery.payload)
     if (runnable === undefined) {
       // The store hands out only what the worker named, so this is for a store that breaks its word.
       const error = `UnknownTask: this worker has no task "${delivery.task}"`

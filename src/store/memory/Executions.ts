@@ -25,6 +25,8 @@ import * as Line from "./Line.ts"
 export interface Entry {
   readonly key: string
   task: string
+  /** What a worker has to know to run it, when that is more than its task. */
+  needs: string | undefined
   payload: string
   trace: string
   state: DocketStore.State
@@ -219,6 +221,7 @@ export const add = (self: Executions, key: string): Entry => {
   const entry: Entry = {
     key,
     task: "",
+    needs: undefined,
     payload: "",
     trace: "",
     state: "scheduled",
@@ -296,10 +299,13 @@ export const enqueue = (self: Executions, entry: Entry, line = self.ready): void
   Events.publishState(self.events, entry)
 }
 
+/** What a worker has to know to run an execution. */
+export const needsOf = ({ needs, task }: Entry): string => needs ?? task
+
 /** Sets a queued execution aside, to wait for a worker that knows its task; tells how many wait like it. */
 export const setAside = (self: Executions, entry: Entry): number => {
   detach(self, entry)
-  const line = lineOf(self.aside, entry.task)
+  const line = lineOf(self.aside, needsOf(entry))
   entry.place = Line.append(line, entry)
   return line.size
 }
@@ -440,7 +446,7 @@ export const detach = (self: Executions, entry: Entry): void => {
     Line.leave(entry.place)
     if (entry.place.line.size === 0) {
       if (isHeld) self.grants.delete(entry.lease)
-      else if (entry.place.line === self.aside.get(entry.task)) self.aside.delete(entry.task)
+      else if (entry.place.line === self.aside.get(needsOf(entry))) self.aside.delete(needsOf(entry))
     }
     entry.place = undefined
   }

@@ -143,7 +143,8 @@ export const hindranceOf = (
     return { _tag: "Dropped", by: dropped.by, ...named(dropped.name), until: expires > now ? expires : undefined }
   }
   if (entry.apart === "held") return { _tag: "Held" }
-  if (entry.state === "queued" && entry.place?.line === executions.aside.get(entry.task)) return { _tag: "UnknownTask" }
+  if (entry.state === "queued" && entry.place?.line === executions.aside.get(Executions.needsOf(entry)))
+    return { _tag: "UnknownTask" }
   if (entry.state !== "scheduled") return undefined
   if (waits !== undefined) {
     const limit = executions.limits.get(waits)

@@ -66,7 +66,7 @@ export const callForWork = (self: Wakeups, executions: Executions.Executions): v
   for (const line of [executions.ready, executions.front]) {
     for (let place = line.last; left > 0 && place !== undefined; place = place.before) {
       // A worker that does not know the task is better than none: it can tell that nobody does.
-      if (!call(self, whoKnows(self, place.value.task)) && !callAnyone(self)) return
+      if (!call(self, whoKnows(self, Executions.needsOf(place.value))) && !callAnyone(self)) return
       left--
     }
   }

@@ -175,10 +175,12 @@ export const probesOf = (keys: Keys.Keys, id: string): ReadonlyArray<ReadonlyArr
       ["HKEYS", key],
       ["HVALS", key],
       ["HLEN", key],
+      ["HEXISTS", key, id],
       ["HDEL", key, id]
     ]),
     ...hashes.map((key) => ["HSET", key, id, "0"]),
     ["GET", keys.release],
+    ["HGET", keys.prefix + Keys.segments.none, id],
     ["SET", payload, "{}", "PX", "1000"],
     ["GET", payload],
     ["MGET", payload, result],

@@ -65,8 +65,8 @@ type Reply = readonly [
  * ARGV[13]   the version of the strikes that the worker knows
  * ARGV[14]   the controls of its tasks (see `encodeControls`)
  * ARGV[15…]  for each settlement: how it ended (a letter of `letters`, a letter for each optional value that
- *            follows: v, d, p, and r if the run reported progress), key, generation, lease; error of a failure or retry; v: result, typed failure or values
- *            of controls; d: due time of the next run; p: payload of the next run, or version of the strikes
+ *            follows: v, d, p, and r if the run reported progress), key, generation, lease; error of a failure or retry; v: result, typed failure, values
+ *            of controls, or what a worker has to know; d: due time of the next run; p: payload of the next run, or version of the strikes
  * Reply      see `Reply`
  * Cost       O(log n) a settlement and a claim, n being what runs; looks at no more than 200 entries beyond those
  *            claimed; moves at most 100, lets go at most 100, takes up at most 100 or ARGV[8] of a task; sent again, it looks at all that
@@ -204,6 +204,7 @@ local function settleAsked(key, generation, held, outcome, problem, values, judg
     return 'a'
   end
   if not ends[outcome] then
+    if outcome == 'N' then call('HSET', record, 'needs', values) end
     call('HSET', record, 'was', held, 'entry', enqueue(key))
     return 'a'
   end
@@ -247,6 +248,10 @@ local function settle(key, generation, held, outcome, isReported, problem, value
     if not ends[outcome] or outcome == 'R' then outcome = 'X' end
   end
   if outcome == 'D' then outcome = 'B' end
+  if outcome == 'N' then
+    call('HSET', record, 'needs', value)
+    outcome = 'B'
+  end
   if found[7] then leaveControls(key, generation, not ends[outcome]) end
 
   if outcome == 'H' then
@@ -450,19 +455,20 @@ end
 -- Gives the worker an execution that is due, unless something keeps it from starting.
 local function consider(key, id)
   local record = records .. key
-  local found = call('HMGET', record, 'state', 'entry', 'task', 'gen', 'attempt', 'deliveries', 'due', 'trace', 'aside')
+  local found = call('HMGET', record, 'state', 'entry', 'task', 'gen', 'attempt', 'deliveries', 'due', 'trace', 'aside', 'needs')
   -- An entry that its record does not name is of an execution that is gone or elsewhere.
   if found[1] ~= 'queued' or found[2] ~= id then return end
   if found[9] then call('HDEL', record, 'aside') end
   local task, count = found[3], (tonumber(found[6]) or 0) + 1
+  local needed = found[10] or task
   if not (task and found[4] and found[7]) then
     -- Someone else had a hand in it. It must not keep others from being claimed.
     call('HSET', record, 'state', 'failed', 'completed', nowText, 'error', 'IncompleteRecord: its task, generation or due time is missing')
     buryFailed(key, true)
-  elseif not knows(task) then
+  elseif not knows(needed) then
     call('HSET', record, 'aside', 't')
-    call('ZADD', prefix .. '${Keys.segments.parked}' .. task, nowText, key)
-    unknownTasks[task] = true
+    call('ZADD', prefix .. '${Keys.segments.parked}' .. needed, nowText, key)
+    unknownTasks[needed] = true
     giveUp(key, found[4])
   elseif count > maxDeliveries then
     exhausted[#exhausted + 1] = key
@@ -583,7 +589,8 @@ const letters = {
   Postponed: "P",
   Released: "B",
   Held: "H",
-  Determined: "D"
+  Determined: "D",
+  Unreadable: "N"
 } as const
 
 const encodeSettlement = (
@@ -598,7 +605,7 @@ const encodeSettlement = (
     args.push(JSON.stringify(outcome.values), outcome.strikes)
     return
   }
-  const value = outcome._tag === "Completed" ? outcome.result : outcome._tag === "Failed" ? outcome.failure : undefined
+  const value = valueOf(outcome)
   if (value !== undefined) {
     how += "v"
     args.push(value)
@@ -614,6 +621,19 @@ const encodeSettlement = (
   }
   if (reported) how += "r"
   args[at] = how
+}
+
+const valueOf = (outcome: DocketStore.Outcome): string | undefined => {
+  switch (outcome._tag) {
+    case "Completed":
+      return outcome.result
+    case "Failed":
+      return outcome.failure
+    case "Unreadable":
+      return outcome.needs
+    default:
+      return undefined
+  }
 }
 
 /** Errors are for people; a record is to stay a record. */

@@ -215,9 +215,10 @@ end
 export const withdraw = /* lua */ `
 local function withdraw(key, state, entry, aside, task)
   if aside == 't' then
-    local parked = prefix .. '${Keys.segments.parked}' .. task
+    local needed = call('HGET', records .. key, 'needs') or task
+    local parked = prefix .. '${Keys.segments.parked}' .. needed
     call('ZREM', parked, key)
-    if call('EXISTS', parked) == 0 then call('SREM', parkedKey, task) end
+    if call('EXISTS', parked) == 0 then call('SREM', parkedKey, needed) end
   elseif aside == 'a' then
     call('ZREM', askedKey, key)
   elseif aside == 'h' then

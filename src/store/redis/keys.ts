@@ -20,7 +20,7 @@
  * | `failed` | sorted set | what failed for good: keys by that time | the TTL of failures, from the last one on |
  * | `wake` | list | at most one token, on which idle workers block | taken by the next idle worker |
  * | `wake:WORKER` | list | the same for one worker, when something was set aside whose task it knows | taken by the worker, deleted when it looks for work; 60 s |
- * | `parked` | set | tasks for which executions were set aside, since no worker that met them knew the task | goes with its last member |
+ * | `parked` | set | tasks, or versions of their payloads, for which executions were set aside, since no worker that met them knew these | goes with its last member |
  * | `parked:TASK` | sorted set | those executions: keys by the time at which they were set aside | goes with its last member: taken up, cancelled or replaced |
  * | `strikes` | hash | the strikes in force, as JSON by their ids, and `version`, which changes with them | goes with the last strike |
  * | `held` | sorted set | what strikes hold: keys in order | goes with its last member: let go, cancelled or replaced |
@@ -44,8 +44,8 @@
  * `attempt` (from 2), `deliveries` (from 1), `worker`, `lease` (of the present run, or the last), `started`,
  * `completed`, `error`, `trace` (unless empty), `was` (the lease whose settlement was last applied and led to another
  * schedule: the same one sent again is known by it), `aside` (where it is, when that is not the usual place of its state:
- * `t` set aside because its task is unknown, `a` asked about, `w` waiting for a slot, `h` held by a strike, `f` in `front`),
- * and flags:
+ * `t` set aside because its task is unknown, `a` asked about, `w` waiting for a slot, `h` held by a strike, `f` in
+ * `front`), `needs` (what a worker has to know to run it, when that is not the task alone: `TASK version 2`), and flags:
  * `cancel` (a running one was asked to stop), `progress` and `failures` (there is a `progress:KEY`, an `attempts:KEY`).
  * All but the error are short, so that the hash keeps its compact encoding (64 bytes a value).
  *

@@ -6,23 +6,11 @@ import * as RedisStore from "../../../src/store/redis/RedisStore.ts"
 import * as RedisCluster from "../../support/RedisCluster.ts"
 import * as RedisServer from "../../support/RedisServer.ts"
 import { waitUntil } from "../../support/waitUntil.ts"
-import { withoutStrikes } from "../conformance/kit.ts"
+import { request, withoutStrikes } from "../conformance/kit.ts"
 
 const options = { name: "orders", executionTtlMillis: 900_000, failedTtlMillis: 0, failedMaximum: 100 }
 
-const add = (store: DocketStore["Service"], key: string, payload = "{}") =>
-  withoutStrikes(store).schedule([
-    {
-      key,
-      task: "send",
-      payload,
-      due: { _tag: "After", millis: 0 },
-      replace: false,
-      trace: "",
-      values: [],
-      judged: true
-    }
-  ])
+const add = (store: DocketStore["Service"], key: string) => withoutStrikes(store).schedule([request(key)])
 
 const openWorker = (store: DocketStore["Service"]) =>
   store.open({
@@ -109,7 +97,7 @@ it.layer(RedisServer.RedisServer.layer({ appendonly: true }), { excludeTestServi
       const session = yield* openWorker(store)
       for (const key of ["a", "b", "c"]) yield* add(store, key)
       const take = (lease: string, finished: Parameters<typeof session.exchange>[0]["finished"] = []) =>
-        session.exchange({ lease, resent: false, finished, take: 1, strikes: "" })
+        session.exchange({ lease, resent: false, strikes: "", finished, take: 1 })
       const [first] = (yield* take("l1")).deliveries
       yield* server.cli("CONFIG", "SET", "maxmemory", "1mb")
       const error = yield* Effect.flip(add(store, "d"))

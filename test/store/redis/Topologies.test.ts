@@ -8,7 +8,7 @@ import * as RedisCluster from "../../support/RedisCluster.ts"
 import * as RedisSentinel from "../../support/RedisSentinel.ts"
 import * as RedisServer from "../../support/RedisServer.ts"
 import { waitUntil } from "../../support/waitUntil.ts"
-import { withoutStrikes } from "../conformance/kit.ts"
+import { request, withoutStrikes } from "../conformance/kit.ts"
 
 let dockets = 0
 const options = (): StoreOptions => ({
@@ -18,19 +18,7 @@ const options = (): StoreOptions => ({
   failedMaximum: 100
 })
 
-const schedule = (store: DocketStore["Service"], key: string) =>
-  withoutStrikes(store).schedule([
-    {
-      key,
-      task: "send",
-      payload: "{}",
-      due: { _tag: "After", millis: 0 },
-      replace: false,
-      trace: "",
-      values: [],
-      judged: true
-    }
-  ])
+const schedule = (store: DocketStore["Service"], key: string) => withoutStrikes(store).schedule([request(key)])
 
 const openWorker = (store: DocketStore["Service"]) =>
   store.open({
@@ -54,9 +42,9 @@ const live = Effect.fnUntraced(function* (store: DocketStore["Service"], key: st
   const { deliveries } = yield* session.exchange({
     lease: `l${++leases}`,
     resent: false,
+    strikes: "",
     finished: [],
-    take: 1,
-    strikes: ""
+    take: 1
   })
   assert.deepStrictEqual(
     deliveries.map((delivery) => delivery.key),
@@ -71,7 +59,7 @@ const live = Effect.fnUntraced(function* (store: DocketStore["Service"], key: st
     reported: false,
     outcome: { _tag: "Cancelled" } as const
   }))
-  const { settled } = yield* session.exchange({ lease: `l${++leases}`, resent: false, finished, take: 0, strikes: "" })
+  const { settled } = yield* session.exchange({ lease: `l${++leases}`, resent: false, strikes: "", finished, take: 0 })
   assert.deepStrictEqual(settled, ["applied"])
   const states = yield* Effect.forEach([1, 2, 3], () => Queue.take(feed))
   assert.deepStrictEqual(
@@ -114,7 +102,7 @@ const survives = Effect.fnUntraced(function* (
     "all of it is taken",
     Effect.map(
       Effect.orElseSucceed(
-        session.exchange({ lease: `l${++leases}`, resent: true, finished: [], take: 5, strikes: "" }),
+        session.exchange({ lease: `l${++leases}`, resent: true, strikes: "", finished: [], take: 5 }),
         () => ({
           deliveries: []
         })
@@ -192,7 +180,7 @@ it.layer(RedisCluster.RedisCluster.layer({ replicas: 1 }), { excludeTestServices
       // It asks all the time.
       const taking = yield* Effect.forkScoped(
         session
-          .exchange({ lease: "taken while it moved", resent: false, finished: [], take: 5, strikes: "" })
+          .exchange({ lease: "taken while it moved", resent: false, strikes: "", finished: [], take: 5 })
           .pipe(Effect.map(({ deliveries }) => deliveries.map((delivery) => delivery.key)))
       )
       const adding = yield* Effect.forkScoped(Effect.forEach(["x", "y", "z"], (key) => schedule(store, key)))
@@ -203,9 +191,9 @@ it.layer(RedisCluster.RedisCluster.layer({ replicas: 1 }), { excludeTestServices
       const { deliveries } = yield* session.exchange({
         lease: "after",
         resent: false,
+        strikes: "",
         finished: [],
-        take: 20,
-        strikes: ""
+        take: 20
       })
       assert.strictEqual(deliveries.length, 8)
       yield* hearsOfStart(feed)
