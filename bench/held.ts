@@ -5,6 +5,7 @@
  *     node bench/held.ts
  */
 import { Console, Effect, Latch, Layer, Logger, Schema } from "effect"
+import { setTimeout as sleep } from "node:timers/promises"
 import { Docket, Task, TaskGroup, Worker } from "../src/index.ts"
 import * as RedisServer from "../test/support/RedisServer.ts"
 import { observe, total } from "./server.ts"
@@ -42,9 +43,7 @@ const program = Effect.gen(function* () {
       const after = yield* Effect.promise(server.usedMemory)
       yield* Effect.sleep("3 seconds")
       const cpu = yield* Effect.promise(server.cpuMicros)
-      const { insideScripts, sent } = yield* Effect.promise(() =>
-        server.commandsDuring(() => Effect.runPromise(Effect.sleep(seconds * 1000)))
-      )
+      const { insideScripts, sent } = yield* Effect.promise(() => server.commandsDuring(() => sleep(seconds * 1000)))
       const used = (yield* Effect.promise(server.cpuMicros)) - cpu
       yield* Console.log(
         `${String(count).padStart(7)} wait: ${(total(sent) / seconds).toFixed(1)} commands a second, ` +

@@ -300,16 +300,18 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
   })
   const heartbeat = vitals.pulse("The heartbeat", heartbeatMillis)
   /** Gives the time until the next heartbeat: a lease that expires before is taken back when it does. */
-  const beat = Effect.fnUntraced(function* (delay: number) {
-    heartbeat.expect()
-    yield* Effect.sleep(Duration.millis(delay))
+  const beat = Effect.gen(function* () {
     const reply = yield* outage.untilAnswered(() => session.heartbeat, session.reconnected)
     yield* intake.heard(reply)
     metrics.depth(yield* outage.untilAnswered(() => docket.store.depth, session.reconnected))
     heartbeat.met()
     return Math.max(shortestBeat, Math.min(heartbeatMillis, (reply.nextExpiryMillis ?? heartbeatMillis) + 1))
   })
-  const beatFrom = (delay: number): Effect.Effect<never> => Effect.flatMap(beat(delay), beatFrom)
+  const beatFrom = (delay: number): Effect.Effect<never> =>
+    Effect.sync(heartbeat.expect).pipe(
+      Effect.andThen(Effect.delay(beat, Duration.millis(delay))),
+      Effect.flatMap(beatFrom)
+    )
   // It listens for cancellations since its session is open; it is listed before it takes its first execution.
   if (session.needsHeartbeat) yield* outage.untilAnswered(() => session.heartbeat, session.reconnected)
   const intake: Intake.Intake = yield* Intake.make({

@@ -62,7 +62,7 @@ describe("Metrics", () => {
   )
 
   it.effect(
-    "MET-03 MET-05 MET-06 MET-10 count the runs of users' tasks, how long they took and how late they were",
+    "MET-03 MET-05 MET-06 MET-10 RTY-10 PER-10 DEP-04 count the runs of users' tasks, how long they took and how late they were",
     () =>
       Effect.gen(function* () {
         const docket = yield* Docket

@@ -455,12 +455,12 @@ end
 -- Gives the worker an execution that is due, unless something keeps it from starting.
 local function consider(key, id)
   local record = records .. key
-  local found = call('HMGET', record, 'state', 'entry', 'task', 'gen', 'attempt', 'deliveries', 'due', 'trace', 'aside', 'needs')
+  local found = call('HMGET', record, 'state', 'entry', 'task', 'gen', 'attempt', 'deliveries', 'due', 'trace', 'needs', 'aside')
   -- An entry that its record does not name is of an execution that is gone or elsewhere.
   if found[1] ~= 'queued' or found[2] ~= id then return end
-  if found[9] then call('HDEL', record, 'aside') end
+  if found[10] then call('HDEL', record, 'aside') end
   local task, count = found[3], (tonumber(found[6]) or 0) + 1
-  local needed = found[10] or task
+  local needed = found[9] or task
   if not (task and found[4] and found[7]) then
     -- Someone else had a hand in it. It must not keep others from being claimed.
     call('HSET', record, 'state', 'failed', 'completed', nowText, 'error', 'IncompleteRecord: its task, generation or due time is missing')
