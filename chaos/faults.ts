@@ -1,6 +1,7 @@
 /** The ways in which a scenario can be harmed. Each heals what it did before it ends, but for processes, which come back. */
 import { Effect } from "effect"
-import { prefix, sleep, type World, waitFor } from "./world.ts"
+import { now } from "./ledger.ts"
+import { prefix, sleep, type World, waitFor, type WorkerProcess } from "./world.ts"
 
 export type Strike = (world: World) => Promise<void>
 
@@ -9,13 +10,25 @@ const single = (world: World) => {
   return world.topology
 }
 
+/** Ends a worker without warning, and counts what it ran. */
+export const kill = (world: World, victim: WorkerProcess): Promise<void> =>
+  world.harm({ name: "worker killed", target: victim.name }, async () => {
+    await victim.kill()
+    const back = now()
+    const held = await world.cli("EVAL", countLeases, "1", `${prefix}leases`, `${prefix}runs:`, victim.name)
+    return { back, held: Number(held) }
+  })
+
+const countLeases = `
+local held = 0
+for _, key in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  if redis.call('HGET', ARGV[1] .. key, 'worker') == ARGV[2] then held = held + 1 end
+end
+return held`
+
 /** Ends a worker without warning; another process takes its place. */
 export const killWorker: Strike = async (world) => {
-  const victim = world.random.pick(world.workers())
-  await world.harm({ name: "worker killed", target: victim.name }, async () => {
-    victim.child.kill("SIGKILL")
-    await victim.exited
-  })
+  await kill(world, world.random.pick(world.workers()))
   await world.startWorker()
 }
 
@@ -31,11 +44,56 @@ export const freezeWorker =
     })
   }
 
-/** Starts a worker for each that ended by itself. */
-export const replaceDead =
+/** Ends each worker that hangs, as a platform does that gets no answer from it, and starts one for each that is gone. */
+export const supervise =
   (count: number): Strike =>
   async (world) => {
+    for (const worker of world.workers()) {
+      const from = worker.lastSign()
+      if (now() - from < patienceMillis) continue
+      await world.harm({ name: "hanging worker killed", target: worker.name }, async () => {
+        await worker.kill()
+        return { from }
+      })
+    }
     while (world.workers().length < count) await world.startWorker()
+  }
+
+/** A worker writes several lines a second; it takes a while to start. */
+const patienceMillis = 6000
+
+/** Kills a worker that runs ten tasks, while another one holds so many leases that are older, and keeps them. */
+export const orphan = async (world: World, leases: number): Promise<void> => {
+  const running = async (count: number) => {
+    const isSo = async () => (await Effect.runPromise(world.docket.store.depth)).running === count
+    if (!(await waitFor(isSo, 60_000))) throw new Error(`${count} tasks do not run`)
+  }
+  await world.startWorker({ WORKER_CONCURRENCY: String(leases), TICKS: "no" })
+  await world.add(leases, 30_000)
+  await running(leases)
+  const victim = await world.startWorker({ WORKER_CONCURRENCY: String(orphans), TICKS: "no" })
+  await world.add(orphans, 10_000)
+  await running(leases + orphans)
+  await kill(world, victim)
+  await world.startWorker({ WORKER_CONCURRENCY: String(orphans), TICKS: "no" })
+}
+
+const orphans = 10
+
+/** Sets the date of one worker forth or back, by up to a day; it stays like that. */
+export const shiftClock: Strike = async (world) => {
+  const victim = world.random.pick(world.workers())
+  await world.harm({ name: "clock set", target: victim.name }, async () =>
+    victim.shiftClock(world.random.between(-86_400, 86_400))
+  )
+}
+
+/** Lets a task be added as soon as the store is there again, to a docket that has nothing else to do. */
+export const withProbe =
+  (strike: Strike): Strike =>
+  async (world) => {
+    await strike(world)
+    await world.add(1, 10)
   }
 
 /** Ends Redis without warning, and starts it again with its data. */
@@ -43,7 +101,7 @@ export const killRedis =
   (least: number, most: number): Strike =>
   async (world) => {
     const { server } = single(world)
-    await world.harm({ name: "Redis killed" }, async () => {
+    await world.harm({ name: "Redis killed", isAway: true }, async () => {
       await Effect.runPromise(server.kill)
       await sleep(world.random.between(least, most))
       await Effect.runPromise(server.start)
@@ -54,7 +112,7 @@ export const freezeRedis =
   (least: number, most: number): Strike =>
   async (world) => {
     const { server } = single(world)
-    await world.harm({ name: "Redis frozen" }, async () => {
+    await world.harm({ name: "Redis frozen", isAway: true }, async () => {
       await Effect.runPromise(server.freeze)
       await sleep(world.random.between(least, most))
       await Effect.runPromise(server.thaw)
@@ -81,7 +139,7 @@ export const silence =
   (least: number, most: number): Strike =>
   async (world) => {
     const { proxy } = single(world)
-    await world.harm({ name: "half-open connections" }, async () => {
+    await world.harm({ name: "half-open connections", isAway: true }, async () => {
       proxy.setSilent(true)
       await sleep(world.random.between(least, most))
       proxy.setSilent(false)
@@ -156,9 +214,11 @@ export const failover =
       await world.harm({ name: `failover, master ${how}`, mayRollBack: true }, async () => {
         await Effect.runPromise(how === "forced" ? failover : how === "killed" ? old.kill : old.freeze)
         await Effect.runPromise(untilPromoted(old))
+        const back = now()
         // Until then the old master takes writes as well, from whoever still believes in it.
         await Effect.runPromise(Effect.andThen(old.thaw, old.start))
         await Effect.runPromise(untilWhole)
+        return { back }
       })
       return
     }
@@ -173,8 +233,10 @@ export const failover =
         async () => (await Effect.runPromise(heir.cli("INFO", "replication"))).includes("role:master"),
         20_000
       )
+      const back = now()
       await Effect.runPromise(Effect.andThen(old.thaw, old.start))
       await Effect.runPromise(untilWhole)
+      return { back }
     })
   }
 

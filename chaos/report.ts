@@ -1,4 +1,5 @@
 /** The outcome of scenarios as text. */
+import { quantity } from "./checker.ts"
 import type { Outcome } from "./run.ts"
 
 const seconds = (millis: number | undefined) => (millis === undefined ? "" : `${(millis / 1000).toFixed(1)} s`)
@@ -23,12 +24,16 @@ export const table = (outcomes: ReadonlyArray<Outcome>): string => {
 }
 
 /** All that is known of one scenario. */
-export const details = ({ faultCounts, scenario, seconds, violations, warnings }: Outcome): string => {
+export const details = ({ faultCounts, measures, scenario, seconds, violations, warnings }: Outcome): string => {
   const list = (counts: Readonly<Record<string, number>>) =>
     Object.entries(counts).map(([what, times]) => `  ${String(times).padStart(5)} × ${what}`)
   return [
     `${scenario.name}: ${scenario.title}, ${seconds} s`,
     ...list(faultCounts),
+    ...measures.map(
+      ({ bound, unit, value, what }) =>
+        `  ${what}: ${quantity(value, unit)}${bound === undefined ? "" : `, at most ${bound}`}`
+    ),
     ...(Object.keys(warnings).length === 0 ? [] : ["  The workers warned:", ...list(warnings)]),
     ...violations.slice(0, 20).map((violation) => `  VIOLATION: ${violation}`),
     ...(violations.length > 20 ? [`  … and ${violations.length - 20} more`] : [])
