@@ -1,6 +1,7 @@
 /** Runs one scenario, and has its history checked. */
 import { Effect, Option } from "effect"
 import { existsSync } from "node:fs"
+import { isSettled } from "../src/DocketStore.ts"
 import { assertNothingLeaks } from "../test/support/leaks.ts"
 import { check, type Verdict } from "./checker.ts"
 import { supervise } from "./faults.ts"
@@ -112,9 +113,12 @@ const torment = async (
     while (world.workers().length < scenario.workers) await startWorker(0)
     const { queued, running, scheduled } = await Effect.runPromise(docket.store.depth)
     // The recurring task is always one of them.
-    return queued + running + scheduled <= (ticks ? 1 : 0)
+    if (queued + running + scheduled > (ticks ? 1 : 0)) return false
+    // What the store's lists have lost is still in its records.
+    const records = await Effect.runPromise(docket.store.read(keys))
+    return records.every((record) => Option.isNone(record) || isSettled(record.value.state))
   }
-  await waitFor(isOver, 60_000 + Math.min(scenario.leaseMillis, 15_000) * 4)
+  await waitFor(isOver, 120_000 + Math.min(scenario.leaseMillis, 15_000) * 4)
   await sleep(healMillis)
   const quietFrom = now()
   await sleep(quietMillis)

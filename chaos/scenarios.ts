@@ -5,6 +5,8 @@ import { nodeTimeoutMillis, sleep, type Topology, type World } from "./world.ts"
 
 export interface Scenario {
   readonly name: string
+  /** Left out of `--quick`, unless it is named. */
+  readonly isLong?: boolean
   /** For the report. */
   readonly title: string
   readonly topology: Topology["_tag"]
@@ -35,8 +37,6 @@ export interface Scenario {
   readonly times?: readonly [long: number, quick: number]
   /** What is promised of times and costs; only the long form looks at it. */
   readonly bounds?: Omit<Bounds, "faults">
-  /** Whether `--quick` leaves it out, since it takes long or its point is a bound. */
-  readonly longOnly?: boolean
   /** Between two faults. */
   readonly pauseMillis: readonly [least: number, most: number]
 }
@@ -65,7 +65,7 @@ const away = (seconds: number, times: number): ReadonlyArray<Scenario> => {
     times: [times, 1],
     pauseMillis: [2000, 3000],
     bounds: { resumeMillis: 3000, awayCpuPercent: 20, warnings: 1 },
-    longOnly: true
+    isLong: true
   } as const satisfies Partial<Scenario>
   const endless = 1200
   return [
@@ -138,6 +138,7 @@ export const scenarios: ReadonlyArray<Scenario> = [
   {
     ...usual,
     name: "outlived",
+    isLong: true,
     title: "Redis is away for 7 s, longer than leases last (5 s)",
     tasks: [3000, 800],
     seconds: [100, 12],
@@ -151,6 +152,7 @@ export const scenarios: ReadonlyArray<Scenario> = [
   {
     ...usual,
     name: "redis-freezes",
+    isLong: true,
     title: "Redis stands still for 0.5 to 4 s",
     faults: [Faults.freezeRedis(500, 4000)],
     pauseMillis: [1000, 2000]
@@ -180,6 +182,7 @@ export const scenarios: ReadonlyArray<Scenario> = [
   {
     ...usual,
     name: "skew",
+    isLong: true,
     title: "workers whose clocks are an hour fast or slow, some killed",
     tasks: [3000, 600],
     skews: [3_600_000, -3_600_000, 0, 600_000],
@@ -192,7 +195,7 @@ export const scenarios: ReadonlyArray<Scenario> = [
     title: "the dates of workers are set forth and back, by up to a day",
     tasks: [6000, 1000],
     fakeTime: true,
-    longOnly: true,
+    isLong: true,
     faults: [Faults.shiftClock]
   },
   {
@@ -203,7 +206,7 @@ export const scenarios: ReadonlyArray<Scenario> = [
     tasks: [30_000, 2000],
     seconds: [90, 10],
     millis: 10,
-    longOnly: true,
+    isLong: true,
     faults: [Faults.cutConnections, Faults.dropReplies, Faults.killRedis(0, 500), Faults.killClients],
     pauseMillis: [500, 1500]
   },
@@ -225,6 +228,7 @@ export const scenarios: ReadonlyArray<Scenario> = [
   {
     ...failovers,
     name: "sentinel-wait",
+    isLong: true,
     title: "the same, and each write has to be on the replica",
     topology: "Sentinel",
     query: "?replicas=1",
