@@ -233,9 +233,9 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
     }
   })
 
-  vitals.loop("The wait for work", yield* Effect.forkScoped(waiter))
+  yield* vitals.loop("The wait for work", waiter)
   for (let lanes = concurrency > 1 ? 2 : 1; lanes > 0; lanes--) {
-    vitals.loop("The loop that takes work", yield* Effect.forkScoped(lane))
+    yield* vitals.loop("The loop that takes work", lane)
   }
 
   return {
