@@ -372,10 +372,12 @@ const wrongHealth = (
       ({ from, isAway, until }) =>
         isAway === true && all.some(({ able, at }) => able && at > from + healthMillis && at < until)
     )
-    const invented = all.some(({ able, at }) => !able && at > quiet.from && at < quiet.until)
+    const invented = all.find(({ able, at }) => !able && at > quiet.from && at < quiet.until)
     return [
       ...(hidden ? [`${worker} said that it was able while the store was away for more than ${healthMillis} ms`] : []),
-      ...(invented ? [`${worker} said that it was not able while all was well`] : [])
+      ...(invented === undefined
+        ? []
+        : [`${worker} said that it was not able while all was well: ${invented.problems ?? "it did not say why"}`])
     ]
   }).flat()
 

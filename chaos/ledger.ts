@@ -74,6 +74,8 @@ export interface Sample {
   readonly at: number
   /** What it says of itself to a probe. */
   readonly able: boolean
+  /** Why it is not. */
+  readonly problems?: string
   /** CPU time since its start, in milliseconds. */
   readonly cpuMillis: number
   /** What is in use right after a garbage collection, which not every sample has. */

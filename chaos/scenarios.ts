@@ -172,6 +172,7 @@ export const scenarios: ReadonlyArray<Scenario> = [
   {
     ...usual,
     name: "poison",
+    isLong: true,
     title: "tasks that end their process, hang, or take all memory (at most 3 deliveries)",
     tasks: [4000, 600],
     poison: [12, 3],
@@ -213,6 +214,7 @@ export const scenarios: ReadonlyArray<Scenario> = [
   {
     ...usual,
     name: "confusion",
+    isLong: true,
     title: "wrong types under the docket's own keys, for a while",
     faults: [Faults.confuse]
   },

@@ -39,9 +39,12 @@ const skewed = (millis: number): Clock.Clock => {
 const SamplesLive = Layer.effectDiscard(
   Effect.gen(function* () {
     const { health } = yield* Worker.Worker
-    const sample = Effect.map(health, ({ able }) => {
+    const sample = Effect.map(health, ({ able, problems }) => {
       const { system, user } = process.cpuUsage()
-      const beat = { kind: "sample", worker: name, at: now(), able, cpuMillis: (system + user) / 1000 } as const
+      const beat = {
+        ...({ kind: "sample", worker: name, at: now(), able, cpuMillis: (system + user) / 1000 } as const),
+        ...(able ? {} : { problems: problems.join(", ") })
+      }
       if (samples++ % samplesPerCollection !== 0 || globalThis.gc === undefined) return ledger.write(beat)
       globalThis.gc()
       ledger.write({ ...beat, heapBytes: process.memoryUsage().heapUsed })
