@@ -69,8 +69,8 @@ export interface Figures {
 
 export interface Verdict {
   readonly violations: ReadonlyArray<string>
-  /** What Redis had acknowledged and lost in a failover: no fault of the docket. */
-  readonly rolledBack: number
+  /** What Redis had acknowledged and lost in failovers, by the kind of these: no fault of the docket. */
+  readonly rolledBack: Readonly<Record<string, number>>
   readonly figures: Figures
   readonly measures: ReadonlyArray<Measure>
 }
@@ -116,7 +116,7 @@ export const check = (history: ReadonlyArray<Line>, final: Final, settings: Sett
   const settledBy = ({ key, lease }: Began) => (ends.get(`${lease} ${key}`)?.at ?? Infinity) + 2000
 
   let lost = 0
-  let rolledBack = 0
+  const rolledBack: Record<string, number> = {}
   for (const [key, { task }] of asked) {
     const confirmed = acked.get(key)
     if (confirmed === undefined) {
@@ -129,8 +129,9 @@ export const check = (history: ReadonlyArray<Line>, final: Final, settings: Sett
         ? record?.state === "failed" && record.error?.startsWith("DeliveriesExhausted") === true
         : record?.state === "completed"
     if (!isOver) {
-      if (record === undefined && faults.some((fault) => fault.mayRollBack && fault.until >= confirmed.at)) {
-        rolledBack++
+      const failover = faults.find((fault) => fault.mayRollBack && fault.until >= confirmed.at)
+      if (record === undefined && failover !== undefined) {
+        rolledBack[failover.name] = (rolledBack[failover.name] ?? 0) + 1
         continue
       }
       lost++
@@ -287,9 +288,10 @@ const resumeOf = (
   samples: ReadonlyMap<string, ReadonlyArray<Sample>>
 ): number | undefined => {
   const back = backOf(fault)
+  const sure = Math.max(back, fault.sure ?? back)
   const first = (isOf: (worker: string) => boolean) =>
     begans.reduce(
-      (least, { at, worker }) => (at >= back && isOf(worker) ? Math.min(least, at - back) : least),
+      (least, { at, worker }) => (at >= sure && isOf(worker) ? Math.min(least, at - back) : least),
       Infinity
     )
   const busy = new Set<string>()

@@ -1,7 +1,7 @@
 /** The ways in which a scenario can be harmed. Each heals what it did before it ends, but for processes, which come back. */
 import { Effect } from "effect"
 import { now } from "./ledger.ts"
-import { prefix, sleep, type World, waitFor, type WorkerProcess } from "./world.ts"
+import { prefix, type Server, sleep, type World, waitFor, type WorkerProcess } from "./world.ts"
 
 export type Strike = (world: World) => Promise<void>
 
@@ -74,6 +74,8 @@ export const orphan = async (world: World, leases: number): Promise<void> => {
   const victim = await world.startWorker({ WORKER_CONCURRENCY: String(orphans), TICKS: "no" })
   await world.add(orphans, 10_000)
   await running(leases + orphans)
+  // What was handed out has begun by then.
+  await sleep(1000)
   await kill(world, victim)
   await world.startWorker({ WORKER_CONCURRENCY: String(orphans), TICKS: "no" })
 }
@@ -215,10 +217,12 @@ export const failover =
         await Effect.runPromise(how === "forced" ? failover : how === "killed" ? old.kill : old.freeze)
         await Effect.runPromise(untilPromoted(old))
         const back = now()
-        // Until then the old master takes writes as well, from whoever still believes in it.
+        // The old master takes writes for a while, from whoever still believes in it.
+        if (how === "forced") await waitFor(() => isMaster(old, false), 20_000)
+        const sure = now()
         await Effect.runPromise(Effect.andThen(old.thaw, old.start))
         await Effect.runPromise(untilWhole)
-        return { back }
+        return { back, sure }
       })
       return
     }
@@ -229,16 +233,16 @@ export const failover =
       await Effect.runPromise(
         how === "forced" ? Effect.asVoid(heir.cli("CLUSTER", "FAILOVER")) : how === "killed" ? old.kill : old.freeze
       )
-      await waitFor(
-        async () => (await Effect.runPromise(heir.cli("INFO", "replication"))).includes("role:master"),
-        20_000
-      )
+      await waitFor(() => isMaster(heir, true), 20_000)
       const back = now()
       await Effect.runPromise(Effect.andThen(old.thaw, old.start))
       await Effect.runPromise(untilWhole)
       return { back }
     })
   }
+
+const isMaster = async (server: Server, expected: boolean) =>
+  (await Effect.runPromise(server.cli("INFO", "replication"))).includes("role:master") === expected
 
 /** Moves the docket's slot to another node, key by key. */
 export const migrateSlot: Strike = async (world) => {

@@ -103,8 +103,10 @@ export interface Fault {
   readonly mayRollBack: boolean
   /** Whether nobody could reach the store meanwhile. */
   readonly isAway?: boolean
-  /** When it could be reached again, when that is before all was healed. */
+  /** When it could be reached again, or a new master was there, when that is before all was healed. */
   readonly back?: number
+  /** From when on no work can come from a master that has lost its place, when that is later. */
+  readonly sure?: number
   /** How many executions a killed worker had a lease on. */
   readonly held?: number
 }

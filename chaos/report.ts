@@ -4,6 +4,8 @@ import type { Outcome } from "./run.ts"
 
 const seconds = (millis: number | undefined) => (millis === undefined ? "" : `${(millis / 1000).toFixed(1)} s`)
 
+const byRedis = (rolledBack: Outcome["rolledBack"]) => Object.values(rolledBack).reduce((sum, lost) => sum + lost, 0)
+
 /** One row a scenario, in Markdown. */
 export const table = (outcomes: ReadonlyArray<Outcome>): string => {
   const rows = outcomes.map(({ figures, rolledBack, scenario, violations }) => [
@@ -11,7 +13,7 @@ export const table = (outcomes: ReadonlyArray<Outcome>): string => {
     scenario.title,
     String(figures.tasks),
     String(figures.faults),
-    rolledBack === 0 ? String(figures.lost) : `${figures.lost} (+ ${rolledBack} by Redis)`,
+    byRedis(rolledBack) === 0 ? String(figures.lost) : `${figures.lost} (+ ${byRedis(rolledBack)} by Redis)`,
     String(figures.duplicates),
     seconds(figures.resumeMedianMillis),
     seconds(figures.resumeMaximumMillis),
@@ -24,12 +26,21 @@ export const table = (outcomes: ReadonlyArray<Outcome>): string => {
 }
 
 /** All that is known of one scenario. */
-export const details = ({ faultCounts, measures, scenario, seconds, violations, warnings }: Outcome): string => {
+export const details = ({
+  faultCounts,
+  measures,
+  rolledBack,
+  scenario,
+  seconds,
+  violations,
+  warnings
+}: Outcome): string => {
   const list = (counts: Readonly<Record<string, number>>) =>
     Object.entries(counts).map(([what, times]) => `  ${String(times).padStart(5)} × ${what}`)
   return [
     `${scenario.name}: ${scenario.title}, ${seconds} s`,
     ...list(faultCounts),
+    ...Object.entries(rolledBack).map(([name, lost]) => `  Redis itself lost ${lost} tasks in: ${name}`),
     ...measures.map(
       ({ bound, unit, value, what }) =>
         `  ${what}: ${quantity(value, unit)}${bound === undefined ? "" : `, at most ${bound}`}`

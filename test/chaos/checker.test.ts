@@ -309,6 +309,16 @@ describe("The checker of the fault laboratory", () => {
       { recoverMillis: 6000 },
       "from the beginning of a failover: 7100 ms, more than 6000"
     ],
+    "work that only a master went on with that had lost its place": [
+      [
+        ...good,
+        fault(200_000, { back: 202_000, sure: 206_000, until: 210_000 }),
+        began("tick", 202_100, { generation: 9 }),
+        began("tick", 208_000, { generation: 10 })
+      ],
+      { resumeMillis: 5000 },
+      "until work goes on, from the store's return: 6000 ms, more than 5000"
+    ],
     "orphans that are taken over too late": [
       [
         ...good,
@@ -391,7 +401,7 @@ describe("The checker of the fault laboratory", () => {
     }
     const verdict = check([...good, failover], withRecord("work-a", undefined), settings)
     assert.deepStrictEqual(verdict.violations, [])
-    assert.strictEqual(verdict.rolledBack, 1)
+    assert.deepStrictEqual(verdict.rolledBack, { failover: 1 })
     assert.strictEqual(verdict.figures.lost, 0)
   })
 })
