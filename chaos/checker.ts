@@ -129,7 +129,9 @@ export const check = (history: ReadonlyArray<Line>, final: Final, settings: Sett
         ? record?.state === "failed" && record.error?.startsWith("DeliveriesExhausted") === true
         : record?.state === "completed"
     if (!isOver) {
-      const failover = faults.find((fault) => fault.mayRollBack && fault.until >= confirmed.at)
+      const failovers = faults.filter((fault) => fault.mayRollBack && fault.until >= confirmed.at)
+      // What was confirmed after it was lost in the next one, unless there is none.
+      const failover = failovers.find((fault) => (fault.sure ?? backOf(fault)) >= confirmed.at) ?? failovers[0]
       if (record === undefined && failover !== undefined) {
         rolledBack[failover.name] = (rolledBack[failover.name] ?? 0) + 1
         continue

@@ -198,6 +198,35 @@ export const confuse: Strike = (world) =>
     )
   })
 
+/** Writes random bytes over a part of the record or of the payload of a task that nobody else counts on. */
+export const scribble: Strike = async (world) => {
+  const key = await world.sacrifice(world.random.between(0, 500))
+  const bytes = Array.from({ length: world.random.between(1, 40) }, () => world.random.between(0, 255))
+  const hex = bytes.map((byte) => byte.toString(16).padStart(2, "0")).join("")
+  const keys = [`${prefix}runs:${key}`, `${prefix}payload:${key}`]
+  await world.harm({ name: "random bytes" }, async () => {
+    await world.cli("EVAL", overwrite, "2", ...keys, hex, String(world.random.between(0, 1000)))
+    await sleep(1000)
+    await world.cli("EVAL", forgetAll, "5", ...keys, `${prefix}queue`, `${prefix}leases`, `${prefix}parked`, key)
+  })
+}
+
+const overwrite = `
+local bytes = string.gsub(ARGV[1], '..', function(pair) return string.char(tonumber(pair, 16)) end)
+local fields = redis.call('HKEYS', KEYS[1])
+local chosen = ARGV[2] % (#fields + 1)
+if chosen == 0 then redis.call('SET', KEYS[2], bytes) else redis.call('HSET', KEYS[1], fields[chosen], bytes) end`
+
+const forgetAll = `
+redis.call('DEL', KEYS[1], KEYS[2])
+redis.call('ZREM', KEYS[3], ARGV[1])
+redis.call('ZREM', KEYS[4], ARGV[1])
+-- A task of a strange name waits for a worker that knows it.
+for _, task in ipairs(redis.call('SMEMBERS', KEYS[5])) do
+  redis.call('ZREM', KEYS[5] .. ':' .. task, ARGV[1])
+  if redis.call('EXISTS', KEYS[5] .. ':' .. task) == 0 then redis.call('SREM', KEYS[5], task) end
+end`
+
 /** Takes away one of the lists that say what waits and what runs, for good: as an operator's mistake does. */
 export const forget: Strike = (world) =>
   world.harm({ name: "index deleted" }, async () => {
@@ -215,12 +244,15 @@ export const failover =
       const old = await Effect.runPromise(master)
       await world.harm({ name: `failover, master ${how}`, mayRollBack: true }, async () => {
         await Effect.runPromise(how === "forced" ? failover : how === "killed" ? old.kill : old.freeze)
-        await Effect.runPromise(untilPromoted(old))
+        const promoted = await Effect.runPromise(untilPromoted(old))
         const back = now()
-        // The old master takes writes for a while, from whoever still believes in it.
-        if (how === "forced") await waitFor(() => isMaster(old, false), 20_000)
+        // One that did not fall out takes writes for a while, from whoever still believes in it.
+        const isOne = async () => !((await isMaster(old)) && (await isMaster(promoted)))
+        if (how === "forced") await waitFor(isOne, 20_000)
         const sure = now()
+        if (how !== "forced") await sleep(absenceMillis)
         await Effect.runPromise(Effect.andThen(old.thaw, old.start))
+        await waitFor(isOne, 20_000)
         await Effect.runPromise(untilWhole)
         return { back, sure }
       })
@@ -233,16 +265,20 @@ export const failover =
       await Effect.runPromise(
         how === "forced" ? Effect.asVoid(heir.cli("CLUSTER", "FAILOVER")) : how === "killed" ? old.kill : old.freeze
       )
-      await waitFor(() => isMaster(heir, true), 20_000)
+      await waitFor(() => isMaster(heir), 20_000)
       const back = now()
+      if (how !== "forced") await sleep(absenceMillis)
       await Effect.runPromise(Effect.andThen(old.thaw, old.start))
       await Effect.runPromise(untilWhole)
       return { back }
     })
   }
 
-const isMaster = async (server: Server, expected: boolean) =>
-  (await Effect.runPromise(server.cli("INFO", "replication"))).includes("role:master") === expected
+const isMaster = async (server: Server) =>
+  (await Effect.runPromise(server.cli("INFO", "replication"))).includes("role:master")
+
+/** A master that was killed or frozen comes back so long after another one has taken its place. */
+const absenceMillis = 2000
 
 /** Moves the docket's slot to another node, key by key. */
 export const migrateSlot: Strike = async (world) => {

@@ -25,7 +25,7 @@ export const libfaketime = ["x86_64", "aarch64"]
   .map((machine) => `/usr/lib/${machine}-linux-gnu/faketime/libfaketime.so.1`)
   .find((path) => existsSync(path))
 
-const maxDeliveries = 3
+const maxDeliveries = 5
 /** Those of tasks that do not take down their process: as many as the faults of a run. */
 const manyDeliveries = 1000
 const quietMillis = 4000

@@ -173,7 +173,7 @@ export const scenarios: ReadonlyArray<Scenario> = [
     ...usual,
     name: "poison",
     isLong: true,
-    title: "tasks that end their process, hang, or take all memory (at most 3 deliveries)",
+    title: "tasks that end their process, hang, or take all memory (at most 5 deliveries)",
     tasks: [4000, 600],
     poison: [12, 3],
     leaseMillis: 2000,
@@ -215,8 +215,16 @@ export const scenarios: ReadonlyArray<Scenario> = [
     ...usual,
     name: "confusion",
     isLong: true,
-    title: "wrong types under the docket's own keys, for a while",
-    faults: [Faults.confuse]
+    title: "wrong types under the docket's own keys for a while, and random bytes in records",
+    faults: [Faults.confuse, Faults.scribble]
+  },
+  {
+    ...usual,
+    name: "forgetting",
+    isLong: true,
+    title: "the lists of what waits and what runs are deleted",
+    faults: [Faults.forget],
+    pauseMillis: [3000, 5000]
   },
   {
     ...failovers,

@@ -62,6 +62,8 @@ export interface World {
   }
   /** Adds tasks from this process, until they are confirmed; they run for so long. */
   readonly add: (count: number, millis: number) => Promise<void>
+  /** Adds a task, due after so many milliseconds, of which nothing is expected; gives its key. */
+  readonly sacrifice: (delayMillis: number) => Promise<string>
   /** Does harm, and writes down from when until when. The act may tell more of it. */
   readonly harm: (
     fault: Pick<Fault, "name"> & Partial<Pick<Fault, "target" | "mayRollBack" | "isAway">>,
@@ -233,6 +235,12 @@ export const makeWorld: (options: WorldOptions) => Effect.Effect<World, unknown,
       },
       add: async (count, millis) => {
         await Promise.all(Array.from({ length: count }, () => addOne(millis)))
+      },
+      sacrifice: async (delay) => {
+        const id = firstOwnId + added++
+        const add = docket.add(Work, { id, millis: 1, padding: undefined }, { delay })
+        await Effect.runPromise(Effect.retry(add, Schedule.spaced(20)))
+        return `work-${id}`
       },
       harm: async ({ target = "store", mayRollBack = false, ...fault }, act) => {
         const from = now()
