@@ -72,6 +72,8 @@ export interface Verdict {
   /** What Redis had acknowledged and lost in failovers, by the kind of these: no fault of the docket. */
   readonly rolledBack: Readonly<Record<string, number>>
   readonly figures: Figures
+  /** Each fault, and how long it took until work went on, in milliseconds. */
+  readonly resumes: ReadonlyArray<{ readonly fault: Fault; readonly millis: number | undefined }>
   readonly measures: ReadonlyArray<Measure>
 }
 
@@ -263,6 +265,7 @@ export const check = (history: ReadonlyArray<Line>, final: Final, settings: Sett
   return {
     violations,
     rolledBack,
+    resumes: faults.map((fault, i) => ({ fault, millis: resumes[i] })),
     measures,
     figures: {
       tasks: acked.size,

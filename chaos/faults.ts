@@ -248,10 +248,12 @@ export const failover =
         const back = now()
         // One that did not fall out takes writes for a while, from whoever still believes in it.
         const isOne = async () => !((await isMaster(old)) && (await isMaster(promoted)))
-        if (how === "forced") await waitFor(isOne, 20_000)
+        // A frozen one goes on at the worst of times.
+        await Effect.runPromise(old.thaw)
+        if (how !== "killed") await waitFor(isOne, 20_000)
         const sure = now()
-        if (how !== "forced") await sleep(absenceMillis)
-        await Effect.runPromise(Effect.andThen(old.thaw, old.start))
+        if (how === "killed") await sleep(absenceMillis)
+        await Effect.runPromise(old.start)
         await waitFor(isOne, 20_000)
         await Effect.runPromise(untilWhole)
         return { back, sure }
@@ -267,7 +269,7 @@ export const failover =
       )
       await waitFor(() => isMaster(heir), 20_000)
       const back = now()
-      if (how !== "forced") await sleep(absenceMillis)
+      if (how === "killed") await sleep(absenceMillis)
       await Effect.runPromise(Effect.andThen(old.thaw, old.start))
       await Effect.runPromise(untilWhole)
       return { back }
@@ -277,7 +279,7 @@ export const failover =
 const isMaster = async (server: Server) =>
   (await Effect.runPromise(server.cli("INFO", "replication"))).includes("role:master")
 
-/** A master that was killed or frozen comes back so long after another one has taken its place. */
+/** A master that was killed comes back so long after another one has taken its place. */
 const absenceMillis = 2000
 
 /** Moves the docket's slot to another node, key by key. */

@@ -10,7 +10,7 @@
 import { writeFileSync } from "node:fs"
 import { cpus, loadavg } from "node:os"
 import { parseArgs } from "node:util"
-import { details, table } from "./report.ts"
+import { byFault, details, table } from "./report.ts"
 import { libfaketime, type Outcome, runScenario } from "./run.ts"
 import { scenarios } from "./scenarios.ts"
 
@@ -66,7 +66,7 @@ const inTurn = async () => {
 }
 await Promise.all(Array.from({ length: Number(options.parallel ?? (options.quick ? 2 : 1)) }, inTurn))
 const outcomes = chosen.flatMap(({ name }) => done.get(name) ?? [])
-console.log(table(outcomes))
+console.log(`${table(outcomes)}\n\n${byFault(outcomes)}`)
 if (options.json !== undefined) writeFileSync(options.json, JSON.stringify({ seed, options, outcomes }, null, 2))
 const violations = outcomes.reduce((sum, outcome) => sum + outcome.violations.length, 0)
 console.log(

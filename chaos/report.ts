@@ -25,6 +25,24 @@ export const table = (outcomes: ReadonlyArray<Outcome>): string => {
   return [head, head.map(() => "---"), ...rows].map((row) => `| ${row.join(" | ")} |`).join("\n")
 }
 
+const median = (values: ReadonlyArray<number>) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]
+
+/** One row a kind of fault, in Markdown. */
+export const byFault = (outcomes: ReadonlyArray<Outcome>): string => {
+  const rows = outcomes.flatMap(({ resumes, rolledBack, scenario }) =>
+    Array.from(new Set(resumes.map(({ fault }) => fault.name)), (name) => {
+      const all = resumes.flatMap(({ fault, millis }) => (fault.name === name ? [millis ?? Infinity] : []))
+      const byRedis = rolledBack[name]
+      return [scenario.name, name, String(all.length), byRedis === undefined ? "" : String(byRedis)].concat(
+        seconds(median(all)),
+        seconds(Math.max(...all))
+      )
+    })
+  )
+  const head = ["scenario", "fault", "times", "lost by Redis", "work goes on after", "at most"]
+  return [head, head.map(() => "---"), ...rows].map((row) => `| ${row.join(" | ")} |`).join("\n")
+}
+
 /** All that is known of one scenario. */
 export const details = ({
   faultCounts,
