@@ -175,7 +175,7 @@ export const scenarios: ReadonlyArray<Scenario> = [
     isLong: true,
     title: "tasks that end their process, hang, or take all memory (at most 5 deliveries)",
     tasks: [4000, 600],
-    poison: [12, 3],
+    poison: [6, 3],
     leaseMillis: 2000,
     faults: [keepWorkers],
     pauseMillis: [100, 300]
