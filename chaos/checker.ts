@@ -442,7 +442,8 @@ const wrongTicks = (
   }
   let before = from
   for (const at of [...ticks.map((tick) => tick.at), until]) {
-    if (at - before > everyMillis + tickPatienceMillis) wrong.push(`there was no tick for ${at - before} ms after the faults`)
+    if (at - before > everyMillis + tickPatienceMillis)
+      wrong.push(`there was no tick for ${at - before} ms after the faults`)
     before = at
   }
   return wrong

@@ -173,9 +173,9 @@ export const scenarios: ReadonlyArray<Scenario> = [
     ...usual,
     name: "poison",
     isLong: true,
-    title: "tasks that end their process, hang, or take all memory (at most 5 deliveries)",
+    title: "tasks that end their process, hang, or take all memory",
     tasks: [4000, 600],
-    poison: [6, 3],
+    poison: [3, 2],
     leaseMillis: 2000,
     faults: [keepWorkers],
     pauseMillis: [100, 300]
