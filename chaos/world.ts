@@ -67,7 +67,7 @@ export interface World {
   /** Does harm, and writes down from when until when. The act may tell more of it. */
   readonly harm: (
     fault: Pick<Fault, "name"> & Partial<Pick<Fault, "target" | "mayRollBack" | "isAway">>,
-    act: () => Promise<Partial<Pick<Fault, "from" | "back" | "sure" | "held">> | void>
+    act: () => Promise<Partial<Pick<Fault, "name" | "from" | "back" | "sure" | "held">> | void>
   ) => Promise<void>
   /** Runs a command at the server that has the docket now. */
   readonly cli: (...args: ReadonlyArray<string>) => Promise<string>
