@@ -124,7 +124,7 @@ export const makeWorld: (options: WorldOptions) => Effect.Effect<World, unknown,
         exited: exited.then(() => {
           workers.delete(worker)
           // Only a task that takes down its process ends it like this.
-        if (child.exitCode !== 1) return
+          if (child.exitCode !== 1) return
           const at = Date.now()
           ledger.write({ kind: "fault", name: "process ended", target: name, from: at, until: at, mayRollBack: false })
         })

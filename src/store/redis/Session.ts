@@ -13,6 +13,7 @@ import * as Exchange from "./exchange.ts"
 import type * as Keys from "./keys.ts"
 import { progress } from "./progress.ts"
 import * as Redis from "./Redis.ts"
+import { nextRepairs, noRepairs } from "./repair.ts"
 import * as Renew from "./renew.ts"
 import * as Wakeups from "./Wakeups.ts"
 import * as Workers from "./workers.ts"
@@ -61,8 +62,7 @@ export const open: (
     leave: redis.eval(Workers.leave)
   }
 
-  /** Where the next heartbeat goes on with repairs. */
-  let cursor = ""
+  let repairs = noRepairs
 
   return {
     exchange: (request) =>
@@ -83,10 +83,9 @@ export const open: (
 
     heartbeat: Effect.flatMap(now, (now) =>
       Effect.map(
-        run.heartbeat(keys, now, keeping.executionTtlMillis, worker, cursor),
-        ([reclaimed, isWorkThere, nextDueMillis, next, repaired]) => {
-          // The first one only announces the worker: it is to begin soon.
-          cursor = next === "" ? "0" : next
+        run.heartbeat(keys, now, keeping.executionTtlMillis, worker, repairs),
+        ([reclaimed, isWorkThere, nextDueMillis, cursor, repaired]) => {
+          repairs = nextRepairs(repairs, cursor, repaired)
           return {
             reclaimed,
             repaired,

@@ -165,10 +165,10 @@ local function leaveControls(key, generation, isUndone)
   local record = records .. key
   local found = call('HMGET', record, 'slot', 'starts', 'windows')
   if isUndone then
-    for _, control in ipairs(found[2] and cjson.decode(found[2]) or {}) do
+    for _, control in ipairs(found[2] and decode(found[2]) or {}) do
       call('ZREM', prefix .. '${Keys.segments.starts}' .. control, generation .. ':' .. key)
     end
-    for _, control in ipairs(found[3] and cjson.decode(found[3]) or {}) do
+    for _, control in ipairs(found[3] and decode(found[3]) or {}) do
       call('DEL', prefix .. '${Keys.segments.cooldown}' .. control)
     end
   end
@@ -382,15 +382,16 @@ end
 local deliveries, bodies, bodyKeys, grants = {}, {}, {}, {}
 local leaseEnd = text(now + leaseMillis)
 
+-- Each value has its place in the reply: none may be nil.
 local function describe(list, key, task, generation, attempt, count, due, started, trace)
   local n = #list
   list[n + 1] = key
   list[n + 2] = task
-  list[n + 3] = tonumber(generation)
-  list[n + 4] = tonumber(attempt or 1)
-  list[n + 5] = count
-  list[n + 6] = tonumber(due)
-  list[n + 7] = started
+  list[n + 3] = tonumber(generation) or 0
+  list[n + 4] = tonumber(attempt) or 1
+  list[n + 5] = count or 1
+  list[n + 6] = tonumber(due) or now
+  list[n + 7] = started or now
   list[n + 8] = trace or ''
 end
 
@@ -431,7 +432,7 @@ if isResent then
         left = left - 1
         if #bodyKeys == 200 then flush() end
       elseif found[1] == lease and found[10] == 'a' then
-        ask(key, found[3], found[4], found[5], tonumber(found[6] or 0), found[7], now, found[9])
+        ask(key, found[3], found[4], found[5], tonumber(found[6]) or 0, found[7], now, found[9])
       end
     end
   end
@@ -448,9 +449,9 @@ local function consider(key, id)
   -- An entry that its record does not name is of an execution that is gone or elsewhere.
   if found[1] ~= 'queued' or found[2] ~= id then return end
   local task, count = found[3], (tonumber(found[6]) or 0) + 1
-  if not (task and found[4] and found[7]) then
+  if not (task and tonumber(found[4]) and tonumber(found[7])) then
     -- Someone else had a hand in it. It must not keep others from being claimed.
-    call('HSET', record, 'state', 'failed', 'completed', nowText, 'error', 'IncompleteRecord: its task, generation or due time is missing')
+    call('HSET', record, 'state', 'failed', 'completed', nowText, 'error', 'IncompleteRecord: its task, generation or due time is missing or no number')
     buryFailed(key, true)
   elseif not knows(task) then
     call('HSET', record, 'aside', 't')
@@ -470,7 +471,7 @@ local function consider(key, id)
     local mine = controls[task]
     if mine or version ~= '' then
       local held = call('HMGET', record, 'judged', 'values')
-      local values = held[2] and cjson.decode(held[2]) or {}
+      local values = held[2] and decode(held[2]) or {}
       if (held[1] or '') ~= version and version ~= '' or (mine and #values ~= #mine) then
         call('HSET', record, 'aside', 'a', 'lease', lease)
         return ask(key, task, found[4], found[5], count - 1, found[7], now, found[8])

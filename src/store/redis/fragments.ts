@@ -139,8 +139,8 @@ end
 
 /**
  * Defines `giveUp(key, generation)`, which takes from an execution that has `values` what controls gave it and let it
- * wait for: its slot goes to whoever waits longest for it; and `endOvertaken(key, generation)`, which frees the slot of a
- * run whose key was scheduled anew. Needs `announce` and `enqueue`.
+ * wait for: its slot goes to whoever waits longest for it; `endOvertaken(key, generation)`, which frees the slot of a run
+ * whose key was scheduled anew; and `decode(list)`. Needs `announce` and `enqueue`.
  */
 export const slots = /* lua */ `
 local slotsOf, linesOf = prefix .. '${Keys.segments.slots}', prefix .. '${Keys.segments.waiting}'
@@ -177,8 +177,14 @@ local function freeSlot(control, key, generation)
   if call('HDEL', slotsOf .. control, (generation or '') .. ':' .. key) == 1 then handOn(control) end
 end
 
+-- A list that is kept as JSON; empty where something else is.
+local function decode(list)
+  local isJson, value = pcall(cjson.decode, list)
+  return isJson and type(value) == 'table' and value or {}
+end
+
 local function leavePlans(key, plans)
-  for _, control in ipairs(cjson.decode(plans)) do
+  for _, control in ipairs(decode(plans)) do
     call('ZREM', prefix .. '${Keys.segments.plans}' .. control, key)
   end
 end
@@ -227,7 +233,8 @@ local function withdraw(key, state, entry, aside, task)
   elseif state == 'scheduled' then
     call('ZREM', queueKey, key)
   elseif entry then
-    call('XDEL', streamKey, entry)
+    -- What is no id is in no stream.
+    redis.pcall('XDEL', streamKey, entry)
   end
 end
 `

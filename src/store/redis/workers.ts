@@ -3,9 +3,9 @@ import { encodeTasks } from "./exchange.ts"
 import * as fragments from "./fragments.ts"
 import * as Keys from "./keys.ts"
 import * as Redis from "./Redis.ts"
-import { repair } from "./repair.ts"
+import { repair, type Repairs } from "./repair.ts"
 
-/** Between executions whose workers have died twice. A process that is taken down goes within this time, as a rule. */
+/** Between executions whose workers died again and again. A process that is taken down goes within this time, as a rule. */
 const suspectGapMillis = 1000
 
 /**
@@ -20,12 +20,14 @@ const suspectGapMillis = 1000
  * ARGV[6]  the tasks that it knows (see `encodeTasks`)
  * ARGV[7]  where to go on with repairs (see `repair`); empty for none
  * ARGV[8]  how long its leases live, ms
+ * ARGV[9]  deliveries after which an execution is failed
+ * ARGV[10] how many keys to look at for repairs
  * Reply    how many executions are to be delivered again, 1 if an exchange would find something, the ms until the next
  *          due time or -1, where to go on with repairs, and how many there were
  * Cost     O(log n), n being the workers; at most 100 leases and 100 loans are returned; and a step of repairs
  */
 export const heartbeat = Redis.script(
-  (keys: Keys.Keys, now: number | "", ttlMillis: number, worker: WorkerOptions, cursor: string) => [
+  (keys: Keys.Keys, now: number | "", ttlMillis: number, worker: WorkerOptions, repairs: Repairs) => [
     ...Keys.fixed(keys),
     now,
     keys.prefix,
@@ -33,8 +35,10 @@ export const heartbeat = Redis.script(
     worker.name,
     Math.max(1000, Math.ceil(worker.presenceMillis)),
     encodeTasks(worker.tasks),
-    cursor,
-    Math.ceil(worker.leaseMillis)
+    repairs.cursor,
+    Math.ceil(worker.leaseMillis),
+    worker.maxDeliveries,
+    repairs.step
   ],
   {
     operation: "DocketStore.heartbeat",
@@ -42,6 +46,7 @@ export const heartbeat = Redis.script(
     lua: /* lua */ `
 ${fragments.prologue}
 local ttl, worker, presence, known = tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5]), ARGV[6]
+local maxDeliveries = tonumber(ARGV[9])
 ${fragments.announce}
 ${fragments.enqueue}
 ${fragments.wake}
@@ -73,9 +78,9 @@ for _, key in ipairs(expired) do
       bury(key, ttl, found[4])
     else
       reclaimed = reclaimed + 1
-      -- One of those that died together may be what takes down its process. The first time they all go on at once; then
-      -- one after the other, so that it no longer takes the others with it until they are given up as well.
-      local isSuspect = (tonumber(found[7]) or 0) >= 2
+      -- One of those that died together may be what takes down its process. At first they all go on at once; from half
+      -- of their deliveries on one after the other, so that it does not take the others with it until they are given up.
+      local isSuspect = 2 * (tonumber(found[7]) or 0) >= maxDeliveries
       if isSuspect and suspects > 0 then
         call('ZADD', queueKey, text(now + suspects * ${suspectGapMillis}), key)
         call('HSET', record, 'state', 'scheduled')
@@ -115,7 +120,7 @@ end
 -- What fails here, since an ACL forbids it for example, is no reason to leave the rest.
 local cursor, repaired = ARGV[7], 0
 if cursor ~= '' then
-  local isDone, nextCursor, count = pcall(repair, cursor, tonumber(ARGV[8]))
+  local isDone, nextCursor, count = pcall(repair, cursor, ARGV[10], tonumber(ARGV[8]))
   if isDone then cursor, repaired = nextCursor, count end
 end
 

@@ -84,6 +84,20 @@ it.layer(RedisServer.RedisServer.layer(), { excludeTestServices: true })("Repair
       assert.strictEqual((yield* other.take(5)).length, 1)
     }))
 
+  test("ten orphans behind five thousand fresh leases are found by the first heartbeat", (_, store, worker) =>
+    Effect.gen(function* () {
+      yield* add(store, 5010)
+      const orphans = yield* worker.take(10)
+      const busy = yield* openWorker(withoutStrikes(store), { leaseMillis: 60_000 })
+      for (let i = 0; i < 5; i++) assert.strictEqual((yield* busy.take(1000)).length, 1000)
+      yield* Effect.sleep(1100)
+      assert.strictEqual((yield* busy.session.heartbeat).reclaimed, 10)
+      assert.sameMembers(
+        (yield* busy.take(100)).map(({ key }) => key),
+        orphans.map(({ key }) => key)
+      )
+    }))
+
   test("nothing is repaired where nothing is wrong", (_, store, worker) =>
     Effect.gen(function* () {
       yield* add(store, 50)
