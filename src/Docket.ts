@@ -103,7 +103,8 @@ export class Docket extends Context.Service<
     >
     /**
      * Schedules a task by name, where its contract cannot be imported. The payload is JSON data as the task's schema
-     * encodes it; the worker's contract decodes it. The result is JSON data as well.
+     * encodes it; the worker's contract decodes it. The result is JSON data as well. Of a task with earlier versions of
+     * its payload this is the first one.
      */
     readonly addNamed: (
       task: string,

@@ -149,6 +149,8 @@ export interface Delivery {
  * - `Held`: a strike holds it; it waits, as if it had not been delivered, until a strike is restored.
  * - `Determined`: it was handed out only for what the contract knows of it (see `ExchangeReply.undetermined`): the values
  *   of its controls, and that no strike of this version matches. It is the first to be claimed from then on.
+ * - `Unreadable`: the worker knows the task, but not this version of its payload. It goes back as if it had not been
+ *   delivered, and waits for a worker that knows what it needs, like an execution of an unknown task.
  *
  * A run that ends for good can name its successor in `next`: the key is then scheduled again, at attempt 1, in the same
  * step that settles this run.
@@ -169,6 +171,7 @@ export type Outcome =
   | { readonly _tag: "Postponed"; readonly due: Due }
   | { readonly _tag: "Released" }
   | { readonly _tag: "Held" }
+  | { readonly _tag: "Unreadable"; readonly needs: string }
   | { readonly _tag: "Determined"; readonly values: ReadonlyArray<string>; readonly strikes: string }
 
 /**
@@ -297,15 +300,12 @@ export type LeaseStatus = "held" | "cancelled" | "superseded" | "lost"
 export interface HeartbeatReply {
   /** How many expired leases this call returned to the ready stream. */
   readonly reclaimed: number
-  /**
-   * How many executions were found that their records say are waiting or running, and that the store's lists had lost:
-   * they are in these again. A store looks at some of its records with each heartbeat.
-   */
-  readonly repaired: number
   /** Whether an exchange would find something for this worker now. */
   readonly work: boolean
   /** Milliseconds until the next execution in the schedule queue is due; `undefined` when there is none. */
   readonly nextDueMillis: number | undefined
+  /** Milliseconds until the next lease expires, unless it is renewed; `undefined` when there is none. */
+  readonly nextExpiryMillis: number | undefined
 }
 
 /**
@@ -327,7 +327,7 @@ export interface Cancellation {
  */
 export interface WorkerOptions {
   readonly name: string
-  /** The names of the tasks that it can run; `"any"` when it has a fallback for unknown ones. */
+  /** The tasks that it can run, and what else an execution may need; `"any"` when it has a fallback for unknown ones. */
   readonly tasks: ReadonlySet<string> | "any"
   /** The admission controls of its tasks, by task name; tasks without any are left out. */
   readonly controls: ReadonlyMap<string, ReadonlyArray<Control>>

@@ -71,6 +71,8 @@ export interface Behaviour {
   readonly timeoutMillis: number | undefined
   readonly recurrence: Recurrence.Recurrence | undefined
   readonly controls: Admission.Controls
+  /** Earlier versions of the payload, the first one first. */
+  readonly earlier: ReadonlyArray<EarlierPayload<unknown>>
 }
 
 /**
@@ -237,6 +239,14 @@ export interface Options<
    * with `TaskTimedOut`. Default: no limit.
    */
   readonly timeout?: Duration.Input
+  /**
+   * Earlier versions of the payload, made with `Task.earlier`, the oldest first: executions that were scheduled with them
+   * decode through them. Default: none.
+   *
+   * Producers and workers can be deployed in any order: an execution with a newer version than a worker reads waits, like
+   * one of an unknown task, for a worker that does.
+   */
+  readonly earlier?: ReadonlyArray<EarlierPayload<SchemaOf<Payload>["~type.make.in"]>>
   /** Runs the task again and again at an interval, under one key. Not together with `cron`. */
   readonly perpetual?: Recurrence.PerpetualOptions
   /** Runs the task at calendar times, under one key. Not together with `perpetual`. */
@@ -317,7 +327,8 @@ export const make = <
       retry: retryOf(options.retry) as Retry.Policy<unknown> | undefined,
       timeoutMillis: timeoutOf(name, options.timeout),
       recurrence,
-      controls: Admission.make(name, options)
+      controls: Admission.make(name, options),
+      earlier: options.earlier ?? []
     },
     pipe() {
       return pipeArguments(this, arguments)
@@ -326,6 +337,47 @@ export const make = <
   // The schemas above are the ones that the type parameters were inferred from, or the defaults named there.
   return task as Task<Name, SchemaOf<Payload>, Success, Error>
 }
+
+/**
+ * An earlier version of a task's payload, and the way from it to the present one.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface EarlierPayload<out Input> {
+  readonly schema: DataSchema
+  /** Takes what the schema decodes; gives what a producer would give today. */
+  readonly migrate: (payload: unknown) => Input
+}
+
+/**
+ * An earlier version of a task's payload: its schema as it was, and a function to what a producer would give today.
+ *
+ * **Example**
+ *
+ * ```ts
+ * const SendWelcome = Task.make("sendWelcome", {
+ *   payload: { customerId: Schema.Int, first: Schema.String, last: Schema.String },
+ *   earlier: [
+ *     Task.earlier({ customerId: Schema.Int, name: Schema.String }, ({ customerId, name }) => {
+ *       const [first = "", last = ""] = name.split(" ")
+ *       return { customerId, first, last }
+ *     })
+ *   ]
+ * })
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const earlier = <Payload extends DataSchema | Schema.Struct.Fields, Input>(
+  payload: Payload,
+  migrate: (payload: PayloadOf<Payload>) => Input
+): EarlierPayload<Input> => ({
+  schema: (Schema.isSchema(payload) ? payload : Schema.Struct(payload)) as DataSchema,
+  // Whoever calls it has decoded the payload with this schema.
+  migrate: migrate as (payload: unknown) => Input
+})
 
 const recurrenceOf = (
   name: string,

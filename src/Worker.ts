@@ -4,6 +4,7 @@
 import { hostname } from "node:os"
 import { pid } from "node:process"
 import * as SecureRandom from "effect/crypto/SecureRandom"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -28,6 +29,7 @@ import * as Outage from "./internal/worker/outage.ts"
 import * as Progress from "./internal/worker/progress.ts"
 import * as Registry from "./internal/worker/registry.ts"
 import * as Runs from "./internal/worker/runs.ts"
+import * as Vitals from "./internal/worker/vitals.ts"
 import type { Middleware, Services } from "./Middleware.ts"
 import * as Metrics from "./observability/Metrics.ts"
 import type * as Task from "./Task.ts"
@@ -92,6 +94,21 @@ export const drop: Fallback = () =>
   )
 
 /**
+ * Whether a worker is able to take work.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Health {
+  /** Its loops are alive, and the store answers them in time. */
+  readonly able: boolean
+  /** It is able, and was not told to stop. */
+  readonly ready: boolean
+  /** Why it is not able; for people. */
+  readonly problems: ReadonlyArray<string>
+}
+
+/**
  * A worker that is running.
  *
  * @category services
@@ -103,6 +120,11 @@ export class Worker extends Context.Service<
     readonly name: string
     /** How many executions run now. */
     readonly running: Effect.Effect<number>
+    /**
+     * Whether it is able to take work now. With the default heartbeat it is not able any more at most seven seconds after
+     * the store stopped to answer, and able again as soon as the store has answered.
+     */
+    readonly health: Effect.Effect<Health>
     /**
      * Completes when nothing in the docket is live: nothing due, nothing running anywhere, and nothing scheduled for
      * later, however far away. The worker goes on.
@@ -242,6 +264,7 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
     options.fallback && Registry.fallback(options.fallback, context)
   )
   const metrics = yield* Metrics.ofWorker(docket.name, name)
+  const vitals = Vitals.make(yield* Clock.Clock)
   const outage = Outage.make(
     Duration.fromInputUnsafe(options.reconnectionDelay ?? defaults.reconnectionDelay),
     metrics.disrupted
@@ -275,10 +298,20 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
     refuseNext: judgement.refuseNext,
     onEnd: (end) => intake.finish(end)
   })
+  const heartbeat = vitals.pulse("The heartbeat", heartbeatMillis)
+  /** Gives the time until the next heartbeat: a lease that expires before is taken back when it does. */
   const beat = Effect.gen(function* () {
-    yield* intake.heard(yield* outage.untilAnswered(() => session.heartbeat, session.reconnected))
+    const reply = yield* outage.untilAnswered(() => session.heartbeat, session.reconnected)
+    yield* intake.heard(reply)
     metrics.depth(yield* outage.untilAnswered(() => docket.store.depth, session.reconnected))
+    heartbeat.met()
+    return Math.max(shortestBeat, Math.min(heartbeatMillis, (reply.nextExpiryMillis ?? heartbeatMillis) + 1))
   })
+  const beatFrom = (delay: number): Effect.Effect<never> =>
+    Effect.sync(heartbeat.expect).pipe(
+      Effect.andThen(Effect.delay(beat, Duration.millis(delay))),
+      Effect.flatMap(beatFrom)
+    )
   // It listens for cancellations since its session is open; it is listed before it takes its first execution.
   if (session.needsHeartbeat) yield* outage.untilAnswered(() => session.heartbeat, session.reconnected)
   const intake: Intake.Intake = yield* Intake.make({
@@ -288,18 +321,23 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
     outage,
     bounds,
     metrics,
+    registry,
     strikes,
     judgement,
-    runs
+    runs,
+    vitals
   })
-  yield* Effect.forkScoped(Leases.renewForever(session, runs, leaseMillis))
-  yield* Effect.forkScoped(Leases.expireForever(session, runs, leaseMillis))
+  const renewal = vitals.pulse("The renewal of leases", leaseMillis / Leases.renewalsPerLease)
+  vitals.loop(
+    "The loop that renews leases",
+    yield* Effect.forkScoped(Leases.renewForever(session, runs, leaseMillis, renewal))
+  )
+  yield* Effect.forkScoped(Leases.expireForever(session, runs, leaseMillis, renewal))
   yield* Effect.forkScoped(Effect.forever(listenForCancellations(session, runs)))
-  const heartbeats = yield* session.needsHeartbeat
-    ? Effect.forkScoped(Effect.forever(Effect.delay(beat, Duration.millis(heartbeatMillis))))
-    : Effect.undefined
+  const heartbeats = yield* session.needsHeartbeat ? Effect.forkScoped(beatFrom(heartbeatMillis)) : Effect.undefined
+  const forgetHeartbeats = heartbeats && vitals.loop("The loop that announces the worker", heartbeats)
   // What was cancelled while the connection was down did not arrive as a message; a renewal tells.
-  yield* Effect.forkScoped(Effect.forever(Effect.andThen(session.reconnected, Leases.renew(session, runs))))
+  yield* Effect.forkScoped(Effect.forever(Effect.andThen(session.reconnected, Leases.renew(session, runs, renewal))))
 
   if (options.scheduleAutomaticTasks !== false) {
     yield* Automatic.seed({ tasks: tasks.tasks.values(), store: docket.store, strikes, session, outage, bounds })
@@ -309,8 +347,19 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
     for (const run of runs.all()) runs.interrupt(run, "shutting-down")
   })
   // It is listed only while it can take work; a heartbeat would bring it back.
-  const withdraw = heartbeats === undefined ? leaveOnce : Effect.andThen(Fiber.interrupt(heartbeats), leaveOnce)
-  const drain = intake.close.pipe(Effect.andThen(withdraw), Effect.andThen(intake.awaitEmpty))
+  const stopHeartbeats = Effect.sync(() => {
+    forgetHeartbeats?.()
+    heartbeat.met()
+  })
+  const withdraw =
+    heartbeats === undefined
+      ? leaveOnce
+      : Effect.andThen(Fiber.interrupt(heartbeats), Effect.andThen(stopHeartbeats, leaveOnce))
+  const drain = Effect.sync(vitals.close).pipe(
+    Effect.andThen(intake.close),
+    Effect.andThen(withdraw),
+    Effect.andThen(intake.awaitEmpty)
+  )
   yield* Effect.addFinalizer(() => stop({ drain, giveBack, shutdownTimeout }))
 
   const finished = awaitFinished({
@@ -323,8 +372,18 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
     depth: outage.untilAnswered(() => docket.store.depth, session.reconnected),
     checkInterval: options.minimumCheckInterval ?? defaults.minimumCheckInterval
   })
-  return Worker.of({ name, running: Effect.sync(runs.size), finished, drain, giveBack })
+  return Worker.of({
+    name,
+    running: Effect.sync(runs.size),
+    health: Effect.sync(vitals.health),
+    finished,
+    drain,
+    giveBack
+  })
 })
+
+/** However soon leases expire, heartbeats do not follow each other faster; in milliseconds. */
+const shortestBeat = 50
 
 /** The controls of those tasks that have any. */
 const controlsOf = <T extends Task.Any>(tasks: TaskGroup.TaskGroup<T>): ReadonlyMap<string, ReadonlyArray<Control>> =>

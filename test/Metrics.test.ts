@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Metric, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { Docket, Perpetual, Retry, Task, TaskGroup, Worker } from "../src/index.ts"
+import { Docket, Dockets, Perpetual, Retry, Task, TaskGroup, Worker } from "../src/index.ts"
+import * as Faults from "./support/faults.ts"
 
 const Good = Task.make("good", { payload: { n: Schema.Int }, key: ({ n }) => `good-${n}` })
 const Bad = Task.make("bad", { error: Schema.String, retry: Retry.linear({ attempts: 2 }) })
@@ -61,7 +62,7 @@ describe("Metrics", () => {
   )
 
   it.effect(
-    "MET-03 MET-05 MET-06 MET-10 count the runs of users' tasks, how long they took and how late they were",
+    "MET-03 MET-05 MET-06 MET-10 RTY-10 PER-10 DEP-04 count the runs of users' tasks, how long they took and how late they were",
     () =>
       Effect.gen(function* () {
         const docket = yield* Docket
@@ -89,6 +90,53 @@ describe("Metrics", () => {
         assert(late !== undefined && "sum" in late)
         assert.deepStrictEqual([late.count, late.sum], [1, 2])
       }).pipe(Effect.provide([HandlersLive, Fresh]))
+  )
+
+  it.effect("MET-04 count what strikes refuse, and runs whose key was scheduled anew, by where that was noticed", () =>
+    Effect.gen(function* () {
+      const docket = yield* Docket
+      yield* docket.add(Good, { n: 1 }, { delay: "1 minute" })
+      yield* docket.strike({ task: "good", field: "n", operator: "==", value: 1 })
+      yield* docket.add(Good, { n: 1 }, { key: "another" })
+      yield* docket.add(Good, { n: 2 })
+      yield* docket.add(Tick)
+      const worker = yield* Effect.forkChild(Worker.runAtMost(tasks, { tick: 2 }))
+      yield* TestClock.adjust(100)
+      yield* docket.replace(Good, { n: 2 }, { delay: "2 minutes" })
+      yield* TestClock.adjust("5 minutes")
+      yield* Fiber.join(worker)
+      assert.deepStrictEqual(yield* countOf("docket_tasks_stricken"), { "good docket": 1, "good worker": 1 })
+      assert.deepStrictEqual(yield* countOf("docket_tasks_superseded"), { "good worker": 1 })
+      assert.deepStrictEqual(yield* countOf("docket_tasks_perpetuated"), { tick: 1 })
+    }).pipe(Effect.provide([HandlersLive, Fresh]))
+  )
+
+  it.effect("MET-07 MET-08 count lost connections and strikes, and tell what waits with each heartbeat", () =>
+    Effect.gen(function* () {
+      const memory = yield* Docket
+      const faults = Faults.make(memory.store)
+      const docket = yield* Dockets.fromStore({
+        ...faults.store,
+        // A docket in memory needs no heartbeats.
+        open: (options) => Effect.map(faults.store.open(options), (session) => ({ ...session, needsHeartbeat: true }))
+      })
+      yield* Effect.gen(function* () {
+        yield* docket.strike({ task: "good", field: "n", operator: "==", value: 1 })
+        yield* docket.addNamed("unknown", {})
+        yield* docket.add(Good, { n: 2 }, { delay: "1 day" })
+        yield* Worker.make(tasks, { shutdownTimeout: 0 })
+        yield* TestClock.adjust("3 seconds")
+        assert.deepStrictEqual(yield* stateOf("docket_queue_depth"), { "": { value: 1 } })
+        assert.deepStrictEqual(yield* stateOf("docket_schedule_depth"), { "": { value: 1 } })
+        assert.deepStrictEqual(yield* stateOf("docket_strikes_in_effect"), { "": { value: 1 } })
+        // However many calls fail, it is one outage.
+        faults.setAway(true)
+        yield* TestClock.adjust("20 seconds")
+        faults.setAway(false)
+        yield* TestClock.adjust("20 seconds")
+        assert.deepStrictEqual(yield* countOf("docket_redis_disruptions"), { "": 1 })
+      }).pipe(Effect.scoped, Effect.provideService(Docket, docket))
+    }).pipe(Effect.provide([HandlersLive, Fresh]))
   )
 
   it.effect("MET-09 no label has unbounded values", () =>

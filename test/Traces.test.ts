@@ -49,6 +49,8 @@ describe("Traces", () => {
         yield* docket.replace(Greet, { name: "Ada" })
         yield* docket.cancel("greet-Ada")
         yield* docket.clear
+        yield* docket.strike({ task: "greet" })
+        yield* docket.restore({ task: "greet" })
         const [add] = spans.named("docket.add")
         assert(add !== undefined)
         const attributes = Object.fromEntries(add.attributes)
@@ -62,7 +64,9 @@ describe("Traces", () => {
         })
         assert.strictEqual(spans.named("docket.replace")[0]?.attributes.get("docket.disposition"), "replaced")
         assert.strictEqual(spans.named("docket.cancel")[0]?.attributes.get("docket.key"), "greet-Ada")
-        assert.strictEqual(spans.named("docket.clear").length, 1)
+        for (const name of ["docket.clear", "docket.strike", "docket.restore"]) {
+          assert.strictEqual(spans.named(name)[0]?.attributes.get("docket.name"), "docket", name)
+        }
       })
     )
   )
@@ -107,6 +111,33 @@ describe("Traces", () => {
           [1, 1]
         )
         assert.deepStrictEqual(spans.named("greet").map(failed), [false])
+      })
+    )
+  )
+
+  it.effect("TRC-03 each run of a task that recurs, or had to wait for its worker, links back", () =>
+    traced((spans) =>
+      Effect.gen(function* () {
+        const Tick = Task.make("tick", { perpetual: { every: "1 minute" }, key: () => "tick" })
+        const group = TaskGroup.make(Tick)
+        const docket = yield* Docket
+        yield* docket.add(Tick)
+        // A worker that does not know the task sets it aside.
+        yield* Effect.scoped(Effect.andThen(Worker.make(tasks, { shutdownTimeout: 0 }), TestClock.adjust("1 minute")))
+        const handlers = group.toLayer({ tick: () => Effect.void })
+        const worker = yield* Effect.forkChild(
+          Effect.provide(Worker.runAtMost(group, { tick: 3 }, { shutdownTimeout: 0 }), handlers)
+        )
+        yield* TestClock.adjust("5 minutes")
+        yield* Fiber.join(worker)
+        const [add] = spans.named("docket.add")
+        const runs = spans.named("tick")
+        assert.strictEqual(runs.length, 3)
+        for (const { links } of runs)
+          assert.deepStrictEqual(
+            links.map(({ span }) => span.spanId),
+            [add?.spanId]
+          )
       })
     )
   )

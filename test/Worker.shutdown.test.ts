@@ -93,7 +93,7 @@ onEveryStore("A worker that is told to stop", (it) => {
       )
       yield* pass("1 second")
       const before = faults.calls("exchange")
-      faults.setAway(true)
+      faults.next("exchange", ...Array.from({ length: 100 }, () => "refused" as const))
       yield* docket.add(Work, { id: "k" })
       yield* waitUntil(
         "the worker looks for work",

@@ -81,6 +81,17 @@ export const count = (setting: Setting, fallback: number): Flag.Flag<number> =>
     describe(setting, String(fallback))
   ).pipe(Flag.withDefault(fallback))
 
+/** A flag with the number of a port, that may be left out. */
+export const port = (setting: Omit<Setting, "metavar">): Flag.Flag<number | undefined> =>
+  make(
+    { ...setting, metavar: "port" },
+    {
+      expected: "the number of a port, from 1 to 65535",
+      read: (text) => (/^\d{1,5}$/.test(text) && Number(text) >= 1 && Number(text) <= 65_535 ? Number(text) : undefined)
+    },
+    describe({ ...setting, metavar: "port" })
+  ).pipe(Flag.optional, Flag.map(Option.getOrUndefined))
+
 /** A flag with a duration: above zero, unless `zero` is allowed. */
 export const duration = (
   setting: Omit<Setting, "metavar"> & { readonly zero?: boolean },
@@ -151,6 +162,17 @@ export const list = (setting: Setting): Flag.Flag<ReadonlyArray<string>> =>
 /** A flag that is given or not. */
 export const toggle = (name: string, description: string): Flag.Flag<boolean> =>
   Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withoutNegation, Flag.withDefault(false))
+
+/** A flag that is on or off; a name with `no-` before it turns it off. */
+export const onOff = (setting: Omit<Setting, "metavar">, fallback: boolean): Flag.Flag<boolean> => {
+  const flag = Flag.Boolean(setting.name).pipe(
+    Flag.withDescription(describe({ ...setting, metavar: "" }, fallback ? "on" : "off"))
+  )
+  const { variable } = setting
+  return (variable === undefined ? flag : Flag.withFallbackConfig(flag, Config.Boolean(variable))).pipe(
+    Flag.withDefault(fallback)
+  )
+}
 
 /** Prints data for programs, one JSON object a line. */
 export const json: Flag.Flag<boolean> = toggle("json", "Print one JSON object a line, on standard output")

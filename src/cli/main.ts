@@ -19,6 +19,7 @@ import { cancel } from "./cancel.ts"
 import { clear } from "./clear.ts"
 import { doctor } from "./doctor.ts"
 import * as Exits from "./exits.ts"
+import { explain } from "./explain.ts"
 import { failed } from "./failed.ts"
 import * as Flags from "./flags.ts"
 import { ls } from "./ls.ts"
@@ -42,6 +43,7 @@ const docket = Command.make("docket").pipe(
     replace,
     cancel,
     show,
+    explain,
     ls,
     failed,
     snapshot,

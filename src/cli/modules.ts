@@ -13,7 +13,9 @@ import type { Docket } from "../Docket.ts"
 import { errorText } from "../internal/failureText.ts"
 import type * as Task from "../Task.ts"
 import * as TaskGroup from "../TaskGroup.ts"
+import type { TaskServices } from "../TaskContext.ts"
 import * as TaskModule from "../TaskModule.ts"
+import * as Worker from "../Worker.ts"
 import { CommandFailed, UsageError } from "./exits.ts"
 
 /** The tasks of all modules, with a layer of all their handlers. */
@@ -54,9 +56,42 @@ export const load: (
   }
 })
 
+/**
+ * Loads a fallback, written like a module of tasks: a function from the payload as it was stored to an effect. `drop`
+ * stands for the one that settles executions of unknown tasks as failed.
+ */
+export const loadFallback: (
+  module: string
+) => Effect.Effect<Worker.Fallback<TaskServices>, LoadError, FileSystem.FileSystem | Path.Path> = Effect.fnUntraced(
+  function* (module) {
+    if (module === "drop") return Worker.drop
+    const { exports, name } = yield* importFrom("--fallback-task", module)
+    const value = exports[name]
+    if (Predicate.isFunction(value)) {
+      // What it gives is run as an effect; nothing tells what it is before it is called.
+      // @effect-diagnostics-next-line anyUnknownInErrorContext:off
+      return (payload) => Effect.suspend(() => value(payload) as Effect.Effect<unknown, unknown, TaskServices>)
+    }
+    return yield* new UsageError({
+      message: `The fallback of ${module} cannot be used: its export "${name}" has to be a function from the stored payload to an Effect`
+    })
+  }
+)
+
 const loadOne = Effect.fnUntraced(function* (module: string) {
+  const { exports, file, name } = yield* importFrom("--tasks", module)
+  const value = exports[name]
+  if (TaskModule.isTaskModule(value)) return value
+  // What a compiler made of a default export in a CommonJS module.
+  if (name === "default" && Predicate.hasProperty(value, "default") && TaskModule.isTaskModule(value.default)) {
+    return value.default
+  }
+  return yield* new UsageError({ message: `The tasks of ${module} cannot be used: ${whyNot(file, name, exports)}` })
+})
+
+const importFrom = Effect.fnUntraced(function* (flag: string, module: string) {
   const [, file, name = "default"] = /^(.+?)(?::([\p{ID_Start}$_][\p{ID_Continue}$]*))?$/su.exec(module) ?? []
-  if (file === undefined) return yield* new UsageError({ message: "--tasks needs the path of a module; it was empty" })
+  if (file === undefined) return yield* new UsageError({ message: `${flag} needs the path of a module; it was empty` })
   const path = (yield* Path.Path).resolve(file)
   const info = yield* Effect.option((yield* FileSystem.FileSystem).stat(path))
   if (info._tag === "None" || info.value.type !== "File") {
@@ -67,13 +102,7 @@ const loadOne = Effect.fnUntraced(function* (module: string) {
     Effect.tapCause((cause) => Effect.logDebug(`Loading ${module} failed`, cause)),
     Effect.mapError(({ cause }) => notLoaded(module, path, cause))
   )
-  const value = exports[name]
-  if (TaskModule.isTaskModule(value)) return value
-  // What a compiler made of a default export in a CommonJS module.
-  if (name === "default" && Predicate.hasProperty(value, "default") && TaskModule.isTaskModule(value.default)) {
-    return value.default
-  }
-  return yield* new UsageError({ message: `The tasks of ${module} cannot be used: ${whyNot(file, name, exports)}` })
+  return { exports, file, name }
 })
 
 const importModule = (path: string) =>

@@ -4,18 +4,22 @@
 import * as Command from "effect/cli/Command"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import process from "node:process"
 import { Docket } from "../Docket.ts"
 import { redact } from "../store/redis/Connection.ts"
+import type { TaskServices } from "../TaskContext.ts"
 import * as Worker from "../Worker.ts"
 import { codes } from "./exits.ts"
 import * as Flags from "./flags.ts"
 import * as Logging from "./logging.ts"
 import * as Modules from "./modules.ts"
 import * as Restart from "./restart.ts"
+import * as Servers from "./servers.ts"
 import * as Signals from "./signals.ts"
 import * as Store from "./store.ts"
+import * as Telemetry from "./telemetry.ts"
 import { packageVersion } from "./version.ts"
 
 const flags = {
@@ -39,6 +43,22 @@ const flags = {
       metavar: "number"
     },
     10
+  ),
+  fallbackTask: Flags.text({
+    name: "fallback-task",
+    variable: "DOCKET_FALLBACK_TASK",
+    description:
+      "What runs executions of tasks that no module defines, which wait otherwise: a function of the stored payload, " +
+      "as ./file.ts:export, or drop, which settles them as failed",
+    metavar: "module"
+  }),
+  scheduleAutomaticTasks: Flags.onOff(
+    {
+      name: "schedule-automatic-tasks",
+      variable: "DOCKET_WORKER_SCHEDULE_AUTOMATIC_TASKS",
+      description: "Whether perpetual and cron tasks that are automatic are scheduled, now and when they are missing"
+    },
+    true
   ),
   redeliveryTimeout: Flags.duration(
     {
@@ -73,6 +93,16 @@ const flags = {
     },
     "25s"
   ),
+  healthcheckPort: Flags.port({
+    name: "healthcheck-port",
+    variable: "DOCKET_WORKER_HEALTHCHECK_PORT",
+    description: "Answer probes on this port, at /health and /ready"
+  }),
+  metricsPort: Flags.port({
+    name: "metrics-port",
+    variable: "DOCKET_WORKER_METRICS_PORT",
+    description: "Serve metrics for Prometheus on this port, at /metrics"
+  }),
   untilFinished: Flags.toggle("until-finished", "Stop when nothing is running, due, or scheduled for later"),
   watch: Flags.toggle("watch", "Start again whenever a file that was loaded has changed; for development"),
   ...Logging.flags
@@ -91,7 +121,7 @@ export const worker = Command.make(
         process.exitCode = code
       })
     }
-    yield* Effect.provide(runUntilToldToStop(options), Logging.layer(options))
+    yield* Effect.provide(runUntilToldToStop(options), Telemetry.layer.pipe(Layer.provideMerge(Logging.layer(options))))
   })
 ).pipe(
   Command.withDescription(
@@ -123,6 +153,10 @@ export const worker = Command.make(
 const runUntilToldToStop = Effect.fnUntraced(function* (options: Options) {
   const signals = yield* Signals.listen
   const started: Started = { worker: undefined }
+  yield* Servers.serve(
+    options,
+    Effect.suspend(() => started.worker?.health ?? Effect.succeed(starting))
+  )
   // The first to end interrupts the other one. A worker that is interrupted drains.
   yield* Effect.raceFirst(run(options, started), awaitStop(signals, started, options))
   yield* Effect.logInfo("The worker has stopped")
@@ -133,14 +167,21 @@ interface Started {
   worker: Worker.Worker["Service"] | undefined
 }
 
+const starting: Worker.Health = { able: false, ready: false, problems: ["The worker is starting"] }
+
 const run = Effect.fnUntraced(function* (options: Options, started: Started) {
   const { layer, tasks } = yield* Modules.load(options.tasks)
+  const fallback = options.fallbackTask === undefined ? undefined : yield* Modules.loadFallback(options.fallbackTask)
   const { name } = yield* Docket
   yield* Effect.logInfo(`effect-docket ${yield* packageVersion}, docket "${name}" at ${redact(yield* Flags.StoreUrl)}`)
-  yield* Effect.provide(serve(tasks, options, started), layer)
+  yield* Effect.provide(serve(tasks, { ...options, fallback }, started), layer)
 }, Effect.provide(Store.layer))
 
-const serve = Effect.fnUntraced(function* (tasks: Modules.Loaded["tasks"], options: Options, started: Started) {
+const serve = Effect.fnUntraced(function* (
+  tasks: Modules.Loaded["tasks"],
+  options: Options & { readonly fallback: Worker.Fallback<TaskServices> | undefined },
+  started: Started
+) {
   const worker = yield* Worker.make(tasks, options)
   started.worker = worker
   yield* options.untilFinished ? worker.finished : Effect.never

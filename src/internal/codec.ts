@@ -5,9 +5,12 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import type * as Task from "../Task.ts"
+import * as PayloadVersion from "./payloadVersion.ts"
 
 /** Encodes and decodes the data of one task. */
 export interface Codec {
+  /** The version of the payloads that it encodes; it decodes earlier ones as well. */
+  readonly version: number
   /** Makes a payload from what a producer gave, filling defaults, and encodes it. */
   readonly encodePayload: (
     input: unknown
@@ -40,10 +43,11 @@ export const codecOf = (task: Task.Any): Codec => {
 }
 
 const makeCodec = (task: Task.Any): Codec => {
-  const payload = jsonOf(task.payloadSchema)
+  const payload = payloadOf(task)
   const success = jsonOf(task.successSchema)
   const error = jsonOf(task.errorSchema)
   return {
+    version: task.behaviour.earlier.length + 1,
     encodePayload: (input) =>
       Effect.flatMap(make(task.payloadSchema, input), (payloadValue) =>
         Exit.map(payload.encode(payloadValue), (text) => ({ payload: payloadValue, text }))
@@ -57,6 +61,32 @@ const makeCodec = (task: Task.Any): Codec => {
     decodeSuccess: (text) => (text === undefined ? Exit.succeed(undefined) : success.decode(text)),
     encodeError: error.encode,
     decodeError: error.decode
+  }
+}
+
+/** A payload in its present version; with earlier ones, the stored text is marked. */
+const payloadOf = (task: Task.Any): ReturnType<typeof jsonOf> => {
+  const present = jsonOf(task.payloadSchema)
+  const { earlier } = task.behaviour
+  if (earlier.length === 0) return present
+  const version = earlier.length + 1
+  const versions = earlier.map(({ migrate, schema }) => {
+    const { decodeJson } = jsonOf(schema)
+    return (value: unknown) =>
+      flatMapExit(decodeJson(value), (payload) =>
+        Effect.runSyncExit(Effect.suspend(() => make(task.payloadSchema, migrate(payload))))
+      )
+  })
+  return {
+    encode: (value) =>
+      Exit.map(present.encodeJson(value), (encoded) => JSON.stringify(PayloadVersion.mark(encoded, version))),
+    encodeJson: present.encodeJson,
+    decode: (text) =>
+      flatMapExit(parseJson(text), (value) => {
+        const marked = PayloadVersion.unmark(value)
+        return (versions[marked.version - 1] ?? present.decodeJson)(marked.payload)
+      }),
+    decodeJson: present.decodeJson
   }
 }
 
@@ -76,6 +106,7 @@ const jsonOf = (schema: Task.DataSchema) => {
   return {
     encode: (value: unknown) => Exit.map(encode(value), (encoded) => JSON.stringify(encoded)),
     encodeJson: encode,
+    decodeJson: decode,
     decode: (text: string) => {
       const parsed = parseJson(text)
       return Exit.isSuccess(parsed) ? decode(parsed.value) : parsed

@@ -7,6 +7,7 @@ import * as Schema from "effect/Schema"
 import type { Disposition, DocketStore } from "../DocketStore.ts"
 import * as Metrics from "../observability/Metrics.ts"
 import { empty, judge, type Strike, type StrikeSet } from "../Strike.ts"
+import * as PayloadVersion from "./payloadVersion.ts"
 
 /** The strikes of one docket, as this process knows them. */
 export interface KnownStrikes {
@@ -120,5 +121,5 @@ const parseJson = Schema.decodeUnknownExit(Schema.fromJsonString(Schema.Unknown)
 /** An encoded payload as data; nothing when it is not JSON. */
 export const parsePayload = (text: string): unknown => {
   const parsed = parseJson(text)
-  return Exit.isSuccess(parsed) ? parsed.value : undefined
+  return Exit.isSuccess(parsed) ? PayloadVersion.unmark(parsed.value).payload : undefined
 }

@@ -9,6 +9,7 @@ import type { DocketStore, ExecutionRecord } from "../DocketStore.ts"
 import type { FailedExecutions, FailedFilter, Snapshot, WorkerInfo } from "../Snapshot.ts"
 import { failWith, invalid } from "./docketError.ts"
 import { infoOf } from "./info.ts"
+import * as PayloadVersion from "./payloadVersion.ts"
 
 type Store = DocketStore["Service"]
 
@@ -18,7 +19,11 @@ const pageSize = 200
 /** The workers of a docket. */
 export const workersOf = (store: Store): Effect.Effect<ReadonlyArray<WorkerInfo>, DocketError> =>
   Effect.map(failWith(store.workers), (workers) =>
-    workers.map((worker) => ({ ...worker, lastSeen: DateTime.makeUnsafe(worker.lastSeen) }))
+    workers.map((worker) => ({
+      ...worker,
+      lastSeen: DateTime.makeUnsafe(worker.lastSeen),
+      tasks: PayloadVersion.tasksAmong(worker.tasks)
+    }))
   )
 
 /** The workers that know a task; one that knows any task counts. */

@@ -37,6 +37,7 @@ import type { ExecutionEvent } from "../Execution.ts"
 import { codecOf } from "../internal/codec.ts"
 import { failWith } from "../internal/docketError.ts"
 import * as Info from "../internal/info.ts"
+import * as PayloadVersion from "../internal/payloadVersion.ts"
 import * as Life from "../internal/testing/life.ts"
 import type * as Task from "../Task.ts"
 import { CurrentWorker } from "../TaskContext.ts"
@@ -366,7 +367,9 @@ export const crashAt = (call: StoreCall, options: CrashOptions): Effect.Effect<v
 export interface Scheduled {
   readonly key: string
   readonly task: string
-  /** The payload as it is stored, parsed. */
+  /** The payload as it is stored: JSON text. */
+  readonly encodedPayload: string
+  /** The same, parsed. */
   readonly payload: unknown
   readonly due: DateTime.Utc
 }
@@ -383,7 +386,8 @@ export const scheduled: Effect.Effect<ReadonlyArray<Scheduled>, DocketError, Doc
   return upcoming.map(({ due, encodedPayload, key, task }) => ({
     key,
     task,
-    payload: JSON.parse(encodedPayload),
+    encodedPayload,
+    payload: PayloadVersion.unmark(JSON.parse(encodedPayload)).payload,
     due
   }))
 })
@@ -477,14 +481,14 @@ const matches =
   (execution: Scheduled): boolean =>
     execution.task === nameOf(task) &&
     (key === undefined || execution.key === key) &&
-    (payload === undefined || holds(decoded(task, execution.payload), payload))
+    (payload === undefined || holds(payloadOf(task, execution), payload))
 
 const nameOf = (task: Task.Any | string): string => (typeof task === "string" ? task : task.name)
 
 /** The payload in the task's own types, as tests write it; as it is stored where the contract is not at hand. */
-const decoded = (task: Task.Any | string, payload: unknown): unknown => {
+const payloadOf = (task: Task.Any | string, { encodedPayload, payload }: Scheduled): unknown => {
   if (typeof task === "string") return payload
-  const exit = codecOf(task).decodePayload(JSON.stringify(payload))
+  const exit = codecOf(task).decodePayload(encodedPayload)
   return Exit.isSuccess(exit) ? exit.value : payload
 }
 

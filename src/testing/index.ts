@@ -8,3 +8,5 @@
 
 /** A docket in memory under a virtual clock, with what a test wants to know of it. */
 export * as DocketTest from "./DocketTest.ts"
+/** Sample payloads of every version of every task, which a test replays. */
+export * as GoldenPayloads from "./GoldenPayloads.ts"

@@ -221,31 +221,6 @@ it.layer(App.layer(), { excludeTestServices: true })("commands that change a doc
     })
   )
 
-  it.effect("all of them refuse memory, and say why (CLI-04)", () =>
-    Effect.gen(function* () {
-      for (const args of [
-        ["add", "one"],
-        ["replace", "one", "--key", "k"],
-        ["cancel", "k"],
-        ["show", "k"],
-        ["ls"],
-        ["failed", "ls"],
-        ["failed", "retry", "--all"],
-        ["failed", "discard", "--all"],
-        ["snapshot"],
-        ["workers", "ls"],
-        ["workers", "for-task", "one"],
-        ["clear"],
-        ["tasks", "trace"],
-        ["tasks", "fail"],
-        ["tasks", "sleep"]
-      ]) {
-        const ended = yield* docket.run([...args, "--url", "memory://here"])
-        assertSentence(ended, 2, /memory:\/\/here lives in the process that opens it, .* give the URL of a Redis/)
-      }
-    })
-  )
-
   it.effect("says in one sentence that Redis is away, or stands still, without the password (CLI-05, URL-02)", () =>
     Effect.gen(function* () {
       const { redis } = yield* App

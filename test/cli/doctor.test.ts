@@ -5,7 +5,7 @@ import { probesOf } from "../../src/store/redis/Inspection.ts"
 import * as Keys from "../../src/store/redis/keys.ts"
 import { assertNothingLeaks } from "../support/leaks.ts"
 import * as RedisServer from "../support/RedisServer.ts"
-import { App, assertSentence, open, type Shop } from "./app.ts"
+import { App, open, type Shop } from "./app.ts"
 import * as docket from "./docket.ts"
 
 interface Finding {
@@ -186,12 +186,6 @@ it.layer(App.layer(), { excludeTestServices: true })("docket doctor", (it) => {
       const frozen = yield* Effect.ensuring(findings(opened), redis.thaw)
       assert.include(frozen.found[0]?.found, "does not answer")
     })
-  )
-
-  it.effect("refuses memory, and says why (CLI-04)", () =>
-    Effect.map(docket.run(["doctor", "--url", "memory://"]), (ended) =>
-      assertSentence(ended, 2, "lives in the process")
-    )
   )
 
   it("tries every kind of key, and every channel", () => {

@@ -83,7 +83,6 @@ it.layer(App.layer(), { excludeTestServices: true })("docket watch", (it) => {
     Effect.gen(function* () {
       const shop = yield* (yield* App).shop
       assertSentence(yield* shop.run(["watch", "nobody"]), 3, 'There is no execution "nobody"')
-      assertSentence(yield* shop.run(["watch", "nobody", "--url", "memory://"]), 2, "lives in the process")
     })
   )
 

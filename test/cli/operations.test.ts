@@ -79,5 +79,5 @@ it.live(
         assert.deepStrictEqual(printed.map(normalized), output.map(normalized), `$ ${command}`)
       }
     }),
-  60_000
+  120_000
 )

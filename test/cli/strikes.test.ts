@@ -1,36 +1,41 @@
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { App, assertSentence } from "./app.ts"
-import * as docket from "./docket.ts"
+import { App, assertSentence, infoOf } from "./app.ts"
 
 it.layer(App.layer(), { excludeTestServices: true })("docket strike and restore", (it) => {
-  it.effect("print one line, and do what they say (CLI-11, CLI-12, CLI-13, STR-02)", () =>
+  for (const [terms, line, strike] of [
+    [["send"], "send", { task: "send", value: null }],
+    [["send", "*"], "send", { task: "send", value: null }],
+    [["send", "id", "int:7"], "send id == 7", { task: "send", field: "id", operator: "==", value: 7 }],
+    [["send", "id", "==", "7"], 'send id == "7"', { field: "id", operator: "==", value: "7" }],
+    [["", "id", ">=", "float:1.5"], "(all tasks) id >= 1.5", { field: "id", operator: ">=", value: 1.5 }],
+    [["*", "on", "!=", "bool:false"], "(all tasks) on != false", { field: "on", operator: "!=", value: false }],
+    [
+      ["*", "size", "between", "json:[1,5]"],
+      "(all tasks) size between [1,5]",
+      { field: "size", operator: "between", value: [1, 5] }
+    ],
+    [["send", "name", 'say "hi"'], 'send name == "say \\"hi\\""', { field: "name", value: 'say "hi"' }]
+  ] as const) {
+    it.effect(`print one line, and do what it says: ${terms.join(" ")} (CLI-11, CLI-12, CLI-13)`, () =>
+      Effect.gen(function* () {
+        const shop = yield* (yield* App).shop
+        assert.deepStrictEqual(yield* shop.lines("strike", ...terms), [`Striking ${line}`])
+        const [found, ...more] = yield* shop.docket.strikes
+        assert.deepStrictEqual(more, [])
+        assert.deepInclude({ ...found }, { ...strike, hold: false })
+        assert.deepStrictEqual(yield* shop.lines("restore", ...terms), [`Restoring ${line}`])
+        assert.deepStrictEqual(yield* shop.docket.strikes, [])
+      })
+    )
+  }
+
+  it.effect("restoring what is not struck does nothing (STR-07)", () =>
     Effect.gen(function* () {
       const shop = yield* (yield* App).shop
-      for (const [terms, line] of [
-        [["send"], "send"],
-        [["send", "*"], "send"],
-        [["send", "id", "int:7"], "send id == 7"],
-        [["send", "id", "==", "7"], 'send id == "7"'],
-        [["", "id", ">=", "float:1.5"], "(all tasks) id >= 1.5"],
-        [["*", "active", "!=", "bool:false"], "(all tasks) active != false"],
-        [["*", "size", "between", "json:[1000,2000]"], "(all tasks) size between [1000,2000]"],
-        [["send", "name", 'say "hi"'], 'send name == "say \\"hi\\""']
-      ] as const) {
-        assert.deepStrictEqual(yield* shop.lines("strike", ...terms), [`Striking ${line}`])
-      }
-      const found = yield* shop.docket.strikes
-      assert.deepInclude(
-        found.map(({ field, operator, task, value }) => ({ field, operator, task, value })),
-        { field: "size", operator: "between", task: undefined, value: [1000, 2000] }
-      )
-      assert.strictEqual(found.length, 7)
+      yield* shop.docket.strike({ task: "send", field: "id", value: 7 })
       assert.deepStrictEqual(yield* shop.lines("restore", "send"), ["Restoring send"])
-      assert.deepStrictEqual(yield* shop.lines("restore", "send", "id", "int:7"), ["Restoring send id == 7"])
-      assert.deepStrictEqual(yield* shop.lines("restore", "*", "never", "struck"), [
-        'Restoring (all tasks) never == "struck"'
-      ])
-      assert.strictEqual((yield* shop.docket.strikes).length, 5)
+      assert.strictEqual((yield* shop.docket.strikes).length, 1)
     })
   )
 
@@ -96,11 +101,19 @@ it.layer(App.layer(), { excludeTestServices: true })("docket strike and restore"
     })
   )
 
-  it.effect("refuse memory, and say why (CLI-04)", () =>
+  it.effect("explain says in one sentence why an execution is not running, and as data (CLI-05)", () =>
     Effect.gen(function* () {
-      for (const args of [["strike", "a"], ["restore", "a"], ["strikes"], ["pause"], ["resume"], ["explain", "k"]]) {
-        assertSentence(yield* docket.run([...args, "--url", "memory://"]), 2, "lives in the process")
-      }
+      const shop = yield* (yield* App).shop
+      yield* shop.docket.addNamed("sendWelcome", { customerId: 7, greeting: "Hi" }, { key: "k", delay: "1 hour" })
+      assert.match((yield* shop.lines("explain", "k")).join(), /^sendWelcome\{k\} is due at /)
+      const [due] = yield* shop.json("explain", "k")
+      assert.deepInclude(due, { reason: "Due", key: "k", task: "sendWelcome" })
+      assert.strictEqual(Date.parse(String(due!["due"])), (yield* infoOf(shop, "k")).due.epochMilliseconds)
+      yield* shop.docket.addNamed("nobodyKnowsThis", {}, { key: "n" })
+      assert.include((yield* shop.lines("explain", "n")).join(), "no live worker knows its task")
+      yield* shop.docket.cancel("k")
+      assert.match((yield* shop.lines("explain", "k")).join(), /^sendWelcome\{k\} was cancelled/)
+      assertSentence(yield* shop.run(["explain", "nobody"]), 3, 'There is no record of "nobody"')
     })
   )
 })

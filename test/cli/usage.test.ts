@@ -23,6 +23,7 @@ const commands = [
   "watch",
   "tail",
   "doctor",
+  "explain",
   "strike",
   "restore",
   "strikes",
@@ -118,6 +119,39 @@ describe("docket", () => {
     env: { DOCKET_EXECUTION_TTL: "soon" }
   })
   refused("refuses an unknown logging level (CLI-07)", [...worker, "--logging-level", "loud"], 'it was "loud"')
+
+  for (const args of [
+    ["add", "one"],
+    ["replace", "one", "--key", "k"],
+    ["cancel", "k"],
+    ["show", "k"],
+    ["explain", "k"],
+    ["ls"],
+    ["failed", "ls"],
+    ["failed", "retry", "--all"],
+    ["failed", "discard", "--all"],
+    ["snapshot"],
+    ["workers", "ls"],
+    ["workers", "for-task", "one"],
+    ["watch", "k"],
+    ["tail"],
+    ["doctor"],
+    ["strike", "one"],
+    ["restore", "one"],
+    ["strikes"],
+    ["pause"],
+    ["resume"],
+    ["clear"],
+    ["tasks", "trace"],
+    ["tasks", "fail"],
+    ["tasks", "sleep"]
+  ]) {
+    refused(
+      `refuses memory for ${args.join(" ")}, and says why (CLI-04)`,
+      [...args, "--url", "memory://here"],
+      /memory:\/\/here lives in the process that opens it, .* give the URL of a Redis/
+    )
+  }
 
   it.live("a flag wins over its variable, and a variable over the default (CLI-03)", () =>
     Effect.gen(function* () {

@@ -90,6 +90,13 @@ export const startCommand = (options: WorkerOptions) =>
     env: { ...options.env, LEDGER: options.ledger.path }
   })
 
+/** Starts a process with a worker of a recurring task, which kills itself at a step of the third run's end. */
+export const startRecurring = ({ env, killAt, ledger }: Omit<WorkerOptions, "name"> & { readonly killAt: string }) =>
+  Process.start([], {
+    command: [process.execPath, program("recurring.ts")],
+    env: { ...env, LEDGER: ledger.path, KILL_AT: killAt }
+  })
+
 // A test that waits in vain for a process that has failed shows why.
 const startProcess = Effect.fnUntraced(function* (args: ReadonlyArray<string>, options: Process.Options) {
   const running = yield* Process.start(args, options)

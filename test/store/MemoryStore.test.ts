@@ -9,7 +9,8 @@ import { after, openWorker, request } from "./conformance/kit.ts"
 
 /** What is wrong with where a docket keeps its executions, and what it still holds for those who are gone. */
 const faults = ({ executions, sessions, wakeups }: MemoryStore.Docket): ReadonlyArray<string> => {
-  const { asked, aside, entries, events, failed, grants, held, leases, limits, ready, schedule, settled } = executions
+  const { asked, aside, entries, events, failed, front, grants, held, leases, limits, ready, schedule, settled } =
+    executions
   const faults: Array<string> = []
   const expect = (condition: boolean, fault: string) => {
     if (!condition) faults.push(fault)
@@ -22,7 +23,7 @@ const faults = ({ executions, sessions, wakeups }: MemoryStore.Docket): Readonly
       case "scheduled":
         return [undefined]
       case "queued":
-        return [ready, aside.get(entry.task)]
+        return [ready, front, aside.get(entry.task)]
       case "running":
         return [grants.get(entry.lease)]
       default:
@@ -43,7 +44,7 @@ const faults = ({ executions, sessions, wakeups }: MemoryStore.Docket): Readonly
     )
   }
   const sizes = {
-    queued: asked.nodes.length + ready.size + [...aside.values()].reduce((sum, { size }) => sum + size, 0),
+    queued: asked.nodes.length + front.size + ready.size + [...aside.values()].reduce((sum, { size }) => sum + size, 0),
     scheduled: schedule.nodes.length + executions.waiting + held.size,
     running: leases.nodes.length,
     settled: settled.size + failed.size

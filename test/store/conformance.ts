@@ -15,6 +15,7 @@ import { leases } from "./conformance/leases.ts"
 import { model } from "./conformance/model.ts"
 import { operating } from "./conformance/operating.ts"
 import { replacing } from "./conformance/replacing.ts"
+import { needs } from "./conformance/needs.ts"
 import { running } from "./conformance/running.ts"
 import { scheduling } from "./conformance/scheduling.ts"
 import { strikes } from "./conformance/strikes.ts"
@@ -45,6 +46,7 @@ export const suite = <E>(
     replacing(test)
     cancelling(test)
     running(test)
+    needs(test)
     leases(test)
     limits(test)
     strikes(test)

@@ -6,7 +6,7 @@ import * as RedisStore from "../../src/store/redis/RedisStore.ts"
 import { Harness } from "./conformance.ts"
 
 /** Keys that a docket always has, or that empty themselves. */
-const fixed = new Set(["stream", "queue", "leases", "wake", "parked", "workers", "failed", "strikes"])
+const fixed = new Set(["stream", "queue", "leases", "wake", "parked", "workers", "failed", "strikes", "front"])
 
 /** Keys for as long as something of theirs waits: sorted sets of the keys of executions. */
 const gathering = new Set(["parked", "waiting", "held", "asked", "plans"])
@@ -75,6 +75,9 @@ export const makeHarness = Effect.fnUntraced(function* (
         ready: (await redis.xrange(`${docket}:stream`, "-", "+")).some(
           ([id, [, member]]) => member === execution && id === entry
         ),
+        first: (await redis.xrange(`${docket}:front`, "-", "+")).some(
+          ([id, [, member]]) => member === execution && id === entry
+        ),
         aside: await isIn(`parked:${task}`),
         asked: await isIn("asked"),
         held: await isIn("held"),
@@ -85,6 +88,7 @@ export const makeHarness = Effect.fnUntraced(function* (
       }
       const expected = {
         ready: state === "queued" && aside === undefined,
+        first: aside === "f",
         aside: aside === "t",
         asked: aside === "a",
         held: aside === "h",

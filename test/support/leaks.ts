@@ -47,7 +47,7 @@ const belongs = ({ name, size, ttl }: Key, all: ReadonlyArray<Key>): boolean => 
   const anyIsLive = all.some(({ name, state }) => name.startsWith(keys.prefix) && liveStates.has(state))
   if (name === keys.workers) return true
   if (name === keys.wake) return size === 1
-  if (name === keys.stream) return size === 0 || anyIsLive
+  if (name === keys.stream || name === keys.front) return size === 0 || anyIsLive
   const shared = [
     keys.queue,
     keys.leases,

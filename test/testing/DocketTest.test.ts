@@ -69,6 +69,15 @@ describe("Assertions", () => {
       yield* DocketTest.assertScheduled("welcome", { customerId: 7 })
       yield* DocketTest.assertScheduled(Echo, "hello")
       yield* DocketTest.assertScheduled("echo", "hello")
+      const Renamed = Task.make("renamed", {
+        payload: { id: Schema.Int },
+        earlier: [Task.earlier({ customer: Schema.Int }, ({ customer }) => ({ id: customer }))]
+      })
+      yield* docket.add(Renamed, { id: 7 })
+      yield* docket.addNamed("renamed", { customer: 8 })
+      yield* DocketTest.assertScheduled(Renamed, { id: 7 }, { times: 1 })
+      yield* DocketTest.assertScheduled(Renamed, { id: 8 }, { times: 1 })
+      yield* DocketTest.assertScheduled("renamed", { id: 7 })
       for (const wrong of [
         DocketTest.assertScheduled(FollowUp),
         DocketTest.assertScheduled(Welcome, { customerId: 8 }),
@@ -79,7 +88,7 @@ describe("Assertions", () => {
         assert.include(yield* complaint(wrong), "Expected")
       }
       assert.deepStrictEqual(
-        (yield* DocketTest.scheduled).map(({ key, task }) => [task, key]),
+        (yield* DocketTest.scheduled).flatMap(({ key, task }) => (task === "renamed" ? [] : [[task, key]])),
         [
           ["echo", "hello"],
           ["welcome", "welcome-7"]

@@ -1,5 +1,5 @@
 /** What the types of a docket promise to producers. Checked by the compiler; nothing here is run. */
-import { DateTime, type Effect, Schema } from "effect"
+import { DateTime, Effect, Schema } from "effect"
 import { expectTypeOf } from "vitest"
 import {
   type Docket,
@@ -51,6 +51,17 @@ export const payloads = () => {
   docket.replace(SendWelcome)
   // @ts-expect-error it is given to another task
   docket.replace(Remind, { customerId: 7, name: "Ada" })
+  Task.make("right", {
+    payload: { id: Schema.Int, tag: Schema.String.pipe(Schema.withConstructorDefault(Effect.succeed("new"))) },
+    earlier: [
+      Task.earlier({ number: Schema.String }, ({ number }) => ({ id: Number(number) })),
+      Task.earlier(Schema.String, (number) => ({ id: Number(number), tag: "old" }))
+    ]
+  })
+  // @ts-expect-error a migration gives the present payload
+  Task.make("wrong", { payload: { id: Schema.Int }, earlier: [Task.earlier({ n: Schema.Int }, ({ n }) => ({ n }))] })
+  // @ts-expect-error a migration takes the earlier payload
+  Task.earlier({ number: Schema.String }, ({ id }) => ({ id }))
   // @ts-expect-error the option is not known
   docket.add(SendWelcome, { customerId: 7, name: "Ada" }, { after: "1 day" })
   // @ts-expect-error a task is a contract, not a name

@@ -16,11 +16,13 @@ import type { Bounds } from "./bounds.ts"
 import type { WorkerMetrics } from "../../observability/Metrics.ts"
 import type { KnownStrikes } from "../knownStrikes.ts"
 import type { Judgement } from "./judgement.ts"
+import type { Registry } from "./registry.ts"
 import type { Outage } from "./outage.ts"
 import * as RunLog from "./runLog.ts"
 import * as Leases from "./leases.ts"
 import type { Runs } from "./runs.ts"
 import { makeUnknownTasks } from "./unknownTasks.ts"
+import type { Vitals } from "./vitals.ts"
 
 /** What the parts of a worker tell the intake, and ask of it. */
 export interface Intake {
@@ -63,9 +65,11 @@ interface Options {
   readonly outage: Outage
   readonly bounds: Bounds
   readonly metrics: WorkerMetrics
+  readonly registry: Pick<Registry, "lacks">
   readonly strikes: KnownStrikes
   readonly judgement: Pick<Judgement, "determine">
   readonly runs: Pick<Runs, "start" | "size">
+  readonly vitals: Pick<Vitals, "expect" | "loop">
 }
 
 /** Starts the lanes; they stop when the scope closes. */
@@ -76,9 +80,11 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
   leasePrefix,
   metrics,
   outage,
+  registry,
   runs,
   session,
-  strikes
+  strikes,
+  vitals
 }) {
   const clock = yield* Clock.Clock
   const unknownTasks = makeUnknownTasks()
@@ -123,6 +129,7 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
     const lease = `${leasePrefix}-${++exchanges}`
     let resent = false
     let asked = 0
+    const answered = vitals.expect("The store's answer to a request for work", 0)
     const reply = yield* outage.untilAnswered(
       (failures) => {
         resent = failures > 0
@@ -132,6 +139,7 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
       session.reconnected,
       settlements.length === 0 ? Effect.as(closed.await, nothing) : Effect.never
     )
+    answered()
     if (reply.strikes !== undefined) yield* strikes.update(reply.strikes)
     yield* reportSettled(batch, reply, resent)
     yield* reportTaken(reply)
@@ -162,6 +170,11 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
       for (const delivery of reply.deliveries) {
         if (!open) {
           finished.push({ delivery, outcome: { _tag: "Released" }, reported: false })
+          continue
+        }
+        const lacks = registry.lacks(delivery.task, delivery.payload)
+        if (lacks !== undefined) {
+          finished.push({ delivery, outcome: { _tag: "Unreadable", needs: lacks }, reported: false })
         } else if (bounds.admit(delivery.key)) {
           runs.start(delivery, reply.asked)
         } else {
@@ -220,9 +233,10 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
     }
   })
 
-  yield* Effect.forkScoped(waiter)
-  yield* Effect.forkScoped(lane)
-  if (concurrency > 1) yield* Effect.forkScoped(lane)
+  vitals.loop("The wait for work", yield* Effect.forkScoped(waiter))
+  for (let lanes = concurrency > 1 ? 2 : 1; lanes > 0; lanes--) {
+    vitals.loop("The loop that takes work", yield* Effect.forkScoped(lane))
+  }
 
   return {
     finish: (end) => {
@@ -230,16 +244,14 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
       changed()
       if (idle) retime.openUnsafe()
     },
-    heard: Effect.fnUntraced(function* ({ nextDueMillis, repaired, work }) {
-      if (repaired > 0)
-        yield* Effect.logWarning(`${repaired} executions were missing from the store's lists, and are back`)
-
-      // When what was scheduled is gone, there may be nothing left to wait for at all.
-      if (work || (nextDue !== undefined && nextDueMillis === undefined)) idle = false
-      nextDue = nextDueMillis === undefined ? undefined : clock.currentTimeMillisUnsafe() + nextDueMillis
-      changed()
-      if (idle) retime.openUnsafe()
-    }),
+    heard: ({ nextDueMillis, work }) =>
+      Effect.sync(() => {
+        // When what was scheduled is gone, there may be nothing left to wait for at all.
+        if (work || (nextDue !== undefined && nextDueMillis === undefined)) idle = false
+        nextDue = nextDueMillis === undefined ? undefined : clock.currentTimeMillisUnsafe() + nextDueMillis
+        changed()
+        if (idle) retime.openUnsafe()
+      }),
     close: Effect.sync(() => {
       open = false
       closed.openUnsafe()

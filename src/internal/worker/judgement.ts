@@ -27,12 +27,14 @@ export const make = (options: {
   const { metrics, registry, strikes } = options
 
   const complete = (task: string, text: string): unknown => {
-    const payload = registry.find(task)?.completePayload(text)
+    const payload = registry.find(task, text)?.completePayload(text)
     return payload !== undefined && Exit.isSuccess(payload) ? payload.value.encoded : parsePayload(text)
   }
 
   return {
     determine: Effect.fnUntraced(function* ({ key, payload: text, task }): Effect.fn.Return<Outcome> {
+      const lacks = registry.lacks(task, text)
+      if (lacks !== undefined) return { _tag: "Unreadable", needs: lacks }
       const { version } = strikes.current()
       const strike = strikes.judge(task, () => complete(task, text))
       yield* strikes.warn
@@ -45,7 +47,7 @@ export const make = (options: {
         yield* Effect.logWarning(`🗙 ${task}{${key}} does not run: struck by ${strike}`)
         return { _tag: "Cancelled" }
       }
-      const runnable = registry.find(task)
+      const runnable = registry.find(task, text)
       const controls = runnable?.behaviour?.controls
       if (runnable === undefined || controls === undefined || controls.controls.length === 0) {
         return { _tag: "Determined", values: [], strikes: version }

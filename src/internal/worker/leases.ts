@@ -6,6 +6,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { WorkerSession } from "../../DocketStore.ts"
 import type { Run, Runs } from "./runs.ts"
+import type { Pulse } from "./vitals.ts"
 
 /** How often a lease is renewed within its time. */
 export const renewalsPerLease = 4
@@ -22,12 +23,13 @@ export const now = (clock: Clock.Clock): number => Number(clock.monotonicTimeNan
  * another worker.
  */
 export const renew = Effect.fnUntraced(
-  function* (session: WorkerSession, runs: Runs) {
+  function* (session: WorkerSession, runs: Runs, pulse: Pulse) {
     // Those that are superseded as well: they may hold a slot of a limit.
     const held = runs.all()
-    if (held.length === 0) return
+    if (held.length === 0) return pulse.met()
     const asked = now(yield* Clock.Clock)
     const statuses = yield* session.renew(held.map(({ delivery }) => delivery))
+    pulse.met()
     held.forEach((run, i) => {
       const status = statuses[i]
       if (status === "held" || status === "cancelled") run.renewed = Math.max(run.renewed, asked)
@@ -46,10 +48,16 @@ export const renew = Effect.fnUntraced(
 const stillRuns = (runs: Runs, run: Run) => runs.find(run.delivery.key, run.delivery.generation) === run
 
 /** Renews, four times within the time of a lease, for ever. An idle worker has no timer for it. */
-export const renewForever = (session: WorkerSession, runs: Runs, leaseMillis: number): Effect.Effect<never> =>
+export const renewForever = (
+  session: WorkerSession,
+  runs: Runs,
+  leaseMillis: number,
+  pulse: Pulse
+): Effect.Effect<never> =>
   runs.awaitSome.pipe(
+    Effect.andThen(Effect.sync(pulse.expect)),
     Effect.andThen(Effect.sleep(Duration.millis(leaseMillis / renewalsPerLease))),
-    Effect.andThen(renew(session, runs)),
+    Effect.andThen(renew(session, runs, pulse)),
     Effect.forever
   )
 
@@ -61,7 +69,12 @@ const lastChance = (leaseMillis: number) => Math.min(1000, leaseMillis / 8)
  * still, or its event loop was blocked. Each gets a last chance right before, or as soon as this worker comes to itself:
  * if the store answers within that time, its answer counts.
  */
-export const expireForever = Effect.fnUntraced(function* (session: WorkerSession, runs: Runs, leaseMillis: number) {
+export const expireForever = Effect.fnUntraced(function* (
+  session: WorkerSession,
+  runs: Runs,
+  leaseMillis: number,
+  pulse: Pulse
+) {
   const clock = yield* Clock.Clock
   const chance = lastChance(leaseMillis)
   const needLease = () => runs.all().filter((run) => !run.superseded && run.interruptReason === undefined)
@@ -72,7 +85,7 @@ export const expireForever = Effect.fnUntraced(function* (session: WorkerSession
     yield* Effect.sleep(Math.max(0, Math.min(leastLeft() - chance, leaseMillis / 2)))
     if (leastLeft() > chance) continue
     const end = now(clock) + Math.max(chance, leastLeft())
-    yield* Effect.timeoutOption(renew(session, runs), end - now(clock))
+    yield* Effect.timeoutOption(renew(session, runs, pulse), end - now(clock))
     // A new connection renews them as well.
     if (leastLeft() <= chance) yield* Effect.sleep(Math.max(0, end - now(clock)))
     for (const run of needLease()) if (left(run) <= 0) runs.interrupt(run, "lease-lost")

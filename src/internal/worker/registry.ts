@@ -8,11 +8,14 @@ import * as Schema from "effect/Schema"
 import type * as Task from "../../Task.ts"
 import type * as TaskGroup from "../../TaskGroup.ts"
 import { codecOf, type CompletePayload } from "../codec.ts"
+import * as PayloadVersion from "../payloadVersion.ts"
 import { handlerOf, type Implementation } from "../handlers.ts"
 
 /** What it takes to run one task. */
 export interface Runnable {
   readonly behaviour: Task.Behaviour | undefined
+  /** The newest version of its payload that it reads. */
+  readonly version: number
   /** The services that the handler's layer was built with. */
   readonly context: Context.Context<never>
   readonly decodePayload: (text: string) => Exit.Exit<unknown, Schema.SchemaError>
@@ -22,12 +25,15 @@ export interface Runnable {
   readonly run: Implementation["run"]
 }
 
-/** Finds how to run a task by its name. */
+/** Finds how to run an execution, by the name of its task and its payload. */
 export interface Registry {
+  /** What the worker knows: tasks, and versions of their payloads. */
   readonly names: ReadonlySet<string>
   /** Whether every name can be run, because there is a fallback. */
   readonly any: boolean
-  readonly find: (name: string) => Runnable | undefined
+  readonly find: (task: string, payload: string) => Runnable | undefined
+  /** What a worker has to know that is to run this execution, when this one does not. */
+  readonly lacks: (task: string, payload: string) => string | undefined
 }
 
 /** Collects the handlers of a group from a context. */
@@ -38,9 +44,10 @@ export const collect = <T extends Task.Any>(
   const runnables = new Map<string, Runnable>()
   for (const task of group.tasks.values()) {
     const { context: services, run } = Context.getUnsafe(context, handlerOf(task.name))
-    const { completePayload, decodePayload, encodeError, encodeSuccess } = codecOf(task)
+    const { completePayload, decodePayload, encodeError, encodeSuccess, version } = codecOf(task)
     runnables.set(task.name, {
       behaviour: task.behaviour,
+      version,
       context: services,
       decodePayload,
       completePayload,
@@ -53,11 +60,21 @@ export const collect = <T extends Task.Any>(
 }
 
 /** Makes a registry of these tasks. A fallback runs all others. */
-export const make = (runnables: ReadonlyMap<string, Runnable>, fallback: Runnable | undefined): Registry => ({
-  names: new Set(runnables.keys()),
-  any: fallback !== undefined,
-  find: (name) => runnables.get(name) ?? fallback
-})
+export const make = (runnables: ReadonlyMap<string, Runnable>, fallback: Runnable | undefined): Registry => {
+  const find = (task: string, payload: string) => {
+    const runnable = runnables.get(task)
+    return runnable !== undefined && PayloadVersion.versionOf(payload) <= runnable.version ? runnable : fallback
+  }
+  return {
+    names: new Set(Array.from(runnables, ([task, { version }]) => PayloadVersion.namesUpTo(task, version)).flat()),
+    any: fallback !== undefined,
+    find,
+    lacks: (task, payload) =>
+      runnables.has(task) && find(task, payload) === undefined
+        ? PayloadVersion.nameOf(task, PayloadVersion.versionOf(payload))
+        : undefined
+  }
+}
 
 const parseJson = Schema.decodeUnknownExit(Schema.fromJsonString(Schema.Unknown))
 const encodeJson = Schema.encodeUnknownExit(Schema.fromJsonString(Schema.Json))
@@ -68,6 +85,7 @@ export const fallback = <R>(
   context: Context.Context<never>
 ): Runnable => ({
   behaviour: undefined,
+  version: Number.POSITIVE_INFINITY,
   context,
   decodePayload: Exit.succeed,
   // Without a contract there are no defaults.

@@ -78,6 +78,7 @@ export const ended = (
       return Effect.logInfo(`↫ ${took} ${call} given back, since this worker is shutting down`)
     case "Held":
     case "Determined":
+    case "Unreadable":
       return Effect.logInfo(`↫ ${took} ${call} given back`)
     case "Postponed":
       return Effect.logInfo(`↫ ${took} ${call} not admitted, tries again later`)

@@ -109,7 +109,7 @@ export const make: (options: {
       interruptReason: undefined,
       fiber: undefined
     }
-    const runnable = registry.find(delivery.task)
+    const runnable = registry.find(delivery.task, delivery.payload)
     if (runnable === undefined) {
       // The store hands out only what the worker named, so this is for a store that breaks its word.
       const error = `UnknownTask: this worker has no task "${delivery.task}"`

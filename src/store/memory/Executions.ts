@@ -9,7 +9,7 @@
  * | `scheduled` | the heap `schedule`, by due time | `moveDue` |
  * | `scheduled`, waiting for a slot | the line of its limit in `limits` | the execution that frees a slot |
  * | `scheduled`, held by a strike | the line `held` | a restore |
- * | `queued` | the line `ready`, or the line of its task in `aside` | a claim |
+ * | `queued` | the line `ready`, or `front` when it had its turn before, or the line of its task in `aside` | a claim |
  * | `queued`, asked about | the line of its lease in `grants`, and the heap `asked` by expiry | a settlement, a reclaim |
  * | `running` | the line of its lease in `grants`, and the heap `leases` by expiry | a settlement, a reclaim |
  * | `failed` | the line `failed`, oldest first | the end of its time to live, or a newer one when there are too many |
@@ -25,6 +25,8 @@ import * as Line from "./Line.ts"
 export interface Entry {
   readonly key: string
   task: string
+  /** What a worker has to know to run it, when that is more than its task. */
+  needs: string | undefined
   payload: string
   trace: string
   state: DocketStore.State
@@ -124,6 +126,8 @@ export interface Executions {
   readonly entries: Map<string, Entry>
   readonly schedule: Heap.Heap<Entry>
   readonly ready: Line.Line<Entry>
+  /** What comes before all that is ready. */
+  readonly front: Line.Line<Entry>
   readonly aside: Map<string, Line.Line<Entry>>
   readonly grants: Map<string, Line.Line<Entry>>
   readonly leases: Heap.Heap<Entry>
@@ -151,6 +155,7 @@ export const make = (): Executions => ({
   entries: new Map(),
   schedule: Heap.make(),
   ready: Line.make(),
+  front: Line.make(),
   aside: new Map(),
   grants: new Map(),
   leases: Heap.make(),
@@ -216,6 +221,7 @@ export const add = (self: Executions, key: string): Entry => {
   const entry: Entry = {
     key,
     task: "",
+    needs: undefined,
     payload: "",
     trace: "",
     state: "scheduled",
@@ -287,16 +293,19 @@ export const moveDue = (self: Executions, { now }: Step): void => {
 }
 
 /** Puts an execution that is nowhere at the end of the ready line. */
-export const enqueue = (self: Executions, entry: Entry): void => {
-  entry.place = Line.append(self.ready, entry)
+export const enqueue = (self: Executions, entry: Entry, line = self.ready): void => {
+  entry.place = Line.append(line, entry)
   entry.state = "queued"
   Events.publishState(self.events, entry)
 }
 
+/** What a worker has to know to run an execution. */
+export const needsOf = ({ needs, task }: Entry): string => needs ?? task
+
 /** Sets a queued execution aside, to wait for a worker that knows its task; tells how many wait like it. */
 export const setAside = (self: Executions, entry: Entry): number => {
   detach(self, entry)
-  const line = lineOf(self.aside, entry.task)
+  const line = lineOf(self.aside, needsOf(entry))
   entry.place = Line.append(line, entry)
   return line.size
 }
@@ -322,11 +331,17 @@ export const holdBack = (self: Executions, entry: Entry, apart: "waiting" | "hel
 }
 
 /** Lets an execution that is held back go, with the next generation. */
-export const letGo = (self: Executions, entry: Entry): void => {
+export const letGo = (self: Executions, entry: Entry, line: Line.Line<Entry>): void => {
   detach(self, entry)
   entry.generation++
-  enqueue(self, entry)
+  enqueue(self, entry, line)
 }
+
+/** How many are ready. */
+export const readySize = ({ front, ready }: Executions): number => front.size + ready.size
+
+/** The one that is claimed next. */
+export const nextReady = ({ front, ready }: Executions): Entry | undefined => (front.first ?? ready.first)?.value
 
 /** Moves an execution that is scheduled for later to another time. */
 export const reschedule = (self: Executions, entry: Entry, due: number): void => {
@@ -353,7 +368,7 @@ export const ask = (
 /** Takes back what was lent to a worker that has not told in time. */
 export const takeBack = (self: Executions, entry: Entry): void => {
   detach(self, entry)
-  entry.place = Line.append(self.ready, entry)
+  entry.place = Line.append(self.front, entry)
 }
 
 /** Hands a queued execution to a worker. */
@@ -387,7 +402,7 @@ export const reclaim = (self: Executions, entry: Entry): void => {
   entry.worker = undefined
   entry.started = undefined
   entry.progress = undefined
-  enqueue(self, entry)
+  enqueue(self, entry, entry.admission.slot === undefined ? self.ready : self.front)
 }
 
 /** Settles an execution, and keeps its record for its time to live. */
@@ -431,7 +446,7 @@ export const detach = (self: Executions, entry: Entry): void => {
     Line.leave(entry.place)
     if (entry.place.line.size === 0) {
       if (isHeld) self.grants.delete(entry.lease)
-      else if (entry.place.line === self.aside.get(entry.task)) self.aside.delete(entry.task)
+      else if (entry.place.line === self.aside.get(needsOf(entry))) self.aside.delete(needsOf(entry))
     }
     entry.place = undefined
   }
@@ -452,7 +467,7 @@ const lineOf = (lines: Map<string, Line.Line<Entry>>, name: string) => {
 
 /** Counts what is live. */
 export const depth = (self: Executions): DocketStore.Depth => {
-  let queued = self.ready.size + self.asked.nodes.length
+  let queued = readySize(self) + self.asked.nodes.length
   for (const line of self.aside.values()) queued += line.size
   const scheduled = self.schedule.nodes.length + self.waiting + self.held.size
   return { queued, scheduled, running: self.leases.nodes.length }
@@ -468,7 +483,7 @@ export const nextDue = (self: Executions): number =>
 
 /** Whether nothing is live. */
 export const isEmpty = (self: Executions): boolean =>
-  self.ready.size === 0 &&
+  readySize(self) === 0 &&
   self.aside.size === 0 &&
   self.schedule.nodes.length === 0 &&
   self.leases.nodes.length === 0 &&

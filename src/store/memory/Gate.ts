@@ -143,7 +143,8 @@ export const hindranceOf = (
     return { _tag: "Dropped", by: dropped.by, ...named(dropped.name), until: expires > now ? expires : undefined }
   }
   if (entry.apart === "held") return { _tag: "Held" }
-  if (entry.state === "queued" && entry.place?.line === executions.aside.get(entry.task)) return { _tag: "UnknownTask" }
+  if (entry.state === "queued" && entry.place?.line === executions.aside.get(Executions.needsOf(entry)))
+    return { _tag: "UnknownTask" }
   if (entry.state !== "scheduled") return undefined
   if (waits !== undefined) {
     const limit = executions.limits.get(waits)
@@ -310,7 +311,7 @@ const handOn = (executions: Executions.Executions, name: string) => {
     const next = limit.line.first?.value
     if (next === undefined) break
     next.admission.waits = undefined
-    Executions.letGo(executions, next)
+    Executions.letGo(executions, next, executions.front)
     next.admission.slot = name
     limit.holders.set(holderOf(next), next.key)
   }

@@ -310,9 +310,10 @@ const open = Effect.fnUntraced(function* (
     needsHeartbeat: false,
     heartbeat: run((step) => ({
       reclaimed: Operations.reclaimExpired(executions, step),
-      repaired: 0,
       work: Wakeups.hasWork(executions, worker, step),
-      nextDueMillis: nextDueMillis(step)
+      nextDueMillis: nextDueMillis(step),
+      // Exchanges take back what has expired, and come in time for it.
+      nextExpiryMillis: undefined
     })),
     leave: run(() => {
       session.isListed = false

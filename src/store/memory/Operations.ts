@@ -26,6 +26,7 @@ export const schedule = (
     Gate.leave(executions, entry, step)
     Executions.detach(executions, entry)
     entry.task = request.task
+    entry.needs = undefined
     entry.payload = request.payload
     entry.trace = request.trace
     entry.values = request.values
@@ -49,7 +50,7 @@ export const restore = (executions: Executions.Executions, strikes: ReadonlyArra
   const left = executions.strikes.strikes.filter(({ id }) => !restored.has(id))
   if (left.length === executions.strikes.strikes.length) return executions.strikes
   for (let place = executions.held.first; place !== undefined; place = executions.held.first) {
-    Executions.letGo(executions, place.value)
+    Executions.letGo(executions, place.value, executions.ready)
   }
   return putInForce(executions, left)
 }
@@ -168,6 +169,10 @@ const endAsked = (
     case "Held":
       Gate.leave(executions, entry, step)
       return Executions.holdBack(executions, entry, "held", executions.held)
+    case "Unreadable":
+      // Where it is now has nothing to do with what it needs.
+      entry.needs = outcome.needs
+      return Executions.takeBack(executions, entry)
     case "Failed":
       entry.error = outcome.error
       return settleAs(executions, entry, "failed", step)
@@ -232,6 +237,10 @@ const end = (
       entry.deliveries--
       entry.progress = undefined
       return Executions.holdBack(executions, entry, "held", executions.held)
+    case "Unreadable":
+      entry.needs = outcome.needs
+      entry.deliveries--
+      return Executions.reclaim(executions, entry)
     case "Released":
     case "Determined":
       entry.deliveries--
@@ -294,9 +303,10 @@ export const exchange = (
 
   const consider = (entry: Executions.Entry) => {
     const { key, task } = entry
-    if (!knows(worker, task)) {
+    const needs = Executions.needsOf(entry)
+    if (!knows(worker, needs)) {
       Gate.leave(executions, entry, step)
-      unknown.set(task, Executions.setAside(executions, entry))
+      unknown.set(needs, Executions.setAside(executions, entry))
     } else if (entry.deliveries >= worker.maxDeliveries) {
       exhausted.push({ key, task, deliveries: entry.deliveries })
       entry.error = `DeliveriesExhausted: delivered ${entry.deliveries} times without being settled`
@@ -321,10 +331,10 @@ export const exchange = (
 
   // What was told in this call has had its turn in the line.
   for (const entry of executions.determined.splice(0)) {
-    if (isRoom() && entry.place?.line === executions.ready) consider(entry)
+    if (isRoom() && entry.place?.line === executions.front) consider(entry)
   }
   while (isRoom()) {
-    const entry = executions.ready.first?.value
+    const entry = Executions.nextReady(executions)
     if (entry === undefined) break
     consider(entry)
   }

@@ -32,8 +32,9 @@ export const toRecord = (
 /** How many executions in the ready line come before one; nothing when it is not there. */
 export const ahead = (executions: Executions.Executions, key: string, step: Executions.Step): number | undefined => {
   const place = Executions.lookup(executions, key, step)?.place
-  if (place?.line !== executions.ready) return undefined
-  let count = 0
+  const { front, ready } = executions
+  if (place === undefined || (place.line !== ready && place.line !== front)) return undefined
+  let count = place.line === ready ? front.size : 0
   for (let before = place.before; before !== undefined && count < 10_000; before = before.before) count++
   return count
 }
@@ -62,7 +63,7 @@ export const snapshot = (
   running.sort((a, b) => (a.started ?? 0) - (b.started ?? 0))
   const waiting: Array<Executions.Entry> = []
   const heldBack = Array.from(executions.limits.values(), ({ line }) => line)
-  for (const line of [executions.ready, ...executions.aside.values(), ...heldBack, executions.held]) {
+  for (const line of [executions.front, executions.ready, ...executions.aside.values(), ...heldBack, executions.held]) {
     for (let place = line.first; place !== undefined && waiting.length < limit; place = place.after) {
       waiting.push(place.value)
     }

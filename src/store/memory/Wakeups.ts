@@ -33,7 +33,7 @@ export const hasWork = (
   worker: WorkerOptions,
   { now }: Executions.Step
 ): boolean => {
-  if (executions.ready.size > 0 || Executions.nextDue(executions) <= now) return true
+  if (Executions.readySize(executions) > 0 || Executions.nextDue(executions) <= now) return true
   for (const task of executions.aside.keys()) {
     if (Operations.knows(worker, task)) return true
   }
@@ -62,11 +62,13 @@ export const forget = (self: Wakeups, sleeper: Sleeper): void => {
 /** Calls one worker for each execution that none was called for. */
 export const callForWork = (self: Wakeups, executions: Executions.Executions): void => {
   // Who was called before comes for the beginning of the line; what is new stands at its end.
-  let place = executions.ready.last
-  for (let left = executions.ready.size - self.woken.size; left > 0 && place !== undefined; left--) {
-    // A worker that does not know the task is better than none: it can tell that nobody does.
-    if (!call(self, whoKnows(self, place.value.task)) && !callAnyone(self)) return
-    place = place.before
+  let left = Executions.readySize(executions) - self.woken.size
+  for (const line of [executions.ready, executions.front]) {
+    for (let place = line.last; left > 0 && place !== undefined; place = place.before) {
+      // A worker that does not know the task is better than none: it can tell that nobody does.
+      if (!call(self, whoKnows(self, Executions.needsOf(place.value))) && !callAnyone(self)) return
+      left--
+    }
   }
   if (self.waiters.size === 0) return
   for (const [task, line] of executions.aside) {

@@ -138,10 +138,12 @@ export const probesOf = (keys: Keys.Keys, id: string): ReadonlyArray<ReadonlyArr
   return [
     ["TIME"],
     ["XADD", keys.prefix + id, "NOMKSTREAM", "*", "key", id],
-    ["XLEN", keys.stream],
-    ["XRANGE", keys.stream, "-", "+", "COUNT", "1"],
-    ["XDEL", keys.stream, "0-1"],
-    ["XTRIM", keys.stream, "MINID", "0"],
+    ...[keys.stream, keys.front].flatMap((key) => [
+      ["XLEN", key],
+      ["XRANGE", key, "-", "+", "COUNT", "1"],
+      ["XDEL", key, "0-1"],
+      ["XTRIM", key, "MINID", "0"]
+    ]),
     ...[keys.queue, keys.leases, keys.failed, keys.workers, keys.held, keys.asked, keys.waiting].flatMap((key) => [
       ["ZADD", key, "XX", "0", id],
       ["ZREM", key, id],
@@ -173,10 +175,12 @@ export const probesOf = (keys: Keys.Keys, id: string): ReadonlyArray<ReadonlyArr
       ["HKEYS", key],
       ["HVALS", key],
       ["HLEN", key],
+      ["HEXISTS", key, id],
       ["HDEL", key, id]
     ]),
     ...hashes.map((key) => ["HSET", key, id, "0"]),
     ["GET", keys.release],
+    ["HGET", keys.prefix + Keys.segments.none, id],
     ["SET", payload, "{}", "PX", "1000"],
     ["GET", payload],
     ["MGET", payload, result],
@@ -191,6 +195,7 @@ export const probesOf = (keys: Keys.Keys, id: string): ReadonlyArray<ReadonlyArr
     ["EXISTS", keys.wake],
     ...[keys.events, keys.strikes, ...keys.eventsOf(id), keys.cancel(id)].map((channel) => ["PUBLISH", channel, "{}"]),
     ["PUBSUB", "NUMSUB", keys.events],
+    ["DEL", keys.prefix + Keys.segments.none],
     ["DEL", record, payload, ...sets, ...hashes, ...strings, ...lists, keys.prefix + id]
   ]
 }

@@ -13,7 +13,6 @@ import * as Exchange from "./exchange.ts"
 import type * as Keys from "./keys.ts"
 import { progress } from "./progress.ts"
 import * as Redis from "./Redis.ts"
-import { nextRepairs, noRepairs } from "./repair.ts"
 import * as Renew from "./renew.ts"
 import * as Wakeups from "./Wakeups.ts"
 import * as Workers from "./workers.ts"
@@ -62,8 +61,6 @@ export const open: (
     leave: redis.eval(Workers.leave)
   }
 
-  let repairs = noRepairs
-
   return {
     exchange: (request) =>
       Effect.flatMap(now, (now) =>
@@ -83,16 +80,13 @@ export const open: (
 
     heartbeat: Effect.flatMap(now, (now) =>
       Effect.map(
-        run.heartbeat(keys, now, keeping.executionTtlMillis, worker, repairs),
-        ([reclaimed, isWorkThere, nextDueMillis, cursor, repaired]) => {
-          repairs = nextRepairs(repairs, cursor, repaired)
-          return {
-            reclaimed,
-            repaired,
-            work: isWorkThere === 1,
-            nextDueMillis: nextDueMillis < 0 ? undefined : nextDueMillis
-          }
-        }
+        run.heartbeat(keys, now, keeping.executionTtlMillis, worker),
+        ([reclaimed, isWorkThere, nextDueMillis, nextExpiryMillis]) => ({
+          reclaimed,
+          work: isWorkThere === 1,
+          nextDueMillis: nextDueMillis < 0 ? undefined : nextDueMillis,
+          nextExpiryMillis: nextExpiryMillis < 0 ? undefined : nextExpiryMillis
+        })
       )
     ),
 

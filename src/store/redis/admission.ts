@@ -2,7 +2,7 @@
 import * as Keys from "./keys.ts"
 
 /**
- * Defines `admit(key, found, mine, values)`: lets an execution, with the fields that `consider` found, pass the controls
+ * Sets `admit(key, found, mine, values)`: lets an execution, with the fields that `consider` found, pass the controls
  * of its task; or holds it back, or drops it, and returns `false`. All controls are asked before it takes anything from
  * any of them.
  *
@@ -17,7 +17,7 @@ local function drop(key, found, how)
   giveUp(key, found[4])
   call('HSET', records .. key, 'state', 'cancelled', 'completed', nowText, 'dropped', how)
   if isFollowed(key) then announce(key) end
-  bury(key, ttl, found[9])
+  bury(key, ttl, true)
   dropped[#dropped + 1] = key
   dropped[#dropped + 1] = found[3]
   return false
@@ -85,7 +85,7 @@ local function isQuiet(key, found, control, hasRound, slot)
   return drop(key, found, 'd' .. control.name)
 end
 
-local function admit(key, found, mine, values)
+function admit(key, found, mine, values)
   local record, generation = records .. key, found[4]
   local holder = generation .. ':' .. key
   local own = call('HMGET', record, 'slot', 'plans', 'round', 'passed')
@@ -169,7 +169,7 @@ local function admit(key, found, mine, values)
   end
   for _, control in ipairs(cooldowns) do
     if not control.isOpen then
-      -- The time within says when it is over; the key goes a little later, so that it never goes too soon.
+      -- The end that it names counts; the key lives a little longer, so as not to be gone before.
       call('SET', cooldownOf .. control.name, text(now + control.per) .. ' ' .. key, 'PX', text(control.per + 1000))
       windows[#windows + 1] = control.name
     end

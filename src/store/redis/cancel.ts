@@ -107,11 +107,13 @@ for _, aside in ipairs({ waitingKey, heldKey, askedKey }) do
     end
   end
 end
-if left > 0 then
-  for _, entry in ipairs(call('XRANGE', streamKey, '-', '+', 'COUNT', left)) do
-    clear(entry[2][2])
-    -- Also one that its record does not name.
-    call('XDEL', streamKey, entry[1])
+for _, stream in ipairs({ frontKey, streamKey }) do
+  if left > 0 then
+    for _, entry in ipairs(call('XRANGE', stream, '-', '+', 'COUNT', left)) do
+      clear(entry[2][2])
+      -- Also one that its record does not name.
+      call('XDEL', stream, entry[1])
+    end
   end
 end
 for _, task in ipairs(call('SMEMBERS', parkedKey)) do
@@ -132,7 +134,7 @@ end
 if isAnyLetGo then wake() end
 if cleared > 0 then wakeIfEmpty() end
 
-local waiting = call('XLEN', streamKey) + call('ZCARD', queueKey)
+local waiting = call('XLEN', streamKey) + call('XLEN', frontKey) + call('ZCARD', queueKey)
 for _, aside in ipairs({ waitingKey, heldKey, askedKey }) do
   waiting = waiting + call('ZCARD', aside)
 end

@@ -65,8 +65,8 @@ type Reply = readonly [
  * ARGV[13]   the version of the strikes that the worker knows
  * ARGV[14]   the controls of its tasks (see `encodeControls`)
  * ARGV[15…]  for each settlement: how it ended (a letter of `letters`, a letter for each optional value that
- *            follows: v, d, p, and r if the run reported progress), key, generation, lease; error of a failure or retry; v: result, typed failure or values
- *            of controls; d: due time of the next run; p: payload of the next run, or version of the strikes
+ *            follows: v, d, p, and r if the run reported progress), key, generation, lease; error of a failure or retry; v: result, typed failure, values
+ *            of controls, or what a worker has to know; d: due time of the next run; p: payload of the next run, or version of the strikes
  * Reply      see `Reply`
  * Cost       O(log n) a settlement and a claim, n being what runs; looks at no more than 200 entries beyond those
  *            claimed; moves at most 100, lets go at most 100, takes up at most 100 or ARGV[8] of a task; sent again, it looks at all that
@@ -204,6 +204,7 @@ local function settleAsked(key, generation, held, outcome, problem, values, judg
     return 'a'
   end
   if not ends[outcome] then
+    if outcome == 'N' then call('HSET', record, 'needs', values) end
     call('HSET', record, 'was', held, 'entry', enqueue(key))
     return 'a'
   end
@@ -247,6 +248,10 @@ local function settle(key, generation, held, outcome, isReported, problem, value
     if not ends[outcome] or outcome == 'R' then outcome = 'X' end
   end
   if outcome == 'D' then outcome = 'B' end
+  if outcome == 'N' then
+    call('HSET', record, 'needs', value)
+    outcome = 'B'
+  end
   if found[7] then leaveControls(key, generation, not ends[outcome]) end
 
   if outcome == 'H' then
@@ -352,7 +357,10 @@ local untilPlace = call('GET', releaseKey)
 if untilPlace then
   local keys = call('ZRANGEBYSCORE', heldKey, '-inf', untilPlace, 'LIMIT', 0, 100)
   for _, key in ipairs(keys) do
-    letGo(key, 'gen', text((call('HGET', records .. key, 'gen') or 0) + 1))
+    local generation = text((tonumber(call('HGET', records .. key, 'gen')) or 0) + 1)
+    call('HSET', records .. key, 'state', 'queued', 'entry', enqueue(key), 'gen', generation)
+    call('HDEL', records .. key, 'aside')
+    if isFollowed(key) then announce(key) end
   end
   if #keys > 0 then call('ZREM', heldKey, unpack(keys)) end
   if #keys < 100 then call('DEL', releaseKey) end
@@ -395,8 +403,8 @@ local function describe(list, key, task, generation, attempt, count, due, starte
   list[n + 8] = trace or ''
 end
 
-local function deliver(key, ...)
-  describe(deliveries, key, ...)
+local function deliver(key, task, generation, attempt, count, due, started, trace)
+  describe(deliveries, key, task, generation, attempt, count, due, started, trace)
   bodyKeys[#bodyKeys + 1] = payloads .. key
   grants[#grants + 1] = leaseEnd
   grants[#grants + 1] = key
@@ -440,23 +448,28 @@ if isResent then
 end
 
 local unknownTasks, exhausted, dropped = {}, {}, {}
-${admission.admit}
+local hasControls, admit = next(controls) ~= nil, nil
+if hasControls then
+  ${admission.admit}
+end
 
 -- Gives the worker an execution that is due, unless something keeps it from starting.
 local function consider(key, id)
   local record = records .. key
-  local found = call('HMGET', record, 'state', 'entry', 'task', 'gen', 'attempt', 'deliveries', 'due', 'trace')
+  local found = call('HMGET', record, 'state', 'entry', 'task', 'gen', 'attempt', 'deliveries', 'due', 'trace', 'needs', 'aside')
   -- An entry that its record does not name is of an execution that is gone or elsewhere.
   if found[1] ~= 'queued' or found[2] ~= id then return end
+  if found[10] then call('HDEL', record, 'aside') end
   local task, count = found[3], (tonumber(found[6]) or 0) + 1
+  local needed = found[9] or task
   if not (task and tonumber(found[4]) and tonumber(found[7])) then
     -- Someone else had a hand in it. It must not keep others from being claimed.
     call('HSET', record, 'state', 'failed', 'completed', nowText, 'error', 'IncompleteRecord: its task, generation or due time is missing or no number')
     buryFailed(key, true)
-  elseif not knows(task) then
+  elseif not knows(needed) then
     call('HSET', record, 'aside', 't')
-    call('ZADD', prefix .. '${Keys.segments.parked}' .. task, nowText, key)
-    unknownTasks[task] = true
+    call('ZADD', prefix .. '${Keys.segments.parked}' .. needed, nowText, key)
+    unknownTasks[needed] = true
     giveUp(key, found[4])
   elseif count > maxDeliveries then
     exhausted[#exhausted + 1] = key
@@ -468,7 +481,7 @@ local function consider(key, id)
     if isFollowed(key) then announce(key) end
     buryFailed(key, true)
   else
-    local mine = controls[task]
+    local mine = hasControls and controls[task]
     if mine or version ~= '' then
       local held = call('HMGET', record, 'judged', 'values')
       local values = held[2] and decode(held[2]) or {}
@@ -490,25 +503,29 @@ for _, key in ipairs(determined) do
   if left > 0 then
     consider(key, 'told')
   else
-    call('HSET', records .. key, 'entry', enqueue(key))
+    goFirst(key)
   end
   if #bodyKeys == 200 then flush() end
 end
 flush()
 
 local budget = take + 200
-while left > 0 and budget > 0 do
-  local entries = call('XRANGE', streamKey, '-', '+', 'COUNT', math.min(left, 200))
-  if #entries == 0 then break end
-  budget = budget - #entries
-  for _, entry in ipairs(entries) do
-    consider(entry[2][2], entry[1])
+local function takeFrom(stream)
+  while left > 0 and budget > 0 do
+    local entries = call('XRANGE', stream, '-', '+', 'COUNT', math.min(left, 200))
+    if #entries == 0 then return end
+    budget = budget - #entries
+    for _, entry in ipairs(entries) do
+      consider(entry[2][2], entry[1])
+    end
+    flush()
+    -- Every entry that was looked at is at the head of the stream, and has had its turn.
+    local time, sequence = string.match(entries[#entries][1], '^(%d+)-(%d+)$')
+    call('XTRIM', stream, 'MINID', '=', time .. '-' .. text(sequence + 1))
   end
-  flush()
-  -- Every entry that was looked at is at the head of the stream, and has had its turn.
-  local time, sequence = string.match(entries[#entries][1], '^(%d+)-(%d+)$')
-  call('XTRIM', streamKey, 'MINID', '=', time .. '-' .. text(sequence + 1))
 end
+takeFrom(frontKey)
+takeFrom(streamKey)
 
 local unknown = {}
 for task in pairs(unknownTasks) do
@@ -528,7 +545,7 @@ end
 
 -- A worker that took what it could leaves the rest to another. With nothing left a token stays all the same: it may say
 -- that something is due earlier than the next idle worker knows.
-if call('XLEN', streamKey) > 0 then wake() end
+if call('XLEN', streamKey) > 0 or call('XLEN', frontKey) > 0 then wake() end
 
 local strikes = version ~= ARGV[13] and call('HVALS', strikesKey)
 return { table.concat(statuses), nextDue(), deliveries, bodies, unknown, exhausted, dropped, asked, askedBodies, strikes }
@@ -573,7 +590,8 @@ const letters = {
   Postponed: "P",
   Released: "B",
   Held: "H",
-  Determined: "D"
+  Determined: "D",
+  Unreadable: "N"
 } as const
 
 const encodeSettlement = (
@@ -588,7 +606,7 @@ const encodeSettlement = (
     args.push(JSON.stringify(outcome.values), outcome.strikes)
     return
   }
-  const value = outcome._tag === "Completed" ? outcome.result : outcome._tag === "Failed" ? outcome.failure : undefined
+  const value = valueOf(outcome)
   if (value !== undefined) {
     how += "v"
     args.push(value)
@@ -604,6 +622,19 @@ const encodeSettlement = (
   }
   if (reported) how += "r"
   args[at] = how
+}
+
+const valueOf = (outcome: DocketStore.Outcome): string | undefined => {
+  switch (outcome._tag) {
+    case "Completed":
+      return outcome.result
+    case "Failed":
+      return outcome.failure
+    case "Unreadable":
+      return outcome.needs
+    default:
+      return undefined
+  }
 }
 
 /** Errors are for people; a record is to stay a record. */

@@ -19,7 +19,7 @@ export const prologue = /* lua */ `
 local call = redis.call
 local streamKey, queueKey, leasesKey, failedKey = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local wakeKey, parkedKey, watchersKey, workersKey = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
-local strikesKey, heldKey, releaseKey, askedKey, waitingKey, overtakenKey = KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13], KEYS[14]
+local strikesKey, heldKey, releaseKey, askedKey, waitingKey, overtakenKey, frontKey = KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15]
 local now, prefix = tonumber(ARGV[1]), ARGV[2]
 if not now then
   local time = call('TIME')
@@ -105,7 +105,7 @@ end
 /** Defines `wakeIfEmpty()`: a worker that runs until all is finished may be asleep until work that is now gone. */
 export const wakeIfEmpty = /* lua */ `
 local function wakeIfEmpty()
-  if call('EXISTS', queueKey, parkedKey, heldKey, askedKey, waitingKey) == 0 and call('XLEN', streamKey) == 0 then wake() end
+  if call('EXISTS', queueKey, parkedKey, heldKey, askedKey, waitingKey) == 0 and call('XLEN', streamKey) + call('XLEN', frontKey) == 0 then wake() end
 end
 `
 
@@ -146,13 +146,9 @@ export const slots = /* lua */ `
 local slotsOf, linesOf = prefix .. '${Keys.segments.slots}', prefix .. '${Keys.segments.waiting}'
 local isAnyLetGo = false
 
--- Lets an execution that is held back go, with the next generation; "fields" are set.
-local function letGo(key, ...)
-  local record = records .. key
-  isAnyLetGo = true
-  call('HSET', record, 'state', 'queued', 'entry', enqueue(key), ...)
-  call('HDEL', record, 'aside', 'waits')
-  if isFollowed(key) then announce(key) end
+-- Puts a queued execution before all others, since it had its turn.
+local function goFirst(key)
+  call('HSET', records .. key, 'state', 'queued', 'aside', 'f', 'entry', call('XADD', frontKey, '*', 'key', key))
 end
 
 -- Gives the free slots of a limit to those that wait longest. One becomes free at a time, as a rule; at most 100 do.
@@ -168,7 +164,11 @@ local function handOn(control)
     local generation = text((tonumber(call('HGET', records .. key, 'gen')) or 0) + 1)
     call('HSET', holders, generation .. ':' .. key, '1')
     taken = taken + 1
-    letGo(key, 'gen', generation, 'slot', control)
+    isAnyLetGo = true
+    goFirst(key)
+    call('HSET', records .. key, 'gen', generation, 'slot', control)
+    call('HDEL', records .. key, 'waits')
+    if isFollowed(key) then announce(key) end
   end
   if taken == 0 then call('DEL', holders) end
 end
@@ -221,13 +221,16 @@ end
 export const withdraw = /* lua */ `
 local function withdraw(key, state, entry, aside, task)
   if aside == 't' then
-    local parked = prefix .. '${Keys.segments.parked}' .. task
+    local needed = call('HGET', records .. key, 'needs') or task
+    local parked = prefix .. '${Keys.segments.parked}' .. needed
     call('ZREM', parked, key)
-    if call('EXISTS', parked) == 0 then call('SREM', parkedKey, task) end
+    if call('EXISTS', parked) == 0 then call('SREM', parkedKey, needed) end
   elseif aside == 'a' then
     call('ZREM', askedKey, key)
   elseif aside == 'h' then
     call('ZREM', heldKey, key)
+  elseif aside == 'f' then
+    call('XDEL', frontKey, entry)
   elseif aside then
     return
   elseif state == 'scheduled' then

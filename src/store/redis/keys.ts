@@ -9,6 +9,7 @@
  * | key | type | holds | ends |
  * | --- | --- | --- | --- |
  * | `stream` | stream | what is due, in order: entries with one field, `key` | fixed; a claim, a cancel or a replace deletes the entry |
+ * | `front` | stream | what is due before all that, in order: those that a limit let go, or whose worker died while they had a slot | like `stream` |
  * | `queue` | sorted set | what is due later: keys by due time | goes with its last member: moved, cancelled or replaced |
  * | `runs:KEY` | hash | the record of an execution | none while live; the execution TTL once settled, that of failures once failed |
  * | `payload:KEY` | string | the encoded payload | with the record |
@@ -19,7 +20,7 @@
  * | `failed` | sorted set | what failed for good: keys by that time | the TTL of failures, from the last one on |
  * | `wake` | list | at most one token, on which idle workers block | taken by the next idle worker |
  * | `wake:WORKER` | list | the same for one worker, when something was set aside whose task it knows | taken by the worker, deleted when it looks for work; 60 s |
- * | `parked` | set | tasks for which executions were set aside, since no worker that met them knew the task | goes with its last member |
+ * | `parked` | set | tasks, or versions of their payloads, for which executions were set aside, since no worker that met them knew these | goes with its last member |
  * | `parked:TASK` | sorted set | those executions: keys by the time at which they were set aside | goes with its last member: taken up, cancelled or replaced |
  * | `strikes` | hash | the strikes in force, as JSON by their ids, and `version`, which changes with them | goes with the last strike |
  * | `held` | sorted set | what strikes hold: keys in order | goes with its last member: let go, cancelled or replaced |
@@ -31,7 +32,7 @@
  * | `overtaken` | hash | the slots of runs whose keys were scheduled anew: `GENERATION:KEY`, with the time at which the lease expires and the limit | goes with the last of these runs: settled, or its lease expired |
  * | `starts:CONTROL` | sorted set | the starts that a rate limit counts: `GENERATION:KEY` by time | two windows after the last start |
  * | `plans:CONTROL` | sorted set | the starts to come: keys by time | goes with its last member: started, dropped, cancelled or replaced |
- * | `cooldown:CONTROL` | string | when the window ends, and the key of the execution that opened it | the end of the window |
+ * | `cooldown:CONTROL` | string | when the window ends, and the key of the execution that opened it | a second after the end of the window |
  * | `debounce:CONTROL` | hash | a round: `first`, the key of the submission that will run, `due` and `deadline` | deleted when that one runs, or is cancelled; ten settle times after the last submission, and not before the deadline |
  * | `watchers` | string | is there while anyone follows an execution; without it no event is published | 30 s after the last follower |
  * | `workers` | sorted set | workers by the time until which they are listed | a worker that leaves, or any heartbeat once that time has passed |
@@ -43,7 +44,8 @@
  * `attempt` (from 2), `deliveries` (from 1), `worker`, `lease` (of the present run, or the last), `started`,
  * `completed`, `error`, `trace` (unless empty), `was` (the lease whose settlement was last applied and led to another
  * schedule: the same one sent again is known by it), `aside` (where it is, when that is not the usual place of its state:
- * `t` set aside because its task is unknown, `a` asked about, `w` waiting for a slot, `h` held by a strike), and flags:
+ * `t` set aside because its task is unknown, `a` asked about, `w` waiting for a slot, `h` held by a strike, `f` in `front`), `needs` (what
+ * a worker has to know to run it, when that is not the task alone: `TASK version 2`), and flags:
  * `cancel` (a running one was asked to stop), `progress` and `failures` (there is a `progress:KEY`, an `attempts:KEY`).
  * All but the error are short, so that the hash keeps its compact encoding (64 bytes a value).
  *
@@ -105,6 +107,7 @@ export interface Keys {
   readonly asked: string
   readonly waiting: string
   readonly overtaken: string
+  readonly front: string
   /** The channel of all events. */
   readonly events: string
   /** The channels of an execution's events. */
@@ -134,6 +137,7 @@ export const make = (name: string): Keys => {
     asked: `${prefix}asked`,
     waiting: `${prefix}waiting`,
     overtaken: `${prefix}overtaken`,
+    front: `${prefix}front`,
     events: prefix + segments.events,
     eventsOf: (key) => [prefix + segments.state + key, prefix + segments.progress + key],
     wakeOf: (worker) => prefix + segments.wake + worker,
@@ -159,8 +163,9 @@ export const fixed = (keys: Keys): ReadonlyArray<string> => [
   keys.release,
   keys.asked,
   keys.waiting,
-  keys.overtaken
+  keys.overtaken,
+  keys.front
 ]
 
 /** How many `fixed` gives. */
-export const numberOfFixed = 14
+export const numberOfFixed = 15

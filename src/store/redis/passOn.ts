@@ -6,18 +6,25 @@ import * as Redis from "./Redis.ts"
  *
  * KEYS[1]  wake, of all or of one worker
  * KEYS[2]  stream
+ * KEYS[3]  front
  * ARGV[1]  `1` to wake a worker only if something is due
  * ARGV[2]  wake of all
  * Reply    nothing
  * Cost     O(1)
  */
 export const passOn = Redis.script(
-  (keys: Keys.Keys, wake: string, onlyIfDue: boolean) => [wake, keys.stream, onlyIfDue ? "1" : "0", keys.wake],
+  (keys: Keys.Keys, wake: string, onlyIfDue: boolean) => [
+    wake,
+    keys.stream,
+    keys.front,
+    onlyIfDue ? "1" : "0",
+    keys.wake
+  ],
   {
     operation: "DocketStore.awaitWork",
-    numberOfKeys: 2,
+    numberOfKeys: 3,
     lua: /* lua */ `
-local isUseful = ARGV[1] == '0' or redis.call('XLEN', KEYS[2]) > 0
+local isUseful = ARGV[1] == '0' or redis.call('XLEN', KEYS[2]) > 0 or redis.call('XLEN', KEYS[3]) > 0
 if isUseful and redis.call('EXISTS', KEYS[1]) == 0 then
   redis.call('RPUSH', KEYS[1], '1')
   if KEYS[1] ~= ARGV[2] then redis.call('PEXPIRE', KEYS[1], 60000) end

@@ -85,8 +85,9 @@ export const ahead = Redis.script(
     lua: /* lua */ `
 ${fragments.prologue}
 local found = call('HMGET', records .. ARGV[3], 'state', 'entry', 'aside')
-if found[1] ~= 'queued' or not found[2] or found[3] then return -1 end
-return #call('XRANGE', streamKey, '-', '(' .. found[2], 'COUNT', 10000)
+if found[1] ~= 'queued' or not found[2] or (found[3] and found[3] ~= 'f') then return -1 end
+if found[3] then return #call('XRANGE', frontKey, '-', '(' .. found[2], 'COUNT', 10000) end
+return math.min(10000, call('XLEN', frontKey) + #call('XRANGE', streamKey, '-', '(' .. found[2], 'COUNT', 10000))
 `
   }
 ).withReplyType<number>()
@@ -96,7 +97,7 @@ type Depth = readonly [queued: number, scheduled: number, running: number]
 /** Lua that defines `depth()`. Builds on `fragments.prologue`. */
 const depthOfDocket = /* lua */ `
 local function depth()
-  local queued = call('XLEN', streamKey) + call('ZCARD', askedKey)
+  local queued = call('XLEN', streamKey) + call('XLEN', frontKey) + call('ZCARD', askedKey)
   for _, task in ipairs(call('SMEMBERS', parkedKey)) do
     queued = queued + call('ZCARD', prefix .. '${Keys.segments.parked}' .. task)
   end
@@ -172,12 +173,14 @@ for i = 1, math.min(limit, #runs) do
 end
 
 local left = limit
-if left > 0 then
-  for _, entry in ipairs(call('XRANGE', streamKey, '-', '+', 'COUNT', left)) do
-    local key = entry[2][2]
-    if call('HGET', records .. key, 'entry') == entry[1] then waiting[#waiting + 1] = key end
+for _, stream in ipairs({ frontKey, streamKey }) do
+  if left > 0 then
+    for _, entry in ipairs(call('XRANGE', stream, '-', '+', 'COUNT', left)) do
+      local key = entry[2][2]
+      if call('HGET', records .. key, 'entry') == entry[1] then waiting[#waiting + 1] = key end
+    end
+    left = limit - #waiting
   end
-  left = limit - #waiting
 end
 local tasks = call('SMEMBERS', parkedKey)
 table.sort(tasks)

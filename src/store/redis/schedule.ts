@@ -10,8 +10,8 @@ import * as Redis from "./Redis.ts"
  * ARGV[1]   now, epoch ms; empty for the server's clock
  * ARGV[2]   prefix of the docket's keys
  * ARGV[3]   the version of the strikes that the caller knows
- * ARGV[4…]  for each request: key, task, payload, due (see `encodeDue`), `1` to replace a live key or `0` to leave it,
- *           trace, the values of its controls as JSON or nothing, `1` if it was judged by the strikes
+ * ARGV[4…]  for each request: key, task, payload, due (see `encodeDue`), trace, and flags: `1` to replace a live key or
+ *           `0` to leave it, `1` if it was judged by the strikes or `0`, and the values of its controls as JSON or nothing
  * Reply     a letter for each request: `s` scheduled, `a` already scheduled, `r` replaced; or, when the caller knows other
  *           strikes, those in force (see `strikes.ts`), and nothing was done
  * Cost      O(log n) a request, n being what is scheduled for later; at most 100 due executions are moved besides
@@ -20,8 +20,8 @@ export const schedule = Redis.script(
   (keys: Keys.Keys, now: number | "", strikes: string, requests: ReadonlyArray<DocketStore.ScheduleRequest>) => {
     const args = [...Keys.fixed(keys), now, keys.prefix, strikes]
     for (const { due, judged, key, payload, replace, task, trace, values } of requests) {
-      args.push(key, task, payload, encodeDue(due), replace ? "1" : "0", trace)
-      args.push(values === undefined || values.length === 0 ? "" : JSON.stringify(values), judged ? "1" : "0")
+      const known = values === undefined || values.length === 0 ? "" : JSON.stringify(values)
+      args.push(key, task, payload, encodeDue(due), trace, `${replace ? 1 : 0}${judged ? 1 : 0}${known}`)
     }
     return args
   },
@@ -45,14 +45,13 @@ local isWorkThere = moveDue() > 0
 local head = tonumber(call('ZRANGE', queueKey, 0, 0, 'WITHSCORES')[2] or 'inf')
 local dispositions = {}
 
-for i = 4, #ARGV, 8 do
-  local key, task, payload, due, replace, trace = ARGV[i], ARGV[i + 1], ARGV[i + 2], absolute(ARGV[i + 3]), ARGV[i + 4], ARGV[i + 5]
-  local values, isJudged = ARGV[i + 6], ARGV[i + 7] == '1'
+for i = 4, #ARGV, 6 do
+  local key, task, payload, due, trace, flags = ARGV[i], ARGV[i + 1], ARGV[i + 2], absolute(ARGV[i + 3]), ARGV[i + 4], ARGV[i + 5]
   local record = records .. key
-  local old = call('HMGET', record, 'state', 'gen', 'cancel', 'entry', 'aside', 'task', 'lease', 'was', 'values')
+  local old = call('HMGET', record, 'state', 'gen', 'cancel', 'entry', 'aside', 'task', 'lease', 'was')
   local state = old[1]
   local isLive = state == 'queued' or state == 'scheduled' or (state == 'running' and not old[3])
-  if isLive and replace == '0' then
+  if isLive and string.byte(flags) == 48 then
     dispositions[#dispositions + 1] = 'a'
   else
     dispositions[#dispositions + 1] = isLive and 'r' or 's'
@@ -62,14 +61,14 @@ for i = 4, #ARGV, 8 do
       local was = old[8]
       if state == 'running' then
         -- The older run owns nothing any more but its slot: its settlement will find another generation.
-        local slot = old[9] and call('HGET', record, 'slot')
+        local slot = call('HGET', record, 'slot')
         if slot then
           local leaseEnd = text(call('ZSCORE', leasesKey, key) or nowText)
           call('HSET', overtakenKey, old[2] .. ':' .. key, leaseEnd .. ' ' .. slot)
         end
         call('ZREM', leasesKey, key)
       elseif isLive then
-        if old[9] then giveUp(key, old[2]) end
+        if call('HGET', record, 'values') then giveUp(key, old[2]) end
         withdraw(key, state, old[4], old[5], old[6])
       else
         if state == 'failed' then call('ZREM', failedKey, key) end
@@ -84,11 +83,11 @@ for i = 4, #ARGV, 8 do
       fields[#fields + 1] = 'trace'
       fields[#fields + 1] = trace
     end
-    if values ~= '' then
+    if #flags > 2 then
       fields[#fields + 1] = 'values'
-      fields[#fields + 1] = values
+      fields[#fields + 1] = string.sub(flags, 3)
     end
-    if isJudged and version ~= '' then
+    if version ~= '' and string.byte(flags, 2) == 49 then
       fields[#fields + 1] = 'judged'
       fields[#fields + 1] = version
     end

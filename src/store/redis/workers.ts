@@ -3,10 +3,6 @@ import { encodeTasks } from "./exchange.ts"
 import * as fragments from "./fragments.ts"
 import * as Keys from "./keys.ts"
 import * as Redis from "./Redis.ts"
-import { repair, type Repairs } from "./repair.ts"
-
-/** Between executions whose workers died again and again. A process that is taken down goes within this time, as a rule. */
-const suspectGapMillis = 1000
 
 /**
  * Announces a worker, forgets those that have not been heard of, and returns expired leases to the ready stream.
@@ -18,27 +14,19 @@ const suspectGapMillis = 1000
  * ARGV[4]  the worker's name
  * ARGV[5]  how long it is listed from now, ms
  * ARGV[6]  the tasks that it knows (see `encodeTasks`)
- * ARGV[7]  where to go on with repairs (see `repair`); empty for none
- * ARGV[8]  how long its leases live, ms
- * ARGV[9]  deliveries after which an execution is failed
- * ARGV[10] how many keys to look at for repairs
  * Reply    how many executions are to be delivered again, 1 if an exchange would find something, the ms until the next
- *          due time or -1, where to go on with repairs, and how many there were
- * Cost     O(log n), n being the workers; at most 100 leases and 100 loans are returned; and a step of repairs
+ *          due time or -1, the ms until the next lease expires or -1
+ * Cost     O(log n), n being the workers; at most 100 leases and 100 loans are returned
  */
 export const heartbeat = Redis.script(
-  (keys: Keys.Keys, now: number | "", ttlMillis: number, worker: WorkerOptions, repairs: Repairs) => [
+  (keys: Keys.Keys, now: number | "", ttlMillis: number, worker: WorkerOptions) => [
     ...Keys.fixed(keys),
     now,
     keys.prefix,
     ttlMillis,
     worker.name,
     Math.max(1000, Math.ceil(worker.presenceMillis)),
-    encodeTasks(worker.tasks),
-    repairs.cursor,
-    Math.ceil(worker.leaseMillis),
-    worker.maxDeliveries,
-    repairs.step
+    encodeTasks(worker.tasks)
   ],
   {
     operation: "DocketStore.heartbeat",
@@ -46,7 +34,6 @@ export const heartbeat = Redis.script(
     lua: /* lua */ `
 ${fragments.prologue}
 local ttl, worker, presence, known = tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5]), ARGV[6]
-local maxDeliveries = tonumber(ARGV[9])
 ${fragments.announce}
 ${fragments.enqueue}
 ${fragments.wake}
@@ -54,7 +41,6 @@ ${fragments.slots}
 ${fragments.bury}
 ${fragments.knows}
 ${fragments.nextDue}
-${repair}
 
 call('ZREMRANGEBYSCORE', workersKey, '-inf', nowText)
 call('ZADD', workersKey, text(now + presence), worker)
@@ -62,11 +48,11 @@ local presentation = prefix .. '${Keys.segments.worker}' .. worker
 call('HSET', presentation, 'seen', nowText, 'tasks', known)
 call('PEXPIRE', presentation, text(presence))
 
-local reclaimed, suspects = 0, 0
+local reclaimed = 0
 local expired = call('ZRANGEBYSCORE', leasesKey, '-inf', nowText, 'LIMIT', 0, 100)
 for _, key in ipairs(expired) do
   local record = records .. key
-  local found = call('HMGET', record, 'state', 'cancel', 'progress', 'failures', 'values', 'gen', 'deliveries')
+  local found = call('HMGET', record, 'state', 'cancel', 'progress', 'failures', 'values', 'gen')
   if found[1] == 'running' then
     if found[3] then call('DEL', progresses .. key) end
     -- The lease goes: what it settles from now on was not applied before.
@@ -78,16 +64,12 @@ for _, key in ipairs(expired) do
       bury(key, ttl, found[4])
     else
       reclaimed = reclaimed + 1
-      -- One of those that died together may be what takes down its process. At first they all go on at once; from half
-      -- of their deliveries on one after the other, so that it does not take the others with it until they are given up.
-      local isSuspect = 2 * (tonumber(found[7]) or 0) >= maxDeliveries
-      if isSuspect and suspects > 0 then
-        call('ZADD', queueKey, text(now + suspects * ${suspectGapMillis}), key)
-        call('HSET', record, 'state', 'scheduled')
+      -- One that has a slot keeps it, and comes first.
+      if found[5] and call('HGET', record, 'slot') then
+        goFirst(key)
       else
         call('HSET', record, 'state', 'queued', 'entry', enqueue(key))
       end
-      if isSuspect then suspects = suspects + 1 end
       call('HDEL', record, 'lease', 'worker', 'started', 'progress')
       if isFollowed(key) then announce(key) end
     end
@@ -100,8 +82,8 @@ local lent = call('ZRANGEBYSCORE', askedKey, '-inf', nowText, 'LIMIT', 0, 100)
 for _, key in ipairs(lent) do
   local record = records .. key
   if call('HGET', record, 'aside') == 'a' then
-    call('HSET', record, 'entry', enqueue(key))
-    call('HDEL', record, 'aside', 'lease')
+    goFirst(key)
+    call('HDEL', record, 'lease')
   end
 end
 if #lent > 0 then call('ZREM', askedKey, unpack(lent)) end
@@ -117,14 +99,7 @@ if call('EXISTS', overtakenKey) == 1 then
   end
 end
 
--- What fails here, since an ACL forbids it for example, is no reason to leave the rest.
-local cursor, repaired = ARGV[7], 0
-if cursor ~= '' then
-  local isDone, nextCursor, count = pcall(repair, cursor, ARGV[10], tonumber(ARGV[8]))
-  if isDone then cursor, repaired = nextCursor, count end
-end
-
-local isReady = call('XLEN', streamKey) > 0
+local isReady = call('XLEN', streamKey) > 0 or call('XLEN', frontKey) > 0
 -- Repairs what a lost token would leave: due work, and every worker asleep.
 if isReady then wake() end
 local untilNext = nextDue()
@@ -134,12 +109,16 @@ if not isWorkThere then
     if knows(task) then isWorkThere = true end
   end
 end
-return { reclaimed, isWorkThere and 1 or 0, untilNext, cursor, repaired }
+local untilExpiry = -1
+for _, held in ipairs({ leasesKey, askedKey }) do
+  local first = tonumber(call('ZRANGE', held, 0, 0, 'WITHSCORES')[2])
+  local left = first and math.max(0, first - now)
+  if left and (untilExpiry < 0 or left < untilExpiry) then untilExpiry = left end
+end
+return { reclaimed, isWorkThere and 1 or 0, untilNext, untilExpiry }
 `
   }
-).withReplyType<
-  readonly [reclaimed: number, isWorkThere: number, nextDueMillis: number, cursor: string, repaired: number]
->()
+).withReplyType<readonly [reclaimed: number, isWorkThere: number, nextDueMillis: number, nextExpiryMillis: number]>()
 
 /**
  * Takes a worker off the list.

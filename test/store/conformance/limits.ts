@@ -154,6 +154,24 @@ export const limits = (test: Test) => {
       assert.deepStrictEqual(yield* store.depth, { queued: 0, scheduled: 0, running: 0 })
     }))
 
+  test("CON-03 one that was let go comes before what arrives later, however much is due", (kit) =>
+    Effect.gen(function* () {
+      const { add, worker } = under(kit, concurrency(2))
+      const first = yield* worker()
+      const second = yield* worker()
+      yield* Effect.forEach(["a", "b", "c"], (key) => add(key))
+      const [a, b] = yield* first.take(3)
+      yield* Effect.forEach(["x", "y", "z"], (key) => add(key, of('"other"')))
+      yield* add("d")
+      yield* first.settle(a!)
+      yield* first.settle(b!)
+      assert.strictEqual(yield* kit.store.ahead("c"), 0)
+      assert.strictEqual(yield* kit.store.ahead("x"), 1)
+      assert.deepStrictEqual(keysOf((yield* kit.store.snapshot(9)).waiting), ["c", "x", "y", "z", "d"])
+      assert.deepStrictEqual(keysOf(yield* second.take(1)), ["c"])
+      assert.deepStrictEqual(keysOf(yield* first.take(9)), ["x", "y", "d"])
+    }))
+
   test("CON-03 a retry of a limited task waits behind those that were there before", (kit) =>
     Effect.gen(function* () {
       const { add, worker } = under(kit, concurrency(1))
