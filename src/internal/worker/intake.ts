@@ -244,14 +244,16 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
       changed()
       if (idle) retime.openUnsafe()
     },
-    heard: ({ nextDueMillis, work }) =>
-      Effect.sync(() => {
-        // When what was scheduled is gone, there may be nothing left to wait for at all.
-        if (work || (nextDue !== undefined && nextDueMillis === undefined)) idle = false
-        nextDue = nextDueMillis === undefined ? undefined : clock.currentTimeMillisUnsafe() + nextDueMillis
-        changed()
-        if (idle) retime.openUnsafe()
-      }),
+    heard: Effect.fnUntraced(function* ({ nextDueMillis, repaired = 0, work }) {
+      if (repaired > 0) {
+        yield* Effect.logWarning(`${repaired} executions were missing from the store's lists, and are back`)
+      }
+      // When what was scheduled is gone, there may be nothing left to wait for at all.
+      if (work || (nextDue !== undefined && nextDueMillis === undefined)) idle = false
+      nextDue = nextDueMillis === undefined ? undefined : clock.currentTimeMillisUnsafe() + nextDueMillis
+      changed()
+      if (idle) retime.openUnsafe()
+    }),
     close: Effect.sync(() => {
       open = false
       closed.openUnsafe()

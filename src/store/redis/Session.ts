@@ -13,6 +13,7 @@ import * as Exchange from "./exchange.ts"
 import type * as Keys from "./keys.ts"
 import { progress } from "./progress.ts"
 import * as Redis from "./Redis.ts"
+import * as Repair from "./repair.ts"
 import * as Renew from "./renew.ts"
 import * as Wakeups from "./Wakeups.ts"
 import * as Workers from "./workers.ts"
@@ -58,7 +59,24 @@ export const open: (
     renew: redis.eval(Renew.renew),
     progress: redis.eval(progress),
     heartbeat: redis.eval(Workers.heartbeat),
-    leave: redis.eval(Workers.leave)
+    leave: redis.eval(Workers.leave),
+    repair: redis.eval(Repair.repair)
+  }
+
+  // The first heartbeat only announces the worker: it is to begin soon.
+  let step: Repair.Step | undefined
+  const repairSome = (now: number | "") => {
+    const present = step
+    step ??= Repair.firstStep
+    if (present === undefined) return Effect.succeed(0)
+    return run.repair(keys, now, present, caller.leaseMillis).pipe(
+      Effect.map((reply) => {
+        step = Repair.nextStep(present, reply)
+        return reply[1]
+      }),
+      // An ACL may forbid it. A store that is away is found to be so by other calls.
+      Effect.orElseSucceed(() => 0)
+    )
   }
 
   return {
@@ -78,17 +96,23 @@ export const open: (
 
     needsHeartbeat: true,
 
-    heartbeat: Effect.flatMap(now, (now) =>
-      Effect.map(
-        run.heartbeat(keys, now, keeping.executionTtlMillis, worker),
-        ([reclaimed, isWorkThere, nextDueMillis, nextExpiryMillis]) => ({
-          reclaimed,
-          work: isWorkThere === 1,
-          nextDueMillis: nextDueMillis < 0 ? undefined : nextDueMillis,
-          nextExpiryMillis: nextExpiryMillis < 0 ? undefined : nextExpiryMillis
-        })
+    heartbeat: Effect.gen(function* () {
+      const time = yield* now
+      const [reclaimed, isWorkThere, nextDueMillis, nextExpiryMillis] = yield* run.heartbeat(
+        keys,
+        time,
+        keeping.executionTtlMillis,
+        worker
       )
-    ),
+      const repaired = yield* repairSome(time)
+      return {
+        reclaimed,
+        ...(repaired > 0 ? { repaired } : {}),
+        work: isWorkThere === 1 || repaired > 0,
+        nextDueMillis: nextDueMillis < 0 ? undefined : nextDueMillis,
+        nextExpiryMillis: nextExpiryMillis < 0 ? undefined : nextExpiryMillis
+      }
+    }),
 
     progress: (updates) =>
       Effect.asVoid(

@@ -82,6 +82,7 @@ it.layer(RedisServer.RedisServer.layer(), { excludeTestServices: true })("Hostil
   }
 
   const lists = [
+    "front",
     "stream",
     "queue",
     "leases",
@@ -97,7 +98,8 @@ it.layer(RedisServer.RedisServer.layer(), { excludeTestServices: true })("Hostil
   for (const list of [...lists, "asked", "waiting", "overtaken", "runs:k", "payload:k", "result:k", "progress:k"]) {
     test(`something else where ${list} should be is named, and when it is gone the work goes on`, (redis, store, worker) =>
       Effect.gen(function* () {
-        const isHash = list === "stream" || list === "wake" || list === "watchers" || list.includes("load")
+        const isHash =
+          list === "stream" || list === "front" || list === "wake" || list === "watchers" || list.includes("load")
         yield* Effect.promise<unknown>(() =>
           isHash ? redis.hset(prefix + list, "not", "what it was") : redis.set(prefix + list, "not what it was")
         )
