@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Delivery, Outcome } from "../../DocketStore.ts"
 import { InvalidPayload } from "../../DocketError.ts"
+import * as Explanation from "../../Explanation.ts"
 import type { WorkerMetrics } from "../../observability/Metrics.ts"
 import { failureText } from "../failureText.ts"
 import { type KnownStrikes, parsePayload } from "../knownStrikes.ts"
@@ -39,7 +40,7 @@ export const make = (options: {
       const strike = strikes.judge(task, () => complete(task, text))
       yield* strikes.warn
       if (strike?.hold === true) {
-        yield* Effect.logInfo(`${task}{${key}} is held by ${strike}`)
+        yield* Effect.logInfo(Explanation.make(key, { _tag: "Held", task, strike }).message)
         return { _tag: "Held" }
       }
       if (strike !== undefined) {

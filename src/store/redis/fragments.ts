@@ -229,6 +229,7 @@ local function withdraw(key, state, entry, aside, task)
     call('ZREM', askedKey, key)
   elseif aside == 'h' then
     call('ZREM', heldKey, key)
+    if call('EXISTS', heldKey) == 0 then call('DEL', releaseKey) end
   elseif aside == 'f' then
     call('XDEL', frontKey, entry)
   elseif aside then

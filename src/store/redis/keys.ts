@@ -33,7 +33,7 @@
  * | `starts:CONTROL` | sorted set | the starts that a rate limit counts: `GENERATION:KEY` by time | two windows after the last start |
  * | `plans:CONTROL` | sorted set | the starts to come: keys by time | goes with its last member: started, dropped, cancelled or replaced |
  * | `cooldown:CONTROL` | string | when the window ends, and the key of the execution that opened it | a second after the end of the window |
- * | `debounce:CONTROL` | hash | a round: `first`, the key of the submission that will run, `due` and `deadline` | deleted when that one runs, or is cancelled; ten settle times after the last submission, and not before the deadline |
+ * | `debounce:CONTROL` | hash | a round: `first`, the key of the submission that will run, `due` and `deadline` | deleted when that one runs, or is cancelled; ten settle times after the last submission |
  * | `watchers` | string | is there while anyone follows an execution; without it no event is published | 30 s after the last follower |
  * | `workers` | sorted set | workers by the time until which they are listed | a worker that leaves, or any heartbeat once that time has passed |
  * | `worker:WORKER` | hash | `seen`, its last sign of life, and `tasks`, with a NUL around each, or `*` for any | the presence, from the last heartbeat on |
@@ -44,8 +44,8 @@
  * `attempt` (from 2), `deliveries` (from 1), `worker`, `lease` (of the present run, or the last), `started`,
  * `completed`, `error`, `trace` (unless empty), `was` (the lease whose settlement was last applied and led to another
  * schedule: the same one sent again is known by it), `aside` (where it is, when that is not the usual place of its state:
- * `t` set aside because its task is unknown, `a` asked about, `w` waiting for a slot, `h` held by a strike, `f` in `front`), `needs` (what
- * a worker has to know to run it, when that is not the task alone: `TASK version 2`), and flags:
+ * `t` set aside because its task is unknown, `a` asked about, `w` waiting for a slot, `h` held by a strike, `f` in
+ * `front`), `needs` (what a worker has to know to run it, when that is not the task alone: `TASK version 2`), and flags:
  * `cancel` (a running one was asked to stop), `progress` and `failures` (there is a `progress:KEY`, an `attempts:KEY`).
  * All but the error are short, so that the hash keeps its compact encoding (64 bytes a value).
  *
