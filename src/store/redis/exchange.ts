@@ -28,83 +28,28 @@ export interface Keeping {
 
 /**
  * What the script replies: a letter for each settlement (`a` applied, `s` superseded, `l` lost), the ms until the next
- * due time or -1, for each delivery the eight values that `decode` names, the payloads of the deliveries, pairs of a
- * task set aside and how many wait for it, triples of a key failed for too many deliveries, its task and their number,
- * pairs of a key that a control dropped and its task, what the worker is asked about and its payloads, as the deliveries
- * are given, and the strikes in force, or nothing when the worker knows them.
+ * due time or -1, now, for each delivery the four values that `decodeDeliveries` names, the payloads of the deliveries; and
+ * then, unless there is nothing of all this: pairs of a task set aside and how many wait for it, triples of a key failed
+ * for too many deliveries, its task and their number, pairs of a key that a control dropped and its task, what the worker
+ * is asked about and its payloads, as the deliveries are given, and the strikes in force, or nothing when the worker knows
+ * them.
  */
 type Reply = readonly [
   settled: string,
   nextDueMillis: number,
+  now: number,
   deliveries: ReadonlyArray<string | number>,
   payloads: ReadonlyArray<string | null>,
-  unknown: ReadonlyArray<string | number>,
-  exhausted: ReadonlyArray<string | number>,
-  dropped: ReadonlyArray<string>,
-  asked: ReadonlyArray<string | number>,
-  askedPayloads: ReadonlyArray<string | null>,
-  strikes: Strikes.Found | null
+  unknown?: ReadonlyArray<string | number>,
+  exhausted?: ReadonlyArray<string | number>,
+  dropped?: ReadonlyArray<string>,
+  asked?: ReadonlyArray<string | number>,
+  askedPayloads?: ReadonlyArray<string | null>,
+  strikes?: Strikes.Found | null
 ]
 
-/**
- * Settles what a worker finished, moves what is due to the ready stream, and claims executions for the worker.
- *
- * KEYS       as `Keys.fixed` lists them
- * ARGV[1]    now, epoch ms; empty for the server's clock
- * ARGV[2]    prefix of the docket's keys
- * ARGV[3]    the worker's name
- * ARGV[4]    id of the leases that this call grants
- * ARGV[5]    how long they live, ms
- * ARGV[6]    deliveries after which an execution is failed
- * ARGV[7]    the tasks that the worker knows (see `encodeTasks`)
- * ARGV[8]    the most executions to claim
- * ARGV[9]    `1` if the call is sent again because its reply was lost
- * ARGV[10]   how long settled executions are kept, ms
- * ARGV[11]   how long failed ones are, ms
- * ARGV[12]   how many failed ones are listed
- * ARGV[13]   the version of the strikes that the worker knows
- * ARGV[14]   the controls of its tasks (see `encodeControls`)
- * ARGV[15…]  for each settlement: how it ended (a letter of `letters`, a letter for each optional value that
- *            follows: v, d, p, and r if the run reported progress), key, generation, lease; error of a failure or retry; v: result, typed failure, values
- *            of controls, or what a worker has to know; d: due time of the next run; p: payload of the next run, or version of the strikes
- * Reply      see `Reply`
- * Cost       O(log n) a settlement and a claim, n being what runs; looks at no more than 200 entries beyond those
- *            claimed; moves at most 100, lets go at most 100, takes up at most 100 or ARGV[8] of a task; sent again, it looks at all that
- *            runs
- */
-export const exchange = Redis.script(
-  (keys: Keys.Keys, now: number | "", caller: Caller, keeping: Keeping, request: DocketStore.ExchangeRequest) => {
-    const args = [...Keys.fixed(keys), now, keys.prefix]
-    args.push(caller.name, request.lease, caller.leaseMillis, caller.maxDeliveries, caller.known)
-    args.push(request.take, request.resent ? "1" : "0")
-    args.push(keeping.executionTtlMillis, keeping.failedTtlMillis, keeping.failedMaximum)
-    args.push(request.strikes, caller.controls)
-    for (const settlement of request.finished) encodeSettlement(args, settlement)
-    return args
-  },
-  {
-    operation: "DocketStore.exchange",
-    numberOfKeys: Keys.numberOfFixed,
-    lua: /* lua */ `
-${fragments.prologue}
-local worker, lease, leaseMillis, maxDeliveries, known = ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
-local take, isResent, ownWakeKey = tonumber(ARGV[8]), ARGV[9] == '1', prefix .. '${Keys.segments.wake}' .. worker
-local ttl, failedTtl, failedMaximum = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
-local version = call('HGET', strikesKey, 'version') or ''
-local controls = ARGV[14] ~= '' and cjson.decode(ARGV[14]) or {}
-${fragments.announce}
-${fragments.enqueue}
-${fragments.wake}
-${fragments.absolute}
-${fragments.moveDue}
-${fragments.slots}
-${fragments.bury}
-${fragments.knows}
-${fragments.nextDue}
-
--- First, since it lets the script run when the server's memory is full: see fragments.evenIfFull.
-call('DEL', ownWakeKey)
-
+/** What ends otherwise than most runs: `settle` and what it needs. Builds on `exchange`. */
+const seldomSettle = /* lua */ `
 local ends = { C = 'completed', F = 'failed', R = 'failed', X = 'cancelled' }
 
 -- Publishes that a run has ended, whatever its record says of the key.
@@ -187,9 +132,6 @@ local function holdByStrike(key, generation, held)
   return 'a'
 end
 
--- What was told about in this call: queued, and not in the stream.
-local determined = {}
-
 -- Goes by what a worker told of an execution that it was asked about.
 local function settleAsked(key, generation, held, outcome, problem, values, judged)
   local record = records .. key
@@ -217,9 +159,9 @@ local function settleAsked(key, generation, held, outcome, problem, values, judg
   return 'a'
 end
 
-local function settle(key, generation, held, outcome, isReported, problem, value, due, payload)
+function seldom.settle(key, found, generation, held, outcome, isReported, problem, value, due, payload)
   local record = records .. key
-  local found = call('HMGET', record, 'gen', 'state', 'lease', 'cancel', 'failures', 'was', 'values')
+  due = due and absolute(due)
   if found[1] ~= generation then
     endOvertaken(key, generation)
     if not found[1] or found[6] == held then return 'l' end
@@ -314,149 +256,44 @@ local function settle(key, generation, held, outcome, isReported, problem, value
   if outcome == 'F' then buryFailed(key, hasFailures) else bury(key, ttl, hasFailures) end
   return 'a'
 end
+`
 
-local statuses, ended = {}, {}
-local i = 15
-while i <= #ARGV do
-  local how, key, generation, held = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-  local outcome = string.sub(how, 1, 1)
-  local isReported, problem, value, due, payload = false, false, false, false, false
-  i = i + 4
-  if outcome == 'F' or outcome == 'R' then
-    problem = ARGV[i]
-    i = i + 1
-  end
-  if #how > 1 then
-    isReported = string.find(how, 'r', 2, true)
-    if string.find(how, 'v', 2, true) then
-      value = ARGV[i]
-      i = i + 1
-    end
-    if string.find(how, 'd', 2, true) then
-      due = absolute(ARGV[i])
-      i = i + 1
-    end
-    if string.find(how, 'p', 2, true) then
-      payload = ARGV[i]
-      i = i + 1
-    end
-  end
-  local status = settle(key, generation, held, outcome, isReported, problem, value, due, payload)
-  if status == 'a' then ended[#ended + 1] = key end
-  statuses[#statuses + 1] = status
-end
--- In steps, as below: a call takes no more arguments than fit the stack of Lua.
-for first = 1, #ended, 1000 do
-  call('ZREM', leasesKey, unpack(ended, first, math.min(first + 999, #ended)))
-end
-
-moveDue()
-
--- Lets go what strikes held until one was restored.
-local untilPlace = call('GET', releaseKey)
-if untilPlace then
-  local keys = call('ZRANGEBYSCORE', heldKey, '-inf', untilPlace, 'LIMIT', 0, 100)
-  for _, key in ipairs(keys) do
-    local generation = text((tonumber(call('HGET', records .. key, 'gen')) or 0) + 1)
-    call('HSET', records .. key, 'state', 'queued', 'entry', enqueue(key), 'gen', generation)
-    call('HDEL', records .. key, 'aside')
-    if isFollowed(key) then announce(key) end
-  end
-  if #keys > 0 then call('ZREM', heldKey, unpack(keys)) end
-  if #keys < 100 then call('DEL', releaseKey) end
-end
-
--- Takes up again what was set aside for want of a worker that knows the task: of each task what the worker can run,
--- or 100.
-for _, task in ipairs(call('SMEMBERS', parkedKey)) do
-  if knows(task) then
-    local aside = prefix .. '${Keys.segments.parked}' .. task
-    local keys = call('ZRANGE', aside, 0, math.max(take, 100) - 1)
-    for _, key in ipairs(keys) do
-      local record = records .. key
-      local found = call('HMGET', record, 'state', 'aside')
-      if found[1] == 'queued' and found[2] == 't' then
-        call('HSET', record, 'entry', enqueue(key))
-        call('HDEL', record, 'aside')
-      end
-    end
-    for first = 1, #keys, 1000 do
-      call('ZREM', aside, unpack(keys, first, math.min(first + 999, #keys)))
-    end
-    if call('EXISTS', aside) == 0 then call('SREM', parkedKey, task) end
-  end
-end
-
-local deliveries, bodies, bodyKeys, grants = {}, {}, {}, {}
-local leaseEnd = text(now + leaseMillis)
-
--- Each value has its place in the reply: none may be nil.
+/** What begins otherwise than most runs: `consider` and what it needs. Builds on `exchange`. */
+const seldomClaim = /* lua */ `
+-- What a worker is told of an execution; the last value is empty where it would say the same of most.
 local function describe(list, key, task, generation, attempt, count, due, started, trace)
   local n = #list
   list[n + 1] = key
   list[n + 2] = task
-  list[n + 3] = tonumber(generation) or 0
-  list[n + 4] = tonumber(attempt) or 1
-  list[n + 5] = count or 1
-  list[n + 6] = tonumber(due) or now
-  list[n + 7] = started or now
-  list[n + 8] = trace or ''
+  list[n + 3] = tonumber(due) or now
+  list[n + 4] = table.concat({ tonumber(generation) or 0, tonumber(attempt) or 1, count or 1, started or nowText, trace or '' }, ' ')
 end
 
-local function deliver(key, task, generation, attempt, count, due, started, trace)
-  describe(deliveries, key, task, generation, attempt, count, due, started, trace)
+function seldom.deliver(key, ...)
+  describe(deliveries, key, ...)
   bodyKeys[#bodyKeys + 1] = payloads .. key
   grants[#grants + 1] = leaseEnd
   grants[#grants + 1] = key
+  left = left - 1
 end
-
--- Writes the grants of a round, and reads the payloads.
-local function flush()
-  if #bodyKeys == 0 then return end
-  call('ZADD', leasesKey, unpack(grants))
-  for _, body in ipairs(call('MGET', unpack(bodyKeys))) do
-    bodies[#bodies + 1] = body
-  end
-  bodyKeys, grants = {}, {}
-end
-
-local left = take
-local asked, askedBodies = {}, {}
 
 -- Lends an execution to the worker, which is to tell something about it.
-local function ask(key, ...)
+function seldom.ask(key, ...)
   describe(asked, key, ...)
   askedBodies[#askedBodies + 1] = call('GET', payloads .. key)
   call('ZADD', askedKey, leaseEnd, key)
   left = left - 1
 end
 
-if isResent then
-  for _, aside in ipairs({ leasesKey, askedKey }) do
-    for _, key in ipairs(call('ZRANGE', aside, 0, -1)) do
-      local found = call('HMGET', records .. key, 'lease', 'state', 'task', 'gen', 'attempt', 'deliveries', 'due', 'started', 'trace', 'aside')
-      if found[1] == lease and found[2] == 'running' then
-        deliver(key, found[3], found[4], found[5], tonumber(found[6]), found[7], tonumber(found[8]), found[9])
-        left = left - 1
-        if #bodyKeys == 200 then flush() end
-      elseif found[1] == lease and found[10] == 'a' then
-        ask(key, found[3], found[4], found[5], tonumber(found[6]) or 0, found[7], now, found[9])
-      end
-    end
-  end
-  flush()
-end
-
-local unknownTasks, exhausted, dropped = {}, {}, {}
-local hasControls, admit = next(controls) ~= nil, nil
-if hasControls then
+local admit
+if controls then
   ${admission.admit}
 end
 
 -- Gives the worker an execution that is due, unless something keeps it from starting.
-local function consider(key, id)
+function seldom.consider(key, id, found)
   local record = records .. key
-  local found = call('HMGET', record, 'state', 'entry', 'task', 'gen', 'attempt', 'deliveries', 'due', 'trace', 'needs', 'aside')
+  found = found or call('HMGET', record, 'state', 'entry', 'task', 'gen', 'attempt', 'deliveries', 'due', 'trace', 'needs', 'aside')
   -- An entry that its record does not name is of an execution that is gone or elsewhere.
   if found[1] ~= 'queued' or found[2] ~= id then return end
   if found[10] then call('HDEL', record, 'aside') end
@@ -481,42 +318,254 @@ local function consider(key, id)
     if isFollowed(key) then announce(key) end
     buryFailed(key, true)
   else
-    local mine = hasControls and controls[task]
+    local mine = controls and controls[task]
     if mine or version ~= '' then
       local held = call('HMGET', record, 'judged', 'values')
       local values = held[2] and decode(held[2]) or {}
       if (held[1] or '') ~= version and version ~= '' or (mine and #values ~= #mine) then
         call('HSET', record, 'aside', 'a', 'lease', lease)
-        return ask(key, task, found[4], found[5], count - 1, found[7], now, found[8])
+        return seldom.ask(key, task, found[4], found[5], count - 1, found[7], nowText, found[8])
       end
       if mine and not admit(key, found, mine, values) then return end
     end
     call('HSET', record, 'state', 'running', 'worker', worker, 'lease', lease, 'started', nowText, 'deliveries', count)
-    deliver(key, task, found[4], found[5], count, found[7], now, found[8])
-    left = left - 1
+    seldom.deliver(key, task, found[4], found[5], count, found[7], nowText, found[8])
     if isFollowed(key) then announce(key) end
   end
+end
+`
+
+/**
+ * Settles what a worker finished, moves what is due to the ready stream, and claims executions for the worker.
+ *
+ * KEYS       as `Keys.fixed` lists them
+ * ARGV[1]    now, epoch ms; empty for the server's clock
+ * ARGV[2]    prefix of the docket's keys
+ * ARGV[3]    the worker's name
+ * ARGV[4]    id of the leases that this call grants
+ * ARGV[5]    how long they live, ms
+ * ARGV[6]    deliveries after which an execution is failed
+ * ARGV[7]    the tasks that the worker knows (see `encodeTasks`)
+ * ARGV[8]    the most executions to claim
+ * ARGV[9]    `1` if the call is sent again because its reply was lost
+ * ARGV[10]   how long settled executions are kept, ms
+ * ARGV[11]   how long failed ones are, ms
+ * ARGV[12]   how many failed ones are listed
+ * ARGV[13]   the version of the strikes that the worker knows
+ * ARGV[14]   the controls of its tasks (see `encodeControls`)
+ * ARGV[15…]  for each settlement: how it ended (a letter of `letters`, a letter for each optional value that
+ *            follows: v, d, p, and r if the run reported progress), key, generation, lease; error of a failure or retry; v: result, typed failure, values
+ *            of controls, or what a worker has to know; d: due time of the next run; p: payload of the next run, or version of the strikes
+ * Reply      see `Reply`
+ * Cost       O(log n) a settlement and a claim, n being what runs; looks at no more than 200 entries beyond those
+ *            claimed; moves at most 100, lets go at most 100, takes up at most 100 or ARGV[8] of a task; sent again, it looks at all that
+ *            runs
+ */
+export const exchange = Redis.script(
+  (keys: Keys.Keys, now: number | "", caller: Caller, keeping: Keeping, request: DocketStore.ExchangeRequest) => {
+    const args = [...Keys.fixed(keys), now, keys.prefix]
+    args.push(caller.name, request.lease, caller.leaseMillis, caller.maxDeliveries, caller.known)
+    args.push(request.take, request.resent ? "1" : "0")
+    args.push(keeping.executionTtlMillis, keeping.failedTtlMillis, keeping.failedMaximum)
+    args.push(request.strikes, caller.controls)
+    for (const settlement of request.finished) encodeSettlement(args, settlement)
+    return args
+  },
+  {
+    operation: "DocketStore.exchange",
+    numberOfKeys: Keys.numberOfFixed,
+    lua: /* lua */ `
+${fragments.prologue}
+local worker, lease, leaseMillis, maxDeliveries, known = ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
+local take, isResent, ownWakeKey = tonumber(ARGV[8]), ARGV[9] == '1', prefix .. '${Keys.segments.wake}' .. worker
+local ttl, failedTtl, failedMaximum = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
+local controls = ARGV[14] ~= '' and cjson.decode(ARGV[14])
+local isAnySpecial = call('EXISTS', strikesKey, watchersKey, releaseKey, parkedKey, frontKey) > 0
+local version = isAnySpecial and call('HGET', strikesKey, 'version') or ''
+local isAnyFollowed = isAnySpecial and call('EXISTS', watchersKey) == 1
+
+local left, leaseEnd = take, text(now + leaseMillis)
+local deliveries, bodies, bodyKeys, grants = {}, {}, {}, {}
+local asked, askedBodies, unknownTasks, exhausted, dropped = {}, {}, {}, {}, {}
+-- What was told about in this call: queued, and not in the stream.
+local determined = {}
+${fragments.knows}
+
+-- Writes the grants of a round, and reads the payloads.
+local function flush()
+  if #bodyKeys == 0 then return end
+  call('ZADD', leasesKey, unpack(grants))
+  for _, body in ipairs(call('MGET', unpack(bodyKeys))) do
+    bodies[#bodies + 1] = body
+  end
+  bodyKeys, grants = {}, {}
+end
+
+${fragments.seldom(
+  ["moveDue", "enqueue", "goFirst", "isFollowed", "announce"],
+  /* lua */ `
+${fragments.announcing}
+${fragments.enqueue}
+${fragments.wake}
+${fragments.absolute}
+${fragments.moveDue}
+${fragments.slots}
+${fragments.bury}
+${seldomSettle}
+${seldomClaim}
+`
+)}
+
+-- First, since it lets the script run when the server's memory is full: see fragments.evenIfFull.
+call('DEL', ownWakeKey)
+
+local statuses, ended = {}, {}
+local isPlain = ttl > 0 and not isAnyFollowed
+local i = 15
+while i <= #ARGV do
+  local how, key, generation, held = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+  local outcome = string.sub(how, 1, 1)
+  local isReported, problem, value, due, payload = false, false, false, false, false
+  i = i + 4
+  if outcome == 'F' or outcome == 'R' then
+    problem = ARGV[i]
+    i = i + 1
+  end
+  if #how > 1 then
+    isReported = string.find(how, 'r', 2, true)
+    if string.find(how, 'v', 2, true) then
+      value = ARGV[i]
+      i = i + 1
+    end
+    if string.find(how, 'd', 2, true) then
+      due = ARGV[i]
+      i = i + 1
+    end
+    if string.find(how, 'p', 2, true) then
+      payload = ARGV[i]
+      i = i + 1
+    end
+  end
+  local record, status = records .. key, 'a'
+  local found = call('HMGET', record, 'gen', 'state', 'lease', 'cancel', 'failures', 'was', 'values')
+  if outcome == 'C' and isPlain and not (due or isReported) and found[1] == generation and found[2] == 'running'
+    and found[3] == held and not (found[4] or found[5] or found[7]) then
+    -- As most runs end: "settle" would do the same.
+    local millis = ARGV[10]
+    if value then
+      call('SET', results .. key, 'c' .. value, 'PX', millis)
+    elseif generation ~= '1' then
+      call('DEL', results .. key)
+    end
+    call('HSET', record, 'state', 'completed', 'completed', nowText)
+    call('PEXPIRE', record, millis)
+    call('PEXPIRE', payloads .. key, millis)
+  else
+    status = seldom.settle(key, found, generation, held, outcome, isReported, problem, value, due, payload)
+  end
+  if status == 'a' then ended[#ended + 1] = key end
+  statuses[#statuses + 1] = status
+end
+-- In steps, as below: a call takes no more arguments than fit the stack of Lua.
+for first = 1, #ended, 1000 do
+  call('ZREM', leasesKey, unpack(ended, first, math.min(first + 999, #ended)))
+end
+
+${fragments.nextDueTime}
+local head = nextDueTime()
+if head and head <= now then
+  seldom.moveDue()
+  head = nextDueTime()
+end
+
+-- Lets go what strikes held until one was restored.
+local untilPlace = isAnySpecial and call('GET', releaseKey)
+if untilPlace then
+  local keys = call('ZRANGEBYSCORE', heldKey, '-inf', untilPlace, 'LIMIT', 0, 100)
+  for _, key in ipairs(keys) do
+    local generation = text((tonumber(call('HGET', records .. key, 'gen')) or 0) + 1)
+    call('HSET', records .. key, 'state', 'queued', 'entry', seldom.enqueue(key), 'gen', generation)
+    call('HDEL', records .. key, 'aside')
+    if seldom.isFollowed(key) then seldom.announce(key) end
+  end
+  if #keys > 0 then call('ZREM', heldKey, unpack(keys)) end
+  if #keys < 100 then call('DEL', releaseKey) end
+end
+
+-- Takes up again what was set aside for want of a worker that knows the task: of each task what the worker can run,
+-- or 100.
+for _, task in ipairs(isAnySpecial and call('SMEMBERS', parkedKey) or {}) do
+  if knows(task) then
+    local aside = prefix .. '${Keys.segments.parked}' .. task
+    local keys = call('ZRANGE', aside, 0, math.max(take, 100) - 1)
+    for _, key in ipairs(keys) do
+      local record = records .. key
+      local found = call('HMGET', record, 'state', 'aside')
+      if found[1] == 'queued' and found[2] == 't' then
+        call('HSET', record, 'entry', seldom.enqueue(key))
+        call('HDEL', record, 'aside')
+      end
+    end
+    for first = 1, #keys, 1000 do
+      call('ZREM', aside, unpack(keys, first, math.min(first + 999, #keys)))
+    end
+    if call('EXISTS', aside) == 0 then call('SREM', parkedKey, task) end
+  end
+end
+
+if isResent then
+  for _, aside in ipairs({ leasesKey, askedKey }) do
+    for _, key in ipairs(call('ZRANGE', aside, 0, -1)) do
+      local found = call('HMGET', records .. key, 'lease', 'state', 'task', 'gen', 'attempt', 'deliveries', 'due', 'started', 'trace', 'aside')
+      if found[1] == lease and found[2] == 'running' then
+        seldom.deliver(key, found[3], found[4], found[5], tonumber(found[6]), found[7], found[8], found[9])
+        if #bodyKeys == 200 then flush() end
+      elseif found[1] == lease and found[10] == 'a' then
+        seldom.ask(key, found[3], found[4], found[5], tonumber(found[6]) or 0, found[7], nowText, found[9])
+      end
+    end
+  end
+  flush()
 end
 
 -- What was told about in this call has had its turn in the stream.
 for _, key in ipairs(determined) do
   if left > 0 then
-    consider(key, 'told')
+    seldom.consider(key, 'told')
   else
-    goFirst(key)
+    seldom.goFirst(key)
   end
   if #bodyKeys == 200 then flush() end
 end
 flush()
 
+isPlain = version == '' and not controls and not isAnyFollowed
 local budget = take + 200
-local function takeFrom(stream)
+-- What ended in this call may have let others go first.
+local isAnyAhead = isAnySpecial or next(seldom) ~= nil
+for _, stream in ipairs(isAnyAhead and { frontKey, streamKey } or { streamKey }) do
   while left > 0 and budget > 0 do
     local entries = call('XRANGE', stream, '-', '+', 'COUNT', math.min(left, 200))
-    if #entries == 0 then return end
+    if #entries == 0 then break end
     budget = budget - #entries
     for _, entry in ipairs(entries) do
-      consider(entry[2][2], entry[1])
+      local id, key = entry[1], entry[2][2]
+      local record = records .. key
+      local found = call('HMGET', record, 'state', 'entry', 'task', 'gen', 'attempt', 'deliveries', 'due', 'trace', 'needs', 'aside')
+      local task, due = found[3], tonumber(found[7])
+      if isPlain and found[1] == 'queued' and found[2] == id and found[4] == '1' and task and due
+        and not (found[5] or found[6] or found[8] or found[9] or found[10]) and knows(task) then
+        -- As most runs begin: "consider" would do the same.
+        call('HSET', record, 'state', 'running', 'worker', worker, 'lease', lease, 'started', nowText, 'deliveries', '1')
+        local n = #deliveries
+        deliveries[n + 1], deliveries[n + 2], deliveries[n + 3], deliveries[n + 4] = key, task, due, ''
+        bodyKeys[#bodyKeys + 1] = payloads .. key
+        grants[#grants + 1] = leaseEnd
+        grants[#grants + 1] = key
+        left = left - 1
+      else
+        seldom.consider(key, id, found)
+      end
     end
     flush()
     -- Every entry that was looked at is at the head of the stream, and has had its turn.
@@ -524,8 +573,6 @@ local function takeFrom(stream)
     call('XTRIM', stream, 'MINID', '=', time .. '-' .. text(sequence + 1))
   end
 end
-takeFrom(frontKey)
-takeFrom(streamKey)
 
 local unknown = {}
 for task in pairs(unknownTasks) do
@@ -545,10 +592,20 @@ end
 
 -- A worker that took what it could leaves the rest to another. With nothing left a token stays all the same: it may say
 -- that something is due earlier than the next idle worker knows.
-if call('XLEN', streamKey) > 0 or call('XLEN', frontKey) > 0 then wake() end
+if call('XLEN', streamKey) > 0 or call('XLEN', frontKey) > 0 then
+  if call('EXISTS', wakeKey) == 0 then call('RPUSH', wakeKey, '1') end
+end
 
-local strikes = version ~= ARGV[13] and call('HVALS', strikesKey)
-return { table.concat(statuses), nextDue(), deliveries, bodies, unknown, exhausted, dropped, asked, askedBodies, strikes }
+-- A control may have put something at the head.
+if controls then head = nextDueTime() end
+local reply = { table.concat(statuses), head and math.max(0, head - now) or -1, now, deliveries, bodies }
+if #unknown + #exhausted + #dropped + #asked > 0 or version ~= ARGV[13] then
+  for _, list in ipairs({ unknown, exhausted, dropped, asked, askedBodies }) do
+    reply[#reply + 1] = list
+  end
+  reply[#reply + 1] = version ~= ARGV[13] and call('HVALS', strikesKey)
+end
+return reply
 `
   }
 ).withReplyType<Reply>()
@@ -650,11 +707,23 @@ const errorLimit = 16_384
 /** The reply in the words of the port. */
 export const decode = (
   lease: string,
-  [settled, nextDueMillis, granted, payloads, unknown, exhausted, dropped, asked, askedPayloads, strikes]: Reply
+  [
+    settled,
+    nextDueMillis,
+    now,
+    granted,
+    payloads,
+    unknown = [],
+    exhausted = [],
+    dropped = [],
+    asked = [],
+    askedPayloads = [],
+    strikes = null
+  ]: Reply
 ): DocketStore.ExchangeReply => ({
   settled: Array.from(settled, (letter) => (letter === "a" ? "applied" : letter === "s" ? "superseded" : "lost")),
-  deliveries: decodeDeliveries(lease, granted, payloads),
-  undetermined: decodeDeliveries(lease, asked, askedPayloads),
+  deliveries: decodeDeliveries(lease, now, granted, payloads),
+  undetermined: decodeDeliveries(lease, now, asked, askedPayloads),
   strikes: strikes === null ? undefined : Strikes.decode(strikes),
   nextDueMillis: nextDueMillis < 0 ? undefined : nextDueMillis,
   dropped: inGroups(dropped, 2).map(([key, task]) => ({ key: String(key), task: String(task) })),
@@ -668,22 +737,25 @@ export const decode = (
 
 const decodeDeliveries = (
   lease: string,
+  now: number,
   values: ReadonlyArray<string | number>,
   payloads: ReadonlyArray<string | null>
 ): ReadonlyArray<DocketStore.Delivery> => {
   const deliveries: Array<DocketStore.Delivery> = []
-  // The script pushes eight values a delivery, of these types.
   for (let i = 0; i < payloads.length; i++) {
-    const at = i * 8
+    // The script pushes these four values a delivery, of these types.
+    const [key, task, due, rest] = values.slice(i * 4, i * 4 + 4) as [string, string, number, string]
+    // Empty for a first delivery of the first attempt in the first generation, without a trace.
+    const [, generation = 1, attempt = 1, count = 1, started = now, trace = ""] = restPattern.exec(rest) ?? []
     deliveries.push({
-      key: values[at] as string,
-      task: values[at + 1] as string,
-      generation: values[at + 2] as number,
-      attempt: values[at + 3] as number,
-      deliveries: values[at + 4] as number,
-      due: values[at + 5] as number,
-      started: values[at + 6] as number,
-      trace: values[at + 7] as string,
+      key,
+      task,
+      generation: Number(generation),
+      attempt: Number(attempt),
+      deliveries: Number(count),
+      due,
+      started: Number(started),
+      trace,
       // A payload that was lost does not decode, and so fails the execution rather than being forgotten.
       payload: payloads[i] ?? "",
       lease
@@ -691,6 +763,8 @@ const decodeDeliveries = (
   }
   return deliveries
 }
+
+const restPattern = /^(\d+) (\d+) (\d+) (\d+) (.*)$/s
 
 const inGroups = <A>(values: ReadonlyArray<A>, size: number): ReadonlyArray<ReadonlyArray<A>> =>
   Array.from({ length: values.length / size }, (_, i) => values.slice(i * size, i * size + size))

@@ -46,8 +46,9 @@ call('DEL', prefix .. '${Keys.segments.none}')
 export const followedFromAnyNode = "any node"
 
 /**
- * Defines `isFollowed(key)`, whether anyone would hear of a change of an execution, `announce(key)`, which publishes
- * the state that its record has, and `publish(channel, event)`, which leaves out the fields that are `false`.
+ * Defines `isFollowed(key)`, whether anyone would hear of a change of an execution, `announce(key)`, which publishes the
+ * state that its record has, and `publish(channel, event)`, which leaves out the fields that are `false`. Needs
+ * `isAnyFollowed`.
  *
  * While nobody follows any execution of the docket, this costs one EXISTS a call; else 0.7 µs for each change that
  * nobody asked for. Encoding and publishing it would cost 5 µs (Redis 7.0, 2 cores, November 2026).
@@ -55,9 +56,8 @@ export const followedFromAnyNode = "any node"
  * A node of a cluster counts its own subscribers only, and after a failover those may be elsewhere. So there, which
  * the value of `watchers` tells, a change is published while anyone follows anything.
  */
-export const announce = /* lua */ `
+export const announcing = /* lua */ `
 local stateChannels, allChannel = prefix .. '${Keys.segments.state}', prefix .. '${Keys.segments.events}'
-local isAnyFollowed = call('EXISTS', watchersKey) == 1
 local isFollowedAnywhere = isAnyFollowed and redis.pcall('GET', watchersKey) == '${followedFromAnyNode}'
 local function hasListeners(channel)
   if not isAnyFollowed then return false end
@@ -86,6 +86,25 @@ local function announce(key)
     error = state == 'failed' and found[9]
   })
 end
+`
+
+/** The same, and `isAnyFollowed`. */
+export const announce = /* lua */ `
+local isAnyFollowed = call('EXISTS', watchersKey) == 1
+${announcing}
+`
+
+/**
+ * Defines a table `seldom` whose functions are made when one of them is first asked for: a script makes its functions
+ * anew in each call, for 0.2 µs each, and most calls need few of them. The Lua given defines them as `seldom.NAME`, or as
+ * the locals with these names.
+ */
+export const seldom = (locals: ReadonlyArray<string>, lua: string): string => /* lua */ `
+local seldom = setmetatable({}, { __index = function(seldom, name)
+${lua}
+${locals.map((name) => `seldom.${name}`).join(", ")} = ${locals.join(", ")}
+return rawget(seldom, name)
+end })
 `
 
 /** Defines `enqueue(key)`: puts an execution at the end of the ready stream, and returns its place there. */
@@ -290,6 +309,13 @@ local function knows(task)
     answers[task] = answer
   end
   return answer
+end
+`
+
+/** Defines `nextDueTime()`: when the next execution in the queue is due, epoch ms; nothing when there is none. */
+export const nextDueTime = /* lua */ `
+local function nextDueTime()
+  return tonumber(call('ZRANGE', queueKey, 0, 0, 'WITHSCORES')[2])
 end
 `
 
