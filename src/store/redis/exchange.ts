@@ -140,6 +140,19 @@ local function buryFailed(key, hasFailures)
   if failedMaximum > 0 and failedTtl > 0 then list(key) end
 end
 
+-- Fails an execution of which the data make no sense: others had a hand in it. It must not hold up the rest. What has
+-- another type fails the whole call, since it can be put aside, and the call made again.
+local function failDamaged(key, problem)
+  local reason = type(problem) == 'table' and problem.err or tostring(problem)
+  if string.find(reason, 'WRONGTYPE', 1, true) then error(problem, 0) end
+  local record = records .. key
+  pcall(giveUp, key, call('HGET', record, 'gen'))
+  call('HSET', record, 'state', 'failed', 'completed', nowText, 'error', 'DamagedData: what the store keeps of it was changed: ' .. reason)
+  call('ZREM', leasesKey, key)
+  if isFollowed(key) then announce(key) end
+  buryFailed(key, true)
+end
+
 -- Lets an ended run's key wait for the next one: "fields" are set, "cleared" go.
 local function goOn(key, generation, due, fields, cleared)
   local record, state = records .. key, 'queued'
@@ -341,7 +354,11 @@ while i <= #ARGV do
       i = i + 1
     end
   end
-  local status = settle(key, generation, held, outcome, isReported, problem, value, due, payload)
+  local isFine, status = pcall(settle, key, generation, held, outcome, isReported, problem, value, due, payload)
+  if not isFine then
+    failDamaged(key, status)
+    status = 'l'
+  end
   if status == 'a' then ended[#ended + 1] = key end
   statuses[#statuses + 1] = status
 end
@@ -355,7 +372,7 @@ moveDue()
 -- Lets go what strikes held until one was restored.
 local untilPlace = call('GET', releaseKey)
 if untilPlace then
-  local keys = call('ZRANGEBYSCORE', heldKey, '-inf', untilPlace, 'LIMIT', 0, 100)
+  local keys = call('ZRANGEBYSCORE', heldKey, '-inf', string.match(untilPlace, '^%d+$') or '+inf', 'LIMIT', 0, 100)
   for _, key in ipairs(keys) do
     local generation = text((tonumber(call('HGET', records .. key, 'gen')) or 0) + 1)
     call('HSET', records .. key, 'state', 'queued', 'entry', enqueue(key), 'gen', generation)
@@ -390,13 +407,18 @@ end
 local deliveries, bodies, bodyKeys, grants = {}, {}, {}, {}
 local leaseEnd = text(now + leaseMillis)
 
+-- Whether a number of a record is one, and no larger than a time can be.
+local function isWhole(number)
+  return number and string.find(number, '^-?%d+$') and math.abs(number) <= 8.64e15
+end
+
 -- Each value has its place in the reply: none may be nil.
 local function describe(list, key, task, generation, attempt, count, due, started, trace)
   local n = #list
   list[n + 1] = key
   list[n + 2] = task
   list[n + 3] = tonumber(generation) or 0
-  list[n + 4] = tonumber(attempt) or 1
+  list[n + 4] = isWhole(attempt) and tonumber(attempt) or 1
   list[n + 5] = count or 1
   list[n + 6] = tonumber(due) or now
   list[n + 7] = started or now
@@ -460,11 +482,12 @@ local function consider(key, id)
   -- An entry that its record does not name is of an execution that is gone or elsewhere.
   if found[1] ~= 'queued' or found[2] ~= id then return end
   if found[10] then call('HDEL', record, 'aside') end
-  local task, count = found[3], (tonumber(found[6]) or 0) + 1
+  local task, count = found[3], math.max(1, (tonumber(found[6]) or 0) + 1)
   local needed = found[9] or task
-  if not (task and tonumber(found[4]) and tonumber(found[7])) then
+  if not (task and isWhole(found[4]) and isWhole(found[7])) then
     -- Someone else had a hand in it. It must not keep others from being claimed.
     call('HSET', record, 'state', 'failed', 'completed', nowText, 'error', 'IncompleteRecord: its task, generation or due time is missing or no number')
+    if isFollowed(key) then announce(key) end
     buryFailed(key, true)
   elseif not knows(needed) then
     call('HSET', record, 'aside', 't')
@@ -498,10 +521,15 @@ local function consider(key, id)
   end
 end
 
+local function tryToGive(key, id)
+  local isFine, problem = pcall(consider, key, id)
+  if not isFine then failDamaged(key, problem) end
+end
+
 -- What was told about in this call has had its turn in the stream.
 for _, key in ipairs(determined) do
   if left > 0 then
-    consider(key, 'told')
+    tryToGive(key, 'told')
   else
     goFirst(key)
   end
@@ -516,7 +544,7 @@ local function takeFrom(stream)
     if #entries == 0 then return end
     budget = budget - #entries
     for _, entry in ipairs(entries) do
-      consider(entry[2][2], entry[1])
+      tryToGive(entry[2][2], entry[1])
     end
     flush()
     -- Every entry that was looked at is at the head of the stream, and has had its turn.

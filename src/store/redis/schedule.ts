@@ -64,7 +64,7 @@ for i = 4, #ARGV, 6 do
         local slot = call('HGET', record, 'slot')
         if slot then
           local leaseEnd = text(call('ZSCORE', leasesKey, key) or nowText)
-          call('HSET', overtakenKey, old[2] .. ':' .. key, leaseEnd .. ' ' .. slot)
+          call('HSET', overtakenKey, (old[2] or '') .. ':' .. key, leaseEnd .. ' ' .. slot)
         end
         call('ZREM', leasesKey, key)
       elseif isLive then
