@@ -305,6 +305,11 @@ export interface HeartbeatReply {
    * they are in these again. A store looks at some of its records with each heartbeat.
    */
   readonly repaired?: number | undefined
+  /**
+   * What was found where the store keeps something of its own, and was put aside: the names of these places, as people who
+   * operate the store know them.
+   */
+  readonly misplaced?: ReadonlyArray<string> | undefined
   /** Whether an exchange would find something for this worker now. */
   readonly work: boolean
   /** Milliseconds until the next execution in the schedule queue is due; `undefined` when there is none. */

@@ -258,7 +258,13 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
       changed()
       if (isIdle()) retime.openUnsafe()
     },
-    heard: Effect.fnUntraced(function* ({ nextDueMillis, repaired = 0, work }) {
+    heard: Effect.fnUntraced(function* ({ misplaced = [], nextDueMillis, repaired = 0, work }) {
+      if (misplaced.length > 0) {
+        const places = misplaced.slice(0, 5).join(", ") + (misplaced.length > 5 ? ", …" : "")
+        yield* Effect.logError(
+          `Something else was found in the place of the store's own data, and put aside: ${places}`
+        )
+      }
       if (repaired > 0) {
         yield* Effect.logWarning(`${repaired} executions were missing from the store's lists, and are back`)
       }

@@ -14,6 +14,7 @@ import type * as Keys from "./keys.ts"
 import { progress } from "./progress.ts"
 import * as Redis from "./Redis.ts"
 import * as Repair from "./repair.ts"
+import * as Repairs from "./Repairs.ts"
 import * as Renew from "./renew.ts"
 import * as Wakeups from "./Wakeups.ts"
 import * as Workers from "./workers.ts"
@@ -63,63 +64,49 @@ export const open: (
     repair: redis.eval(Repair.repair)
   }
 
-  // The first heartbeat only announces the worker: it is to begin soon.
-  let step: Repair.Step | undefined
-  const repairSome = (now: number | "") => {
-    const present = step
-    step ??= Repair.firstStep
-    if (present === undefined) return Effect.succeed(0)
-    return run.repair(keys, now, present, caller.leaseMillis).pipe(
-      Effect.map((reply) => {
-        step = Repair.nextStep(present, reply)
-        return reply[1]
-      }),
-      // An ACL may forbid it. A store that is away is found to be so by other calls.
-      Effect.orElseSucceed(() => 0)
-    )
-  }
+  const repairs = Repairs.make((step) => Effect.flatMap(now, (now) => run.repair(keys, now, step, caller.leaseMillis)))
+  const { orMend } = repairs
 
   return {
     exchange: (request) =>
       Effect.flatMap(now, (now) =>
         Effect.map(run.exchange(keys, now, caller, keeping, request), (reply) => Exchange.decode(request.lease, reply))
-      ),
+      ).pipe(orMend),
 
-    awaitWork,
+    awaitWork: orMend(awaitWork),
 
     renew: (leases) =>
       inBatches(leases, batchSize.renew, (batch) =>
         Effect.flatMap(now, (now) =>
           Effect.map(run.renew(keys, now, caller.leaseMillis, batch), (letters) => Array.from(letters, Renew.decode))
         )
-      ),
+      ).pipe(orMend),
 
     needsHeartbeat: true,
 
     heartbeat: Effect.gen(function* () {
-      const time = yield* now
       const [reclaimed, isWorkThere, nextDueMillis, nextExpiryMillis] = yield* run.heartbeat(
         keys,
-        time,
+        yield* now,
         keeping.executionTtlMillis,
         worker
       )
-      const repaired = yield* repairSome(time)
+      const found = yield* repairs.some
       return {
         reclaimed,
-        ...(repaired > 0 ? { repaired } : {}),
-        work: isWorkThere === 1 || repaired > 0,
+        ...found,
+        work: isWorkThere === 1 || found.repaired !== undefined,
         nextDueMillis: nextDueMillis < 0 ? undefined : nextDueMillis,
         nextExpiryMillis: nextExpiryMillis < 0 ? undefined : nextExpiryMillis
       }
-    }),
+    }).pipe(orMend),
 
     progress: (updates) =>
       Effect.asVoid(
         inBatches(updates, batchSize.renew, (batch) =>
           Effect.flatMap(now, (now) => Effect.as(run.progress(keys, now, batch), []))
         )
-      ),
+      ).pipe(orMend),
 
     leave: Effect.asVoid(run.leave(keys, worker.name)),
 

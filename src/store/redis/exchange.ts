@@ -85,6 +85,19 @@ local function buryFailed(key, hasFailures)
   if failedMaximum > 0 and failedTtl > 0 then list(key) end
 end
 
+-- Fails an execution of which the data make no sense: others had a hand in it. It must not hold up the rest. What has
+-- another type fails the whole call, since it can be put aside, and the call made again.
+local function failDamaged(key, problem)
+  local reason = type(problem) == 'table' and problem.err or tostring(problem)
+  if string.find(reason, 'WRONGTYPE', 1, true) then error(problem, 0) end
+  local record = records .. key
+  pcall(giveUp, key, call('HGET', record, 'gen'))
+  call('HSET', record, 'state', 'failed', 'completed', nowText, 'error', 'DamagedData: what the store keeps of it was changed: ' .. reason)
+  call('ZREM', leasesKey, key)
+  if isFollowed(key) then announce(key) end
+  buryFailed(key, true)
+end
+
 -- Lets an ended run's key wait for the next one: "fields" are set, "cleared" go.
 local function goOn(key, generation, due, fields, cleared)
   local record, state = records .. key, 'queued'
@@ -159,7 +172,7 @@ local function settleAsked(key, generation, held, outcome, problem, values, judg
   return 'a'
 end
 
-function seldom.settle(key, found, generation, held, outcome, isReported, problem, value, due, payload)
+local function settle(key, found, generation, held, outcome, isReported, problem, value, due, payload)
   local record = records .. key
   due = due and absolute(due)
   if found[1] ~= generation then
@@ -256,17 +269,29 @@ function seldom.settle(key, found, generation, held, outcome, isReported, proble
   if outcome == 'F' then buryFailed(key, hasFailures) else bury(key, ttl, hasFailures) end
   return 'a'
 end
+
+function seldom.settle(key, ...)
+  local isFine, status = pcall(settle, key, ...)
+  if isFine then return status end
+  failDamaged(key, status)
+  return 'l'
+end
 `
 
 /** What begins otherwise than most runs: `consider` and what it needs. Builds on `exchange`. */
 const seldomClaim = /* lua */ `
+-- Whether a number of a record is one, and no larger than a time can be.
+local function isWhole(number)
+  return number and string.find(number, '^-?%d+$') and math.abs(number) <= 8.64e15
+end
+
 -- What a worker is told of an execution; the last value is empty where it would say the same of most.
 local function describe(list, key, task, generation, attempt, count, due, started, trace)
   local n = #list
   list[n + 1] = key
   list[n + 2] = task
   list[n + 3] = tonumber(due) or now
-  list[n + 4] = table.concat({ tonumber(generation) or 0, tonumber(attempt) or 1, count or 1, started or nowText, trace or '' }, ' ')
+  list[n + 4] = table.concat({ tonumber(generation) or 0, isWhole(attempt) and attempt or 1, count or 1, started or nowText, trace or '' }, ' ')
 end
 
 function seldom.deliver(key, ...)
@@ -291,17 +316,18 @@ if controls then
 end
 
 -- Gives the worker an execution that is due, unless something keeps it from starting.
-function seldom.consider(key, id, found)
+local function consider(key, id, found)
   local record = records .. key
   found = found or call('HMGET', record, 'state', 'entry', 'task', 'gen', 'attempt', 'deliveries', 'due', 'trace', 'needs', 'aside')
   -- An entry that its record does not name is of an execution that is gone or elsewhere.
   if found[1] ~= 'queued' or found[2] ~= id then return end
   if found[10] then call('HDEL', record, 'aside') end
-  local task, count = found[3], (tonumber(found[6]) or 0) + 1
+  local task, count = found[3], math.max(1, (tonumber(found[6]) or 0) + 1)
   local needed = found[9] or task
-  if not (task and tonumber(found[4]) and tonumber(found[7])) then
+  if not (task and isWhole(found[4]) and isWhole(found[7])) then
     -- Someone else had a hand in it. It must not keep others from being claimed.
     call('HSET', record, 'state', 'failed', 'completed', nowText, 'error', 'IncompleteRecord: its task, generation or due time is missing or no number')
+    if isFollowed(key) then announce(key) end
     buryFailed(key, true)
   elseif not knows(needed) then
     call('HSET', record, 'aside', 't')
@@ -332,6 +358,11 @@ function seldom.consider(key, id, found)
     seldom.deliver(key, task, found[4], found[5], count, found[7], nowText, found[8])
     if isFollowed(key) then announce(key) end
   end
+end
+
+function seldom.consider(key, ...)
+  local isFine, problem = pcall(consider, key, ...)
+  if not isFine then failDamaged(key, problem) end
 end
 `
 
@@ -481,7 +512,7 @@ end
 -- Lets go what strikes held until one was restored.
 local untilPlace = isAnySpecial and call('GET', releaseKey)
 if untilPlace then
-  local keys = call('ZRANGEBYSCORE', heldKey, '-inf', untilPlace, 'LIMIT', 0, 100)
+  local keys = call('ZRANGEBYSCORE', heldKey, '-inf', string.match(untilPlace, '^%d+$') or '+inf', 'LIMIT', 0, 100)
   for _, key in ipairs(keys) do
     local generation = text((tonumber(call('HGET', records .. key, 'gen')) or 0) + 1)
     call('HSET', records .. key, 'state', 'queued', 'entry', seldom.enqueue(key), 'gen', generation)
@@ -553,7 +584,7 @@ for _, stream in ipairs(isAnyAhead and { frontKey, streamKey } or { streamKey })
       local record = records .. key
       local found = call('HMGET', record, 'state', 'entry', 'task', 'gen', 'attempt', 'deliveries', 'due', 'trace', 'needs', 'aside')
       local task, due = found[3], tonumber(found[7])
-      if isPlain and found[1] == 'queued' and found[2] == id and found[4] == '1' and task and due
+      if isPlain and found[1] == 'queued' and found[2] == id and found[4] == '1' and task and due and due >= 0 and due <= 8.64e15
         and not (found[5] or found[6] or found[8] or found[9] or found[10]) and knows(task) then
         -- As most runs begin: "consider" would do the same.
         call('HSET', record, 'state', 'running', 'worker', worker, 'lease', lease, 'started', nowText, 'deliveries', '1')

@@ -159,7 +159,7 @@ end
 /**
  * Defines `giveUp(key, generation)`, which takes from an execution that has `values` what controls gave it and let it
  * wait for: its slot goes to whoever waits longest for it; `endOvertaken(key, generation)`, which frees the slot of a run
- * whose key was scheduled anew; and `decode(list)`. Needs `announce` and `enqueue`.
+ * whose key was scheduled anew; `findHolders(control)`; and `decode(list)`. Needs `announce` and `enqueue`.
  */
 export const slots = /* lua */ `
 local slotsOf, linesOf = prefix .. '${Keys.segments.slots}', prefix .. '${Keys.segments.waiting}'
@@ -224,12 +224,32 @@ local function giveUp(key, generation)
   if found[1] then freeSlot(found[1], key, generation) end
 end
 
+-- Finds out who has the slots of a limit, after that was lost. Looks at all that runs.
+local function findHolders(control)
+  local function look(key)
+    local found = call('HMGET', records .. key, 'slot', 'gen')
+    if found[1] == control and found[2] then call('HSET', slotsOf .. control, found[2] .. ':' .. key, '1') end
+  end
+  for _, place in ipairs({ leasesKey, askedKey }) do
+    for _, key in ipairs(call('ZRANGE', place, 0, -1)) do
+      look(key)
+    end
+  end
+  for _, entry in ipairs(call('XRANGE', frontKey, '-', '+')) do
+    look(entry[2][2])
+  end
+  local overtaken = call('HGETALL', overtakenKey)
+  for i = 1, #overtaken, 2 do
+    if string.match(overtaken[i + 1], '^%d+ (.*)$') == control then call('HSET', slotsOf .. control, overtaken[i], '1') end
+  end
+end
+
 local function endOvertaken(key, generation)
   local holder = generation .. ':' .. key
   local found = call('HGET', overtakenKey, holder)
   if not found then return end
   call('HDEL', overtakenKey, holder)
-  freeSlot(string.match(found, '^%d+ (.*)$'), key, generation)
+  freeSlot(string.match(found, '^%d+ (.*)$') or '', key, generation)
 end
 `
 

@@ -2,13 +2,15 @@ import type { WorkerOptions, WorkerRecord } from "../../DocketStore.ts"
 import { encodeTasks } from "./exchange.ts"
 import * as fragments from "./fragments.ts"
 import * as Keys from "./keys.ts"
+import * as Record from "./record.ts"
 import * as Redis from "./Redis.ts"
 
 /** Between executions whose workers died again and again. A process that is taken down goes within this time, as a rule. */
 const suspectGapMillis = 1000
 
 /**
- * Announces a worker, forgets those that have not been heard of, and returns expired leases to the ready stream.
+ * Announces a worker, forgets those that have not been heard of, and returns expired leases to the ready stream: those of
+ * executions that died again and again one after the other.
  *
  * KEYS     as `Keys.fixed` lists them
  * ARGV[1]  now, epoch ms; empty for the server's clock
@@ -105,9 +107,9 @@ if #lent > 0 then call('ZREM', askedKey, unpack(lent)) end
 if call('EXISTS', overtakenKey) == 1 then
   local overtaken = call('HGETALL', overtakenKey)
   for i = 1, #overtaken, 2 do
-    if tonumber(string.match(overtaken[i + 1], '^%d+')) <= now then
+    if (tonumber(string.match(overtaken[i + 1], '^%d+') or '') or 0) <= now then
       local generation, key = string.match(overtaken[i], '^(%d+):(.*)$')
-      endOvertaken(key, generation)
+      if key then endOvertaken(key, generation) else call('HDEL', overtakenKey, overtaken[i]) end
     end
   end
 end
@@ -182,7 +184,7 @@ return present
 /** A worker in the words of the port. */
 export const decode = ([name, seen, tasks]: Presented): WorkerRecord => ({
   name,
-  lastSeen: Number(seen),
+  lastSeen: Record.timeOf(seen) ?? 0,
   tasks:
     tasks === "*"
       ? ["*"]
