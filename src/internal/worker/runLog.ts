@@ -2,6 +2,7 @@
  * The log lines of runs: one when a run starts, one when it ends.
  */
 import * as Cause from "effect/Cause"
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Formatter from "effect/Formatter"
@@ -15,7 +16,7 @@ import type * as Task from "../../Task.ts"
 export const annotations = ({ attempt, due, key, task }: Delivery) => ({
   "docket.task": task,
   "docket.key": key,
-  "docket.when": new Date(due).toISOString(),
+  "docket.when": DateTime.formatIso(DateTime.makeUnsafe(due)),
   "docket.attempt": attempt
 })
 

@@ -44,6 +44,9 @@ export interface Run {
   fiber: Fiber.Fiber<void> | undefined
 }
 
+/** What a run may fail with. */
+type RunError = HandlerError | TaskTimedOut | MiddlewareFailed | InvalidPayload
+
 /** The running executions of a worker. */
 export interface Runs {
   /** Starts an execution, which was asked for at that moment (see `Leases.now`); `onEnd` is told how it ended. */
@@ -170,7 +173,7 @@ export const make: (options: {
             }),
       scope: Scope.makeUnsafe()
     }
-    const handled: Effect.Effect<unknown, unknown> = Exit.isSuccess(payload)
+    const handled: Effect.Effect<unknown, RunError> = Exit.isSuccess(payload)
       ? Tracing.run(
           run.delivery,
           run.annotations,
@@ -189,7 +192,7 @@ export const make: (options: {
   const follow = Effect.fnUntraced(function* (
     runnable: Runnable,
     parts: Services.Parts,
-    handled: Effect.Effect<unknown, unknown>
+    handled: Effect.Effect<unknown, RunError>
   ) {
     const { payload, run, succession } = parts
     const { delivery, progress } = run
