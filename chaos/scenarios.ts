@@ -172,7 +172,6 @@ export const scenarios: ReadonlyArray<Scenario> = [
   {
     ...usual,
     name: "poison",
-    isLong: true,
     title: "tasks that end their process, hang, or take all memory",
     tasks: [4000, 600],
     poison: [3, 2],
@@ -214,7 +213,6 @@ export const scenarios: ReadonlyArray<Scenario> = [
   {
     ...usual,
     name: "confusion",
-    isLong: true,
     title: "wrong types under the docket's own keys for a while, and random bytes in records",
     faults: [Faults.confuse, Faults.scribble]
   },
