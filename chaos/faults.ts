@@ -50,7 +50,7 @@ export const supervise =
   async (world) => {
     for (const worker of world.workers()) {
       const from = worker.lastSign()
-      if (now() - from < patienceMillis) continue
+      if (from === undefined || now() - from < patienceMillis) continue
       await world.harm({ name: "hanging worker killed", target: worker.name }, async () => {
         await worker.kill()
         return { from }
@@ -59,7 +59,7 @@ export const supervise =
     while (world.workers().length < count) await world.startWorker()
   }
 
-/** A worker writes several lines a second; it takes a while to start. */
+/** A worker writes several lines a second. */
 const patienceMillis = 6000
 
 /** Kills a worker that runs ten tasks, while another one holds so many leases that are older, and keeps them. */

@@ -35,8 +35,8 @@ export interface WorkerProcess {
   readonly exited: Promise<void>
   /** Ends it as a crash does. */
   readonly kill: () => Promise<void>
-  /** When it last wrote something into its ledger. */
-  readonly lastSign: () => number
+  /** When it last wrote something into its ledger; nothing before it is there. */
+  readonly lastSign: () => number | undefined
   /** Makes its clock wrong by so many seconds from now on, if it was started with `fakeTime`. */
   readonly shiftClock: (seconds: number) => void
 }
@@ -162,7 +162,6 @@ export const makeWorld: (options: WorldOptions) => Effect.Effect<World, unknown,
         ...env
       })
       let isKilled = false
-      const started = now()
       const worker: WorkerProcess = {
         name,
         child,
@@ -177,8 +176,8 @@ export const makeWorld: (options: WorldOptions) => Effect.Effect<World, unknown,
           return worker.exited
         },
         lastSign: () => {
-          const written = statSync(join(directory, `${name}.ledger`), { throwIfNoEntry: false })?.mtimeMs
-          return written === undefined ? started : now() - (Date.now() - written)
+          const file = statSync(join(directory, `${name}.ledger`), { throwIfNoEntry: false })
+          return file === undefined || file.size === 0 ? undefined : now() - (Date.now() - file.mtimeMs)
         },
         shiftClock: (seconds) => writeFileSync(clock, seconds < 0 ? String(seconds) : `+${seconds}`)
       }
