@@ -14,12 +14,13 @@ const payload = { id: Schema.Finite, body: Schema.String }
 const Noop = Task.make("noop", { payload })
 const Answer = Task.make("answer", { payload, success: Schema.Finite })
 const Flaky = Task.make("flaky", { payload, error: Schema.String, retry: Retry.linear({ attempts: 3 }) })
-const Limited = Task.make("limited", { payload })
+const valueOf = (id: number) => id % 1000
+const Limited = Task.make("limited", { payload, concurrency: { limit: 1, by: ({ id }) => String(valueOf(id)) } })
 
 const tasks = TaskGroup.make(Noop, Answer, Flaky, Limited)
 const taskOf = { noop: Noop, answer: Answer, flaky: Flaky, limited: Limited } satisfies Record<Kind, Task.Any>
 
-const handlers = (onRun: (id: number) => void) =>
+const handlers = (onRun: (id: number) => void, running = new Set<number>()) =>
   tasks.toLayer({
     noop: ({ id }) => Effect.sync(() => onRun(id)),
     answer: ({ id }) =>
@@ -33,10 +34,17 @@ const handlers = (onRun: (id: number) => void) =>
         return attempt === 1 && failsFirst(id) ? Effect.fail("not this time") : Effect.void
       }),
     limited: ({ id }) =>
-      Effect.andThen(
-        Effect.sync(() => onRun(id)),
-        Effect.sleep(1)
-      )
+      Effect.suspend(() => {
+        const value = valueOf(id)
+        // A run that is not counted fails the scenario.
+        if (running.has(value)) return Effect.die(`two runs of value ${value}`)
+        running.add(value)
+        onRun(id)
+        return Effect.ensuring(
+          Effect.sleep(1),
+          Effect.sync(() => running.delete(value))
+        )
+      })
   })
 
 const build = async <A, E>(layer: Layer.Layer<A, E>) => {
@@ -46,8 +54,7 @@ const build = async <A, E>(layer: Layer.Layer<A, E>) => {
 }
 
 export const peer: Peer = {
-  // "limits" follows when tasks have them.
-  features: new Set(["batch", "delay", "results", "retry"]),
+  features: new Set(["batch", "delay", "results", "retry", "limits"]),
   producer: async (url, kind) => {
     const { close, context } = await build(Docket.layer({ name: "bench", url }))
     const docket = Context.get(context, Docket)
