@@ -13,61 +13,60 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as References from "effect/References"
 import * as Runtime from "effect/Runtime"
+import * as Stdio from "effect/Stdio"
+import * as Struct from "effect/Struct"
 import process from "node:process"
-import { add, replace } from "./add.ts"
-import { cancel } from "./cancel.ts"
-import { clear } from "./clear.ts"
-import { doctor } from "./doctor.ts"
 import * as Exits from "./exits.ts"
-import { explain } from "./explain.ts"
-import { failed } from "./failed.ts"
 import * as Flags from "./flags.ts"
-import { ls } from "./ls.ts"
-import { pause, resume } from "./pause.ts"
 import { presenter, sentence } from "./presenter.ts"
-import { show } from "./show.ts"
-import { snapshot } from "./snapshot.ts"
-import { restore, strike, strikes } from "./strikes.ts"
-import { tail } from "./tail.ts"
-import { tasks } from "./tasks.ts"
-import { packageVersion, version } from "./version.ts"
-import { watch } from "./watch.ts"
-import { worker } from "./worker.ts"
-import { workers } from "./workers.ts"
+import { packageVersion } from "./version.ts"
 
-const docket = Command.make("docket").pipe(
-  Command.withDescription("Distributed background tasks for Effect, on Redis streams."),
-  Command.withSubcommands([
-    worker,
-    add,
-    replace,
-    cancel,
-    show,
-    explain,
-    ls,
-    failed,
-    snapshot,
-    workers,
-    watch,
-    tail,
-    doctor,
-    strike,
-    restore,
-    strikes,
-    pause,
-    resume,
-    clear,
-    tasks,
-    version
-  ]),
-  Command.withGlobalFlags([Flags.DocketName, Flags.StoreUrl]),
-  Command.withExamples([
-    { command: "docket worker --tasks ./handlers.ts", description: "Run the tasks of a module" },
-    { command: "docket worker --help", description: "Read about a command" }
-  ])
-)
+// Each in a module of its own, so that a command loads what it needs, and not what the others do.
+const commands = {
+  worker: () => import("./worker.ts").then(({ worker }) => worker),
+  add: () => import("./add.ts").then(({ add }) => add),
+  replace: () => import("./add.ts").then(({ replace }) => replace),
+  cancel: () => import("./cancel.ts").then(({ cancel }) => cancel),
+  show: () => import("./show.ts").then(({ show }) => show),
+  explain: () => import("./explain.ts").then(({ explain }) => explain),
+  ls: () => import("./ls.ts").then(({ ls }) => ls),
+  failed: () => import("./failed.ts").then(({ failed }) => failed),
+  snapshot: () => import("./snapshot.ts").then(({ snapshot }) => snapshot),
+  workers: () => import("./workers.ts").then(({ workers }) => workers),
+  watch: () => import("./watch.ts").then(({ watch }) => watch),
+  tail: () => import("./tail.ts").then(({ tail }) => tail),
+  doctor: () => import("./doctor.ts").then(({ doctor }) => doctor),
+  strike: () => import("./strikes.ts").then(({ strike }) => strike),
+  restore: () => import("./strikes.ts").then(({ restore }) => restore),
+  strikes: () => import("./strikes.ts").then(({ strikes }) => strikes),
+  pause: () => import("./pause.ts").then(({ pause }) => pause),
+  resume: () => import("./pause.ts").then(({ resume }) => resume),
+  clear: () => import("./clear.ts").then(({ clear }) => clear),
+  tasks: () => import("./tasks.ts").then(({ tasks }) => tasks),
+  version: () => import("./version.ts").then(({ version }) => version)
+}
 
-const main = Effect.flatMap(packageVersion, (version) => Command.run(docket, { version })).pipe(
+const isCommand = (word: string | undefined): word is keyof typeof commands =>
+  word !== undefined && Object.hasOwn(commands, word)
+
+/** The command line, of which those commands are known that it may need: the one that it begins with, or else all. */
+const docket = Effect.gen(function* () {
+  const [first] = yield* (yield* Stdio.Stdio).args
+  const needed = isCommand(first) ? [first] : Struct.keys(commands)
+  return Command.make("docket").pipe(
+    Command.withDescription("Distributed background tasks for Effect, on Redis streams."),
+    Command.withSubcommands(yield* Effect.promise(() => Promise.all(needed.map((name) => commands[name]())))),
+    Command.withGlobalFlags([Flags.DocketName, Flags.StoreUrl]),
+    Command.withExamples([
+      { command: "docket worker --tasks ./handlers.ts", description: "Run the tasks of a module" },
+      { command: "docket worker --help", description: "Read about a command" }
+    ])
+  )
+})
+
+const main = Effect.gen(function* () {
+  return yield* Command.run(yield* docket, { version: yield* packageVersion })
+}).pipe(
   Effect.catchCause((cause) => {
     const code = Option.match(Cause.findErrorOption(cause), { onNone: () => Exits.codes.failed, onSome: codeOf })
     return Effect.andThen(
