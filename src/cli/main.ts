@@ -16,6 +16,7 @@ import * as Runtime from "effect/Runtime"
 import * as Stdio from "effect/Stdio"
 import * as Struct from "effect/Struct"
 import process from "node:process"
+import { completions } from "./completions.ts"
 import * as Exits from "./exits.ts"
 import * as Flags from "./flags.ts"
 import { presenter, sentence } from "./presenter.ts"
@@ -49,14 +50,17 @@ const commands = {
 const isCommand = (word: string | undefined): word is keyof typeof commands =>
   word !== undefined && Object.hasOwn(commands, word)
 
+const isCompletions = (word: string): boolean => word.startsWith("--completions")
+
 /** The command line, of which those commands are known that it may need: the one that it begins with, or else all. */
 const docket = Effect.gen(function* () {
-  const [first] = yield* (yield* Stdio.Stdio).args
-  const needed = isCommand(first) ? [first] : Struct.keys(commands)
+  const args = yield* (yield* Stdio.Stdio).args
+  const [first] = args
+  const needed = isCommand(first) && !args.some(isCompletions) ? [first] : Struct.keys(commands)
   return Command.make("docket").pipe(
     Command.withDescription("Distributed background tasks for Effect, on Redis streams."),
     Command.withSubcommands(yield* Effect.promise(() => Promise.all(needed.map((name) => commands[name]())))),
-    Command.withGlobalFlags([Flags.DocketName, Flags.StoreUrl]),
+    Command.withGlobalFlags([completions, Flags.DocketName, Flags.StoreUrl]),
     Command.withExamples([
       { command: "docket worker --tasks ./handlers.ts", description: "Run the tasks of a module" },
       { command: "docket worker --help", description: "Read about a command" }
@@ -80,7 +84,7 @@ const main = Effect.gen(function* () {
   Effect.provideService(References.MinimumLogLevel, "None"),
   Effect.provide([
     NodeServices.layer,
-    CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions] }),
+    CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version] }),
     CliOutput.layerPresenter(presenter)
   ])
 )
