@@ -8,6 +8,7 @@ import * as CliError from "effect/cli/CliError"
 import * as CliOutput from "effect/cli/CliOutput"
 import * as Command from "effect/cli/Command"
 import * as GlobalFlag from "effect/cli/GlobalFlag"
+import * as Config from "effect/Config"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -94,13 +95,22 @@ const codeOf = (error: Exits.CommandError | CliError.CliError): number => {
   return error._tag === "ShowHelp" && error.errors.length === 0 ? 0 : Exits.codes.usage
 }
 
-/** Says what went wrong: a sentence for what was foreseen, else the whole cause, which is ours to mend. */
-const report = (cause: Cause.Cause<Exits.CommandError | CliError.CliError>): Effect.Effect<void> => {
+/** Says in a sentence what went wrong. A defect, which is ours to mend, is shown whole to who asks for that. */
+const report = Effect.fnUntraced(function* (cause: Cause.Cause<Exits.CommandError | CliError.CliError>) {
   const error = Option.getOrUndefined(Cause.findErrorOption(cause))
-  if (error === undefined) return Console.error(Cause.pretty(cause))
-  // The presenter had these.
-  return CliError.isCliError(error) ? Effect.void : Console.error(`docket: ${sentence(error.message)}`)
-}
+  if (error !== undefined) {
+    // The presenter had those about arguments.
+    return yield* CliError.isCliError(error) ? Effect.void : Console.error(`docket: ${sentence(error.message)}`)
+  }
+  const level = yield* Effect.orElseSucceed(Config.String("DOCKET_LOGGING_LEVEL"), () => "")
+  if (/^(all|trace|debug)$/i.test(level)) return yield* Console.error(Cause.pretty(cause))
+  const problem = Cause.prettyErrors(cause)
+    .map(({ message }) => message)
+    .join("; ")
+  yield* Console.error(
+    `docket: This is a defect of docket itself: ${sentence(problem)}. Set DOCKET_LOGGING_LEVEL=debug to see where it comes from`
+  )
+})
 
 /** Ends the process, whatever a module has left open, once everything that was printed is out. */
 const exit = () => process.stdout.write("", () => process.stderr.write("", () => process.exit()))

@@ -87,4 +87,7 @@ const unreachable = (url: string, why: string) =>
   new CommandFailed({ message: `The docket's store at ${redact(url)} cannot be reached: ${why}` })
 
 /** What the store's client reported. */
-export const whyOf = ({ cause }: StoreError): string => (cause instanceof Error ? cause.message : String(cause))
+export const whyOf = ({ cause }: StoreError): string => {
+  const message = cause instanceof Error ? cause.message : String(cause)
+  return message.startsWith("Unknown RESP type") ? "what answers there is no Redis" : message
+}
