@@ -172,7 +172,7 @@ const print = Effect.fnUntraced(function* (found: ReadonlyArray<ExecutionInfo>, 
       { title: "State", style: (cell) => word(cell) },
       { title: "When" },
       { title: "Task", minimum: 8 },
-      { title: "Key", minimum: 12 },
+      { title: "Key", whole: true },
       { title: "Attempt", numeric: true },
       { title: "Worker or error", minimum: 16 }
     ],

@@ -174,6 +174,28 @@ it.layer(App.layer(), { excludeTestServices: true })("commands that look at a do
     })
   )
 
+  for (const columns of [80, 200]) {
+    it.effect(
+      `tables show keys in full in a terminal of ${columns} columns, and no line is longer (CLI-16, CLI-17)`,
+      () =>
+        Effect.gen(function* () {
+          const shop = yield* (yield* App).shop
+          yield* shop.docket.addNamed("fail", { message: "a sentence that is too long for its column ".repeat(9) })
+          yield* shop.work
+          const { key } = yield* shop.docket.addNamed("aTaskWithAName", {}, { when: "2099-12-31T23:59:59Z" })
+          for (const command of [["snapshot"], ["snapshot", "--stats"], ["ls"], ["failed", "ls"]]) {
+            const { code, stdout } = yield* shop.run(command, { terminal: { columns, rows: 24 } })
+            assert.strictEqual(code, 0, stdout)
+            // eslint-disable-next-line no-control-regex
+            const lines = stdout.replace(/\u001b\[[\d;]*m/g, "").split(/\r?\n/)
+            for (const line of lines) assert.isAtMost(line.length, columns, line)
+            if (command[0] !== "failed") assert.include(stdout, key)
+            else assert.match(lines[columns === 80 ? 3 : 1]!, /(^| )[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}( |$)/)
+          }
+        })
+    )
+  }
+
   it.effect("ls --state completed and cancelled look for what has ended, the latest first, in this docket only", () =>
     Effect.gen(function* () {
       const { redis } = yield* App
