@@ -50,8 +50,16 @@ export interface Denied {
 export const make: (options: {
   readonly url: string
   readonly name: string
-}) => Effect.Effect<Inspection, InvalidRequest, Scope.Scope> = Effect.fnUntraced(function* ({ name, url }) {
-  const connection = yield* Connection.parse(url)
+  /** For an answer; after that it is said why there is none, as far as that is known. Default: what the URL says, or 1000. */
+  readonly timeoutMillis?: number
+}) => Effect.Effect<Inspection, InvalidRequest, Scope.Scope> = Effect.fnUntraced(function* ({
+  name,
+  timeoutMillis,
+  url
+}) {
+  const parsed = yield* Connection.parse(url)
+  const commandTimeout = timeoutMillis ?? parsed.options.commandTimeout ?? 1000
+  const connection = { ...parsed, options: { ...parsed.options, commandTimeout } }
   const keys = Keys.make(name)
   const redis = yield* Redis.make({ connection, connectionName: `docket:${name}:doctor`, key: keys.prefix })
   const operation = "Inspection"
