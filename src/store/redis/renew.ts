@@ -36,7 +36,7 @@ for i = 4, #ARGV, 3 do
     -- It needs its lease for the slot that it may hold.
     local holder = ARGV[i + 1] .. ':' .. key
     local overtaken = call('HGET', overtakenKey, holder)
-    if overtaken then call('HSET', overtakenKey, holder, leaseEnd .. string.match(overtaken, ' .*$')) end
+    if overtaken then call('HSET', overtakenKey, holder, leaseEnd .. (string.match(overtaken, ' .*$') or '')) end
     if found[1] or overtaken then status = 's' end
   elseif found[2] == 'running' and found[3] == ARGV[i + 2] then
     status = found[4] and 'c' or 'h'
