@@ -60,8 +60,14 @@ it.layer(RedisServer.layer(), { excludeTestServices: true })("A worker's metrics
       const has = (...metrics: ReadonlyArray<string>) =>
         Effect.map(scrape, (text) => metrics.every((metric) => text.includes(`\n${metric}{`)))
       yield* waitUntil(
-        "all tasks have run",
-        has("docket_tasks_redelivered", "docket_tasks_perpetuated", "docket_tasks_superseded", "docket_tasks_retried")
+        "all tasks have run, and the worker has announced itself again",
+        has(
+          "docket_tasks_redelivered",
+          "docket_tasks_perpetuated",
+          "docket_tasks_superseded",
+          "docket_tasks_retried",
+          "docket_queue_depth"
+        )
       )
       yield* redis.cli("CLIENT", "KILL", "TYPE", "normal")
       yield* waitUntil("it has noticed the lost connections", has("docket_redis_disruptions"))
