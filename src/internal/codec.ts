@@ -82,7 +82,7 @@ const payloadOf = (task: Task.Any): ReturnType<typeof jsonOf> => {
       Exit.map(present.encodeJson(value), (encoded) => JSON.stringify(PayloadVersion.mark(encoded, version))),
     encodeJson: present.encodeJson,
     decode: (text) =>
-      flatMapExit(parseJson(text), (value) => {
+      flatMapExit(parse(text), (value) => {
         const marked = PayloadVersion.unmark(value)
         return (versions[marked.version - 1] ?? present.decodeJson)(marked.payload)
       }),
@@ -98,6 +98,15 @@ const make = (schema: Task.DataSchema, input: unknown): Effect.Effect<unknown, S
 
 const parseJson = Schema.decodeUnknownExit(Schema.fromJsonString(Schema.Unknown))
 
+// As fast as it gets; what is no JSON is left to the schema, for its error.
+const parse = (text: string): Exit.Exit<unknown, Schema.SchemaError> => {
+  try {
+    return Exit.succeed(JSON.parse(text))
+  } catch {
+    return parseJson(text)
+  }
+}
+
 // The fast path for JSON is the plain function: its input is what a codec for JSON just produced, so it cannot throw.
 const jsonOf = (schema: Task.DataSchema) => {
   const json = Schema.toCodecJson(schema)
@@ -107,9 +116,6 @@ const jsonOf = (schema: Task.DataSchema) => {
     encode: (value: unknown) => Exit.map(encode(value), (encoded) => JSON.stringify(encoded)),
     encodeJson: encode,
     decodeJson: decode,
-    decode: (text: string) => {
-      const parsed = parseJson(text)
-      return Exit.isSuccess(parsed) ? decode(parsed.value) : parsed
-    }
+    decode: (text: string) => flatMapExit(parse(text), decode)
   }
 }
