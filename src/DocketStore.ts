@@ -132,6 +132,8 @@ export interface Delivery {
   readonly deliveries: number
   /** When it was due, epoch milliseconds. */
   readonly due: number
+  /** When it was due at first, before a retry or a control of its task put it off, epoch milliseconds. */
+  readonly intended: number
   /** When this run began, epoch milliseconds: the moment of the claim. */
   readonly started: number
   readonly trace: string

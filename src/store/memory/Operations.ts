@@ -82,6 +82,7 @@ const startOver = (entry: Executions.Entry) => {
   entry.generation++
   entry.attempt = 1
   entry.deliveries = 0
+  entry.intended = undefined
 }
 
 /** Cancels executions; returns the running ones, whose workers are to be told. */
@@ -229,10 +230,10 @@ const end = (
     case "Retry":
       entry.attempt++
       entry.deliveries = 0
-      return Executions.wait(executions, entry, outcome.due, step)
+      return Executions.putOff(executions, entry, outcome.due, step)
     case "Postponed":
       entry.deliveries--
-      return Executions.wait(executions, entry, outcome.due, step)
+      return Executions.putOff(executions, entry, outcome.due, step)
     case "Held":
       entry.deliveries--
       entry.progress = undefined
@@ -377,6 +378,7 @@ const toDelivery = (entry: Executions.Entry, { now }: Executions.Step): DocketSt
   attempt: entry.attempt,
   deliveries: entry.deliveries,
   due: entry.due,
+  intended: entry.intended ?? entry.due,
   started: entry.started ?? now,
   trace: entry.trace
 })

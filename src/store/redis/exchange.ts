@@ -28,7 +28,7 @@ export interface Keeping {
 
 /**
  * What the script replies: a letter for each settlement (`a` applied, `s` superseded, `l` lost), the ms until the next
- * due time or -1, for each delivery the eight values that `decode` names, the payloads of the deliveries, pairs of a
+ * due time or -1, for each delivery the nine values that `decode` names, the payloads of the deliveries, pairs of a
  * task set aside and how many wait for it, triples of a key failed for too many deliveries, its task and their number,
  * pairs of a key that a control dropped and its task, what the worker is asked about and its payloads, as the deliveries
  * are given, and the strikes in force, or nothing when the worker knows them.
@@ -138,6 +138,12 @@ end
 local function buryFailed(key, hasFailures)
   bury(key, failedTtl, hasFailures)
   if failedMaximum > 0 and failedTtl > 0 then list(key) end
+end
+
+-- Notes when an execution was due at first, before its schedule is put off.
+local function noteIntended(key)
+  local found = call('HMGET', records .. key, 'intended', 'due')
+  if not found[1] and found[2] then call('HSET', records .. key, 'intended', found[2]) end
 end
 
 -- Lets an ended run's key wait for the next one: "fields" are set, "cleared" go.
@@ -261,11 +267,13 @@ local function settle(key, generation, held, outcome, isReported, problem, value
   end
   if outcome == 'P' or outcome == 'B' then
     local was = call('HMGET', record, 'deliveries', 'due')
+    if due then noteIntended(key) end
     goOn(key, generation, due or tonumber(was[2]), { 'was', held, 'deliveries', (tonumber(was[1]) or 1) - 1 }, {})
     return 'a'
   end
   if outcome == 'R' then
     local attempt = (tonumber(run[1]) or 1) + 1
+    noteIntended(key)
     goOn(key, generation, due, { 'was', held, 'attempt', attempt, 'error', problem, 'failures', '1' }, { 'deliveries' })
     return 'a'
   end
@@ -285,10 +293,10 @@ local function settle(key, generation, held, outcome, isReported, problem, value
   end
 
   if due then
-    local fields, cleared = { 'was', held }, { 'deliveries', 'attempt' }
+    local fields, cleared = { 'was', held }, { 'deliveries', 'attempt', 'intended' }
     if payload then
       call('SET', payloads .. key, payload)
-      cleared[3], cleared[4] = 'values', 'judged'
+      cleared[4], cleared[5] = 'values', 'judged'
     end
     if hasFailures then
       fields[3], fields[4] = 'failures', '1'
@@ -390,7 +398,7 @@ end
 local deliveries, bodies, bodyKeys, grants = {}, {}, {}, {}
 local leaseEnd = text(now + leaseMillis)
 
-local function describe(list, key, task, generation, attempt, count, due, started, trace)
+local function describe(list, key, task, generation, attempt, count, due, started, trace, intended)
   local n = #list
   list[n + 1] = key
   list[n + 2] = task
@@ -400,10 +408,11 @@ local function describe(list, key, task, generation, attempt, count, due, starte
   list[n + 6] = tonumber(due)
   list[n + 7] = started
   list[n + 8] = trace or ''
+  list[n + 9] = tonumber(intended or due)
 end
 
-local function deliver(key, task, generation, attempt, count, due, started, trace)
-  describe(deliveries, key, task, generation, attempt, count, due, started, trace)
+local function deliver(key, ...)
+  describe(deliveries, key, ...)
   bodyKeys[#bodyKeys + 1] = payloads .. key
   grants[#grants + 1] = leaseEnd
   grants[#grants + 1] = key
@@ -433,9 +442,9 @@ end
 if isResent then
   for _, aside in ipairs({ leasesKey, askedKey }) do
     for _, key in ipairs(call('ZRANGE', aside, 0, -1)) do
-      local found = call('HMGET', records .. key, 'lease', 'state', 'task', 'gen', 'attempt', 'deliveries', 'due', 'started', 'trace', 'aside')
+      local found = call('HMGET', records .. key, 'lease', 'state', 'task', 'gen', 'attempt', 'deliveries', 'due', 'started', 'trace', 'aside', 'intended')
       if found[1] == lease and found[2] == 'running' then
-        deliver(key, found[3], found[4], found[5], tonumber(found[6]), found[7], tonumber(found[8]), found[9])
+        deliver(key, found[3], found[4], found[5], tonumber(found[6]), found[7], tonumber(found[8]), found[9], found[11])
         left = left - 1
         if #bodyKeys == 200 then flush() end
       elseif found[1] == lease and found[10] == 'a' then
@@ -455,7 +464,7 @@ end
 -- Gives the worker an execution that is due, unless something keeps it from starting.
 local function consider(key, id)
   local record = records .. key
-  local found = call('HMGET', record, 'state', 'entry', 'task', 'gen', 'attempt', 'deliveries', 'due', 'trace', 'needs', 'aside')
+  local found = call('HMGET', record, 'state', 'entry', 'task', 'gen', 'attempt', 'deliveries', 'due', 'trace', 'needs', 'aside', 'intended')
   -- An entry that its record does not name is of an execution that is gone or elsewhere.
   if found[1] ~= 'queued' or found[2] ~= id then return end
   if found[10] then call('HDEL', record, 'aside') end
@@ -491,7 +500,7 @@ local function consider(key, id)
       if mine and not admit(key, found, mine, values) then return end
     end
     call('HSET', record, 'state', 'running', 'worker', worker, 'lease', lease, 'started', nowText, 'deliveries', count)
-    deliver(key, task, found[4], found[5], count, found[7], now, found[8])
+    deliver(key, task, found[4], found[5], count, found[7], now, found[8], found[11])
     left = left - 1
     if isFollowed(key) then announce(key) end
   end
@@ -671,9 +680,9 @@ const decodeDeliveries = (
   payloads: ReadonlyArray<string | null>
 ): ReadonlyArray<DocketStore.Delivery> => {
   const deliveries: Array<DocketStore.Delivery> = []
-  // The script pushes eight values a delivery, of these types.
+  // The script pushes nine values a delivery, of these types.
   for (let i = 0; i < payloads.length; i++) {
-    const at = i * 8
+    const at = i * 9
     deliveries.push({
       key: values[at] as string,
       task: values[at + 1] as string,
@@ -683,6 +692,7 @@ const decodeDeliveries = (
       due: values[at + 5] as number,
       started: values[at + 6] as number,
       trace: values[at + 7] as string,
+      intended: values[at + 8] as number,
       // A payload that was lost does not decode, and so fails the execution rather than being forgotten.
       payload: payloads[i] ?? "",
       lease

@@ -502,6 +502,20 @@ export const limits = (test: Test) => {
       assert.deepStrictEqual(keysOf(yield* take(5)), ["e"])
     }))
 
+  test("CRN-04 RAT-02 what a control puts off says when it was due at first", (kit) =>
+    Effect.gen(function* () {
+      const { add, pass, worker } = under(kit, rate(1, 10_000))
+      const { settle, take, takeOne } = yield* worker()
+      yield* add("a")
+      yield* settle(yield* takeOne)
+      yield* pass(2_000)
+      yield* add("b")
+      assert.deepStrictEqual(yield* take(5), [])
+      yield* pass(8_000)
+      const { due, intended } = yield* takeOne
+      assert.deepStrictEqual([due - beginning, intended - beginning], [10_000, 2_000])
+    }))
+
   test("RAT-01 after a time without workers no more start at once than the limit allows", (kit) =>
     Effect.gen(function* () {
       const { add, pass, worker } = under(kit, rate(2, 1_000))
