@@ -3,7 +3,7 @@
  * all workers of a docket; here they are plain data.
  */
 import * as Duration from "effect/Duration"
-import * as Predicate from "effect/Predicate"
+import * as ControlValue from "./internal/controlValue.ts"
 
 /**
  * What all controls have in common: by default each task has its own, one for all of its executions.
@@ -12,7 +12,10 @@ import * as Predicate from "effect/Predicate"
  * @since 0.1.0
  */
 export interface ControlOptions<in P> {
-  /** Computes a value from the payload; each value is controlled apart. Default: all payloads are controlled together. */
+  /**
+   * Computes a value from the payload; each value is controlled apart, by its JSON. A long one may be as long as it is: the
+   * store keeps a digest of it. Default: all payloads are controlled together.
+   */
   readonly by?: ((payload: P) => unknown) | undefined
   /** Tasks of a docket that name the same scope share the control. Default: the task has one of its own. */
   readonly scope?: string | undefined
@@ -195,12 +198,11 @@ export const make = <P>(task: string, options: Options<P>): Controls => {
   }
   if (controls.length === 0) return none
   // The payload was decoded or made with the task's own schema.
-  return { controls, valuesOf: (payload) => bys.map((by) => (by === undefined ? "" : valueOf(by(payload as P)))) }
+  return {
+    controls,
+    valuesOf: (payload) => bys.map((by) => (by === undefined ? "" : ControlValue.textOf(by(payload as P))))
+  }
 }
-
-/** A value as text, so that equal values have equal texts. Strings and numbers differ: 1 is not "1". */
-const valueOf = (value: unknown): string =>
-  Predicate.isBigInt(value) || value === undefined ? String(value) : JSON.stringify(value)
 
 const arrayOf = <A extends object>(one: A | ReadonlyArray<A> | undefined): ReadonlyArray<A> =>
   one === undefined ? [] : isArray(one) ? one : [one]

@@ -16,6 +16,7 @@ import { codecOf } from "./codec.ts"
 import { failWith } from "./docketError.ts"
 import * as Events from "./events.ts"
 import { attemptOf, infoOf } from "./info.ts"
+import * as Redaction from "./redaction.ts"
 
 /** Where handles find their executions. */
 export interface Source {
@@ -53,7 +54,7 @@ export const handleNamed = (
   disposition: DocketStore.Disposition | undefined
 ): Execution<unknown, never> =>
   new Handle<unknown, never>(source, key, task, disposition, {
-    success: (text) => (text === undefined ? Exit.succeed(undefined) : parseJson(text))
+    success: (text) => (text === undefined ? Exit.succeed(undefined) : Exit.map(parseJson(text), Redaction.unmark))
   })
 
 /** What the docket knows about a key. */
