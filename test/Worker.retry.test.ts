@@ -470,6 +470,23 @@ onEveryStore("A failed attempt", (it) => {
     })
   )
 
+  for (const [what, policy] of [
+    ["a policy", Retry.linear<Trouble>({ attempts: "unlimited" })],
+    ["a schedule", Schedule.forever]
+  ] as const) {
+    it.effect(`is final when its task, with ${what}, does not want this error; a defect is not asked about`, () =>
+      Effect.gen(function* () {
+        const { Flaky, runs } = yield* startFlaky({ policy, while: ({ attempt }) => attempt < 3 }, (attempt) =>
+          attempt === 1 ? Effect.die("boom") : fails(attempt)
+        )
+        const docket = yield* Docket
+        const error = yield* Effect.flip((yield* docket.add(Flaky, { id: "k" })).result)
+        assert.deepInclude(error, { _tag: "Trouble", attempt: 3 })
+        assert.deepStrictEqual(attemptsOf(runs), [1, 2, 3])
+      })
+    )
+  }
+
   it.effect("is final when the handler says so, with its typed error", () =>
     Effect.gen(function* () {
       const { Flaky, runs } = yield* startFlaky(Retry.linear({ attempts: "unlimited" }), (attempt) =>
