@@ -487,7 +487,8 @@ export const nextDue = (self: Executions): number =>
   Math.min(
     Heap.peek(self.schedule)?.at ?? Number.POSITIVE_INFINITY,
     Heap.peek(self.leases)?.at ?? Number.POSITIVE_INFINITY,
-    Heap.peek(self.asked)?.at ?? Number.POSITIVE_INFINITY
+    Heap.peek(self.asked)?.at ?? Number.POSITIVE_INFINITY,
+    ...Array.from(self.overtaken.values(), ({ expires }) => expires)
   )
 
 /** Whether nothing is live. */

@@ -399,7 +399,10 @@ export const renew = (
   const entry = Executions.lookup(executions, key, step)
   if (entry?.generation !== generation) {
     const overtaken = executions.overtaken.get(`${generation}:${key}`)
-    if (overtaken !== undefined) overtaken.expires = step.now + worker.leaseMillis
+    if (overtaken !== undefined) {
+      overtaken.expires = step.now + worker.leaseMillis
+      return "overtaken"
+    }
   }
   if (entry === undefined) return "lost"
   if (entry.generation !== generation) return "superseded"
