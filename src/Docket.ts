@@ -3,7 +3,7 @@
  */
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
@@ -14,6 +14,7 @@ import type { DocketStore } from "./DocketStore.ts"
 import type { Execution, ExecutionEvent, ExecutionInfo, FeedInterrupted } from "./Execution.ts"
 import type { Explanation } from "./Explanation.ts"
 import { failWith } from "./internal/docketError.ts"
+import * as Durations from "./internal/durations.ts"
 import * as Events from "./internal/events.ts"
 import * as Executions from "./internal/executions.ts"
 import { explain } from "./internal/explain.ts"
@@ -333,30 +334,21 @@ const settingsOf = Effect.fnUntraced(function* (options: Settings) {
       )
     )
   }
-  const executionTtlMillis = yield* millisOf("executionTtl", options.executionTtl ?? defaults.executionTtl, 0)
+  const executionTtlMillis = yield* Durations.checked("executionTtl", options.executionTtl ?? defaults.executionTtl, 0)
   const failedTtl = options.failedTtl ?? (executionTtlMillis === 0 ? 0 : defaults.failedTtl)
   return {
     name,
     executionTtlMillis,
-    failedTtlMillis: yield* millisOf("failedTtl", failedTtl, 0),
+    failedTtlMillis: yield* Durations.checked("failedTtl", failedTtl, 0),
     failedMaximum: options.failedMaximum ?? defaults.failedMaximum,
-    heartbeatMillis: yield* millisOf("heartbeatInterval", options.heartbeatInterval ?? defaults.heartbeatInterval, 1),
+    heartbeatMillis: yield* Durations.checked(
+      "heartbeatInterval",
+      options.heartbeatInterval ?? defaults.heartbeatInterval,
+      1
+    ),
     missedHeartbeats: options.missedHeartbeats ?? defaults.missedHeartbeats
   }
 })
-
-const millisOf = (option: string, duration: Duration.Input, minimum: number) => {
-  const millis = Math.ceil(Duration.toMillis(duration))
-  return Number.isFinite(millis) && millis >= minimum
-    ? Effect.succeed(millis)
-    : failWith(
-        Effect.fail(
-          new InvalidRequest({
-            problem: `${option} has to be a finite duration of at least ${minimum} ms; it was ${millis}`
-          })
-        )
-      )
-}
 
 /**
  * The docket of the environment: `DOCKET_NAME`, `DOCKET_URL`, `DOCKET_EXECUTION_TTL`, `DOCKET_FAILED_TTL`,

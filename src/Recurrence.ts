@@ -6,6 +6,7 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import * as Durations from "./internal/durations.ts"
 
 /**
  * When a task runs again. `Every` measures from start to start; `At` runs at the times of a calendar expression.
@@ -85,9 +86,11 @@ export interface CronOptions {
  * @since 0.1.0
  */
 export const every = (options: PerpetualOptions): Recurrence => {
-  const everyMillis = Duration.toMillis(options.every)
+  const everyMillis = Durations.millisOf(options.every)
   if (!Number.isFinite(everyMillis) || everyMillis < 0) {
-    throw new RangeError(`perpetual: every has to be a finite duration of at least 0; it was ${everyMillis} ms`)
+    throw new RangeError(
+      `perpetual: every has to be a finite duration of at least 0; it was ${Durations.shown(options.every)}`
+    )
   }
   return { _tag: "Every", everyMillis, automatic: options.automatic ?? false }
 }

@@ -13,6 +13,7 @@ import * as Predicate from "effect/Predicate"
 import * as Pull from "effect/Pull"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
+import * as Durations from "./internal/durations.ts"
 
 /**
  * The identifier of retry policies.
@@ -178,7 +179,9 @@ const make = <E>(
 }
 
 const millisOf = (option: string, duration: Duration.Input): number => {
-  const millis = Duration.toMillis(duration)
+  const millis = Durations.millisOf(duration)
   if (Number.isFinite(millis) && millis >= 0) return millis
-  throw new RangeError(`Retry: ${option} has to be a finite duration of at least 0; it was ${millis} ms`)
+  throw new RangeError(
+    `Retry: ${option} has to be a finite duration of at least 0; it was ${Durations.shown(duration)}`
+  )
 }

@@ -14,6 +14,7 @@ import * as SchemaAST from "effect/SchemaAST"
 import type * as Types from "effect/Types"
 import * as Admission from "./Admission.ts"
 import type { DocketError } from "./DocketError.ts"
+import * as Durations from "./internal/durations.ts"
 import * as Signal from "./internal/signal.ts"
 import * as Recurrence from "./Recurrence.ts"
 import * as Retry from "./Retry.ts"
@@ -427,9 +428,11 @@ const policyOf = <E>(retry: RetryPolicy<E>): Retry.Policy<E> =>
 
 const timeoutOf = (name: string, timeout: Duration.Input | undefined): number | undefined => {
   if (timeout === undefined) return undefined
-  const millis = Duration.toMillis(timeout)
+  const millis = Durations.millisOf(timeout)
   if (Number.isFinite(millis) && millis > 0) return millis
-  throw new RangeError(`Task "${name}" needs a timeout that is finite and more than 0; it was ${millis} ms`)
+  throw new RangeError(
+    `Task "${name}" needs a timeout that is finite and more than 0; it was ${Durations.shown(timeout)}`
+  )
 }
 
 /**
