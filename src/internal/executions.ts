@@ -11,11 +11,13 @@ import { type DocketError, ResultNotKept, ResultTimeout, TaskCancelled, TaskFail
 import type { ResultError } from "../DocketError.ts"
 import * as DocketStore from "../DocketStore.ts"
 import type { Execution, ExecutionInfo } from "../Execution.ts"
+import type { ResultStore } from "../ResultStore.ts"
 import type * as Task from "../Task.ts"
 import { codecOf } from "./codec.ts"
 import { failWith } from "./docketError.ts"
 import * as Events from "./events.ts"
 import { attemptOf, infoOf } from "./info.ts"
+import * as KeptResults from "./keptResults.ts"
 import * as Redaction from "./redaction.ts"
 
 /** Where handles find their executions. */
@@ -23,6 +25,8 @@ export interface Source {
   readonly store: DocketStore.DocketStore["Service"]
   /** Whether the docket keeps results at all. */
   readonly keepsResults: boolean
+  /** Where they are kept, if not in the docket's store. */
+  readonly results: ResultStore | undefined
 }
 
 /** How the data of an execution is read. */
@@ -126,7 +130,7 @@ const resultOf = Effect.fnUntraced(function* <A, E>(
   const { error, failure, result, state } = record.value
   if (state === "cancelled") return yield* new TaskCancelled({ key })
   if (state === "completed") {
-    const value = decoder.success(result)
+    const value = decoder.success(yield* KeptResults.find(source.results, key, result))
     return Exit.isSuccess(value) ? value.value : yield* unreadable(key, "result")
   }
   if (failure === undefined || decoder.error === undefined) {
