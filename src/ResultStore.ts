@@ -28,7 +28,7 @@ import type * as Option from "effect/Option"
  */
 export interface ResultStore {
   /** Keeps a text for so long at least. A name is set once, but for repetitions. */
-  readonly set: (name: string, text: string, timeToLive: Duration.Duration) => Effect.Effect<void, unknown>
+  readonly set: (name: string, text: string, timeToLive: Duration.Duration) => Effect.Effect<void, Error>
   /** The text of a name; nothing when there is none, or none any more. */
-  readonly get: (name: string) => Effect.Effect<Option.Option<string>, unknown>
+  readonly get: (name: string) => Effect.Effect<Option.Option<string>, Error>
 }

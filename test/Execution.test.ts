@@ -430,6 +430,12 @@ onMemory("Execution", (it) => {
 const statesOf = (events: Queue.Dequeue<unknown>, count: number) =>
   Effect.map(Queue.takeN(events, count), (all) => all.map((event) => (event as { readonly state?: string }).state))
 
+class BucketFull extends Schema.TaggedError<BucketFull>()("BucketFull", {}) {
+  override get message() {
+    return "the bucket is full"
+  }
+}
+
 /** A place for results of which the first so many calls fail. */
 const makeResults = (failures = 0) => {
   const kept = new Map<string, { readonly text: string; readonly millis: number }>()
@@ -437,7 +443,7 @@ const makeResults = (failures = 0) => {
   const results: ResultStore = {
     set: (name, text, timeToLive) =>
       Effect.suspend(() => {
-        if (left-- > 0) return Effect.fail(new Error("the bucket is full"))
+        if (left-- > 0) return Effect.fail(new BucketFull())
         kept.set(name, { text, millis: Duration.toMillis(timeToLive) })
         return Effect.void
       }),
