@@ -31,7 +31,7 @@ if (options.list) {
 
 const chosen =
   options.only === undefined
-    ? scenarios
+    ? scenarios.filter(({ isLong }) => isLong !== true || !options.quick)
     : options.only.split(",").map((name) => {
         const found = scenarios.find((scenario) => scenario.name === name.trim())
         if (found !== undefined) return found

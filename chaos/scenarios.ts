@@ -4,6 +4,8 @@ import { sleep, type Topology } from "./world.ts"
 
 export interface Scenario {
   readonly name: string
+  /** Left out of `--quick`, unless it is named. */
+  readonly isLong?: boolean
   /** For the report. */
   readonly title: string
   readonly topology: Topology["_tag"]
@@ -70,6 +72,7 @@ export const scenarios: ReadonlyArray<Scenario> = [
   {
     ...usual,
     name: "away-7",
+    isLong: true,
     title: "Redis is away for 7 s (lease 5 s)",
     tasks: [3000, 800],
     seconds: [100, 12],
@@ -79,6 +82,7 @@ export const scenarios: ReadonlyArray<Scenario> = [
   {
     ...usual,
     name: "redis-freezes",
+    isLong: true,
     title: "Redis stands still for 0.5 to 4 s",
     faults: [Faults.freezeRedis(500, 4000)],
     pauseMillis: [1000, 2000]
@@ -108,6 +112,7 @@ export const scenarios: ReadonlyArray<Scenario> = [
   {
     ...usual,
     name: "skew",
+    isLong: true,
     title: "workers whose clocks are an hour fast or slow, some killed",
     tasks: [3000, 600],
     skews: [3_600_000, -3_600_000, 0, 600_000],
@@ -133,6 +138,7 @@ export const scenarios: ReadonlyArray<Scenario> = [
   {
     ...usual,
     name: "sentinel-wait",
+    isLong: true,
     title: "the same, and each write has to be on the replica",
     topology: "Sentinel",
     query: "?replicas=1",

@@ -331,11 +331,11 @@ const assemble = Effect.fnUntraced(function* (
 
 const settingsOf = Effect.fnUntraced(function* (options: Settings) {
   const name = options.name ?? defaults.name
-  if (name === "" || /[{}]/.test(name)) {
+  if (name === "" || /[{}]/.test(name) || !name.isWellFormed()) {
     return yield* failWith(
       Effect.fail(
         new InvalidRequest({
-          problem: `A docket's name needs at least one character, and no braces; it was ${JSON.stringify(name)}`
+          problem: `A docket's name needs at least one character, and no braces or lone surrogates; it was ${JSON.stringify(name)}`
         })
       )
     )

@@ -302,6 +302,16 @@ export type LeaseStatus = "held" | "cancelled" | "overtaken" | "superseded" | "l
 export interface HeartbeatReply {
   /** How many expired leases this call returned to the ready stream. */
   readonly reclaimed: number
+  /**
+   * How many executions were found that their records say are waiting or running, and that the store's lists had lost:
+   * they are in these again. A store looks at some of its records with each heartbeat.
+   */
+  readonly repaired?: number | undefined
+  /**
+   * What was found where the store keeps something of its own, and was put aside: the names of these places, as people who
+   * operate the store know them.
+   */
+  readonly misplaced?: ReadonlyArray<string> | undefined
   /** Whether an exchange would find something for this worker now. */
   readonly work: boolean
   /** Milliseconds until the next execution in the schedule queue is due; `undefined` when there is none. */

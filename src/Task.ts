@@ -16,6 +16,7 @@ import * as Admission from "./Admission.ts"
 import type { DocketError } from "./DocketError.ts"
 import * as Durations from "./internal/durations.ts"
 import * as Signal from "./internal/signal.ts"
+import { isTaskName, taskNameRule } from "./internal/taskName.ts"
 import * as Recurrence from "./Recurrence.ts"
 import * as Retry from "./Retry.ts"
 
@@ -318,11 +319,7 @@ export const make = <
   name: Name,
   options: Options<Payload, Success, Error> = {}
 ): Task<Name, SchemaOf<Payload>, Success, Error> => {
-  if (name === "" || name.includes("\0")) {
-    throw new RangeError(
-      `A task needs a name of at least one character, none of them NUL; it was ${JSON.stringify(name)}`
-    )
-  }
+  if (!isTaskName(name)) throw new RangeError(taskNameRule(name))
   const given = options.payload ?? {}
   const payloadSchema = (Schema.isSchema(given) ? given : Schema.Struct(given)) as DataSchema // Options admits nothing else
   const recurrence = recurrenceOf(name, options)

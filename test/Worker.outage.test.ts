@@ -145,7 +145,7 @@ onEveryStore("A store that fails", (it) => {
       yield* startOn(faults, Worker.layer(tasks, { concurrency: 4 }).pipe(Layer.provide(handlers)))
       const executions = yield* docket.addAll(ids(4).map((id) => Task.request(Work, { id })))
       yield* Queue.takeN(started, 4)
-      faults.next("exchange", ...Array.from({ length: 6 }, () => "refused" as const))
+      faults.next("exchange", ...Array.from({ length: 9 }, () => "refused" as const))
       yield* gate.open
       yield* pass("200 millis", 2)
       assert.strictEqual(yield* stateOf("k-0"), "running")

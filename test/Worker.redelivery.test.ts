@@ -135,80 +135,53 @@ onEveryStore("Redelivery", (it) => {
     })
   )
 
-  it.effect("a worker that lost its lease interrupts its run, and its late outcome changes nothing", () =>
-    Effect.gen(function* () {
-      const { started } = yield* makeWork
-      const interrupted = yield* Latch.make()
-      const gate = yield* Latch.make()
-      const logs = yield* collectLogs
-      const handlers = tasks.toLayer({
-        work: Effect.fnUntraced(function* () {
-          const { attempt, deliveries, redelivered } = yield* CurrentExecution
-          const { name } = yield* CurrentWorker
-          yield* Queue.offer(started, { worker: name, attempt, deliveries, redelivered })
-          if (name === "first") yield* Effect.onInterrupt(Effect.never, () => interrupted.open)
-          yield* gate.await
-          return name
-        })
-      })
-      // Its renewals do not come through, though it lives on.
-      const faults = yield* startMortal(
-        Worker.layer(tasks, { name: "first", concurrency: 1, redeliveryTimeout: "1 minute" }).pipe(
-          Layer.provide(handlers),
-          Layer.provide(logs.layer)
-        )
-      )
-      const docket = yield* Docket
-      const execution = yield* docket.add(Work, { id: "k" })
-      yield* Queue.take(started)
-      faults.next("renew", ...Array.from({ length: 8 }, () => "refused" as const))
-      yield* start(Worker.layer(tasks, { name: "second", redeliveryTimeout: "1 minute" }).pipe(Layer.provide(handlers)))
-      yield* pass("61 seconds", 12)
-      assert.strictEqual((yield* Queue.take(started)).worker, "second")
-      yield* pass("30 seconds", 6)
-      yield* interrupted.await
-      assert.strictEqual(yield* stateOf("k"), "running")
-      yield* gate.open
-      assert.strictEqual(yield* execution.result, "second")
-      assert(logs.at("Warn").some((line) => line.includes("lost its lease")))
-    })
-  )
-
-  it.effect("a worker that is cut off interrupts what it runs when the lease must have expired, and not before", () =>
-    Effect.gen(function* () {
-      const logs = yield* collectLogs
-      const reasons = yield* Queue.unbounded<string>()
-      const started = yield* Queue.unbounded<string>()
-      const handlers = tasks.toLayer({
-        work: Effect.fnUntraced(function* () {
-          const execution = yield* CurrentExecution
-          yield* Queue.offer(started, execution.lease)
-          return yield* Effect.onInterrupt(Effect.never, () =>
-            Effect.flatMap(execution.interruptReason, (reason) =>
+  it.effect(
+    "RED-01, RED-04, CHS-01 a worker that lost its lease interrupts its run, and its late outcome changes nothing",
+    () =>
+      Effect.gen(function* () {
+        const { started } = yield* makeWork
+        const interrupted = yield* Queue.unbounded<string>()
+        const gate = yield* Latch.make()
+        const logs = yield* collectLogs
+        const handlers = tasks.toLayer({
+          work: Effect.fnUntraced(function* () {
+            const { attempt, deliveries, interruptReason, redelivered } = yield* CurrentExecution
+            const { name } = yield* CurrentWorker
+            yield* Queue.offer(started, { worker: name, attempt, deliveries, redelivered })
+            const say = Effect.flatMap(interruptReason, (reason) =>
               Queue.offer(
-                reasons,
+                interrupted,
                 Option.getOrElse(reason, () => "none")
               )
             )
-          )
+            if (name === "first") yield* Effect.onInterrupt(Effect.never, () => say)
+            yield* gate.await
+            return name
+          })
         })
+        // Its renewals do not come through, though it lives on.
+        const faults = yield* startMortal(
+          Worker.layer(tasks, { name: "first", concurrency: 1, redeliveryTimeout: "1 minute" }).pipe(
+            Layer.provide(handlers),
+            Layer.provide(logs.layer)
+          )
+        )
+        const docket = yield* Docket
+        const execution = yield* docket.add(Work, { id: "k" })
+        yield* Queue.take(started)
+        faults.next("renew", ...Array.from({ length: 8 }, () => "refused" as const))
+        yield* start(
+          Worker.layer(tasks, { name: "second", redeliveryTimeout: "1 minute" }).pipe(Layer.provide(handlers))
+        )
+        yield* pass("61 seconds", 12)
+        assert.strictEqual((yield* Queue.take(started)).worker, "second")
+        yield* pass("30 seconds", 6)
+        assert.strictEqual(yield* Queue.take(interrupted), "lease-lost")
+        assert.strictEqual(yield* stateOf("k"), "running")
+        yield* gate.open
+        assert.strictEqual(yield* execution.result, "second")
+        assert(logs.at("Warn").some((line) => line.includes("lost its lease")))
       })
-      const faults = yield* startMortal(
-        Worker.layer(tasks, { redeliveryTimeout: "1 minute" }).pipe(Layer.provide(handlers), Layer.provide(logs.layer))
-      )
-      yield* (yield* Docket).add(Work, { id: "k" })
-      const first = yield* Queue.take(started)
-      yield* pass("40 seconds", 8)
-      faults.setAway(true)
-      // The last renewal was after 30 seconds.
-      yield* pass("49 seconds", 10)
-      assert.deepStrictEqual(yield* Queue.clear(reasons), [])
-      yield* pass("2 seconds", 2)
-      assert.deepStrictEqual(yield* Queue.take(reasons), "lease-lost")
-      faults.setAway(false)
-      yield* pass("10 seconds", 10)
-      assert.notStrictEqual(yield* Queue.take(started), first)
-    })
   )
 
   it.effect("CON-01, CON-07, RPL-04 a run whose key was scheduled anew ends before its slot is given to another", () =>
@@ -252,7 +225,49 @@ onEveryStore("Redelivery", (it) => {
     })
   )
 
-  it.effect("a worker whose last renewal comes through keeps what it runs", () =>
+  it.effect(
+    "RED-02, REC-03 a worker that is cut off interrupts what it runs when the lease must have expired, and not before",
+    () =>
+      Effect.gen(function* () {
+        const logs = yield* collectLogs
+        const reasons = yield* Queue.unbounded<string>()
+        const started = yield* Queue.unbounded<string>()
+        const handlers = tasks.toLayer({
+          work: Effect.fnUntraced(function* () {
+            const execution = yield* CurrentExecution
+            yield* Queue.offer(started, execution.lease)
+            return yield* Effect.onInterrupt(Effect.never, () =>
+              Effect.flatMap(execution.interruptReason, (reason) =>
+                Queue.offer(
+                  reasons,
+                  Option.getOrElse(reason, () => "none")
+                )
+              )
+            )
+          })
+        })
+        const faults = yield* startMortal(
+          Worker.layer(tasks, { redeliveryTimeout: "1 minute" }).pipe(
+            Layer.provide(handlers),
+            Layer.provide(logs.layer)
+          )
+        )
+        yield* (yield* Docket).add(Work, { id: "k" })
+        const first = yield* Queue.take(started)
+        yield* pass("40 seconds", 8)
+        faults.setAway(true)
+        // The last renewal was after 30 seconds.
+        yield* pass("49 seconds", 10)
+        assert.deepStrictEqual(yield* Queue.clear(reasons), [])
+        yield* pass("2 seconds", 2)
+        assert.deepStrictEqual(yield* Queue.take(reasons), "lease-lost")
+        faults.setAway(false)
+        yield* pass("10 seconds", 10)
+        assert.notStrictEqual(yield* Queue.take(started), first)
+      })
+  )
+
+  it.effect("RED-04 a worker whose last renewal comes through keeps what it runs", () =>
     Effect.gen(function* () {
       const { gate, handlers, started } = yield* makeWork
       const faults = yield* startMortal(

@@ -15,6 +15,7 @@ import type * as Task from "../Task.ts"
 import { codecOf } from "./codec.ts"
 import { failWith, invalid } from "./docketError.ts"
 import * as Durations from "./durations.ts"
+import { isTaskName, taskNameRule } from "./taskName.ts"
 import * as GroupCommit from "./groupCommit.ts"
 import type { KnownStrikes } from "./knownStrikes.ts"
 import { scheduleJudged } from "./scheduleJudged.ts"
@@ -73,7 +74,8 @@ export const makeScheduler = Effect.fnUntraced(function* (store: DocketStore["Se
         `replace needs a key for task "${task.name}": give options.key, or the task a key of its own`
       )
     }
-    if (key === "") return yield* invalid(`The key of task "${task.name}" is empty`)
+    const problem = key === undefined ? undefined : problemOfKey(task.name, key)
+    if (problem !== undefined) return yield* invalid(problem)
     return {
       key: key ?? (yield* random.uuidV7()),
       task: task.name,
@@ -87,13 +89,10 @@ export const makeScheduler = Effect.fnUntraced(function* (store: DocketStore["Se
   })
 
   const prepareNamed = Effect.fnUntraced(function* (task: string, payload: unknown, options: Task.ScheduleOptions) {
-    if (task === "" || task.includes("\0")) {
-      return yield* invalid(
-        `A task's name needs at least one character, none of them NUL; it was ${JSON.stringify(task)}`
-      )
-    }
+    if (!isTaskName(task)) return yield* invalid(taskNameRule(task))
     const due = yield* dueOf(options)
-    if (options.key === "") return yield* invalid(`The key of task "${task}" is empty`)
+    const problem = options.key === undefined ? undefined : problemOfKey(task, options.key)
+    if (problem !== undefined) return yield* invalid(problem)
     const text = encodeJson(payload)
     if (Exit.isFailure(text)) {
       return yield* new DocketError({
@@ -114,6 +113,15 @@ export const makeScheduler = Effect.fnUntraced(function* (store: DocketStore["Se
 
   return { prepare, prepareNamed, schedule, scheduleAll }
 })
+
+/** What keeps a text from being the key of an execution, and what to do about it. */
+const problemOfKey = (task: string, key: string): string | undefined => {
+  if (key === "") return `The key of task "${task}" is empty`
+  return key.isWellFormed()
+    ? undefined
+    : `The key ${JSON.stringify(key)} of task "${task}" has half of a character in it (a lone surrogate), which cannot be ` +
+        "kept: was a text cut within an emoji? Cut it elsewhere, or replace what is left with key.toWellFormed()"
+}
 
 const encodeJson = Schema.encodeUnknownExit(Schema.fromJsonString(Schema.Json))
 

@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Layer, Logger } from "effect"
 import { type CommandCounts, type Counts, measureCounts } from "../../bench/counts.ts"
+import { observe, total } from "../../bench/server.ts"
+import { Docket, Dockets, Task, TaskGroup, Worker } from "../../src/index.ts"
 import * as RedisServer from "../support/RedisServer.ts"
 
 /**
@@ -9,9 +11,9 @@ import * as RedisServer from "../support/RedisServer.ts"
  * bounds; whoever makes it ask for more says in the commit why.
  */
 const bounds: Counts = {
-  enqueueConcurrent: { sent: 44, scriptCalls: 44, insideScripts: 4300 },
-  enqueueBatch: { sent: 12, scriptCalls: 11, insideScripts: 4200 },
-  processing: { sent: 80, scriptCalls: 60, insideScripts: 6700 },
+  enqueueConcurrent: { sent: 44, scriptCalls: 44, insideScripts: 4250 },
+  enqueueBatch: { sent: 12, scriptCalls: 11, insideScripts: 4120 },
+  processing: { sent: 95, scriptCalls: 80, insideScripts: 6800 },
   bytesPerTask: 650
 }
 
@@ -31,5 +33,30 @@ describe("What the docket asks of Redis for 1,000 tasks", () => {
       assertWithin("processing", counts)
       assert.isAtMost(counts.bytesPerTask, bounds.bytesPerTask)
     })
+  )
+})
+
+describe("What an idle fleet asks of Redis", () => {
+  it.live("is at most three commands a second for each worker, its heartbeat included, and little within scripts", () =>
+    Effect.gen(function* () {
+      const { url } = yield* RedisServer.make()
+      const server = yield* Effect.acquireRelease(
+        Effect.promise(() => observe(url)),
+        (server) => Effect.sync(server.close)
+      )
+      const docket = yield* Dockets.make({ url, name: "idle" })
+      const seconds = 6
+      for (let i = 0; i < 4; i++) {
+        yield* Effect.provideService(Layer.build(Worker.layer(TaskGroup.make())), Docket, docket)
+      }
+      // Records for it to look at.
+      yield* docket.addAll(Array.from({ length: 1000 }, () => Task.request(Task.make("idle"), {}, { delay: "1 hour" })))
+      yield* Effect.sleep("1 second")
+      const { insideScripts, sent } = yield* Effect.promise(() =>
+        server.commandsDuring(() => new Promise((resolve) => setTimeout(resolve, seconds * 1000)))
+      )
+      assert.isAtMost(total(sent) / seconds / 4, 3)
+      assert.isAtMost(insideScripts / seconds / 4, 150)
+    }).pipe(Effect.provide(Logger.layer([])))
   )
 })

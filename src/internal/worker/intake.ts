@@ -1,10 +1,11 @@
 /**
  * The heart of a worker: settles what has finished and claims what comes next, both in one round trip.
  *
- * Two lanes take turns, so that one exchange is under way while the executions of the other one run. Each claims at most
- * half of the slots; what finishes meanwhile is settled by whichever lane is free next, so a busy worker needs few round
- * trips and a quiet one answers at once. When an exchange brings less than was asked for, the worker is idle: it waits
- * for the store's wake-up or for the next due time, and asks nothing until then.
+ * Three lanes take turns, so that the store works on an exchange while the executions of another one run, and a third is
+ * on its way. Each claims at most a third of the slots; what finishes meanwhile is settled by whichever lane is free next,
+ * so a busy worker needs few round trips and a quiet one answers at once. When an exchange brings less than was asked for,
+ * the worker is idle: it waits for the store's wake-up or for the next due time, and asks nothing until then. Then one
+ * lane asks first, and the others join it when there is more than it can take.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -88,14 +89,20 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
 }) {
   const clock = yield* Clock.Clock
   const unknownTasks = makeUnknownTasks()
-  const largestTake = Math.ceil(concurrency / 2)
+  const lanes = Math.min(3, concurrency)
+  const largestTake = Math.ceil(concurrency / lanes)
 
   let finished: Array<Ended> = []
   /** Slots for which an exchange under way may bring an execution. */
   let claiming = 0
   let exchanging = 0
   let exchanges = 0
-  let idle = false
+  /**
+   * What is known of the store's work: nobody has asked since the worker was woken, someone has, there was all that was
+   * asked for, or less.
+   */
+  let supply: "unknown" | "asked" | "plenty" | "exhausted" = "unknown"
+  const isIdle = () => supply === "exhausted"
   let open = true
   let nextDue: number | undefined = undefined
 
@@ -110,17 +117,19 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
   const busy = yield* Latch.make(true)
 
   const free = () => concurrency - runs.size() - claiming
+  /** Whether a lane that has nothing to settle may ask for work. */
+  const mayAsk = () => open && free() > 0 && (supply === "unknown" || supply === "plenty")
   /** Brings the latches in line with the state; called after each change of it. */
   const changed = () => {
     const settled = runs.size() === 0 && finished.length === 0 && exchanging === 0
     set(empty, settled)
-    set(quiet, settled && idle)
-    set(busy, !idle)
-    if (finished.length > 0 || (open && !idle && free() > 0)) bell.openUnsafe()
+    set(quiet, settled && isIdle())
+    set(busy, !isIdle())
+    if (finished.length > 0 || mayAsk()) bell.openUnsafe()
   }
 
   const wake = Effect.sync(() => {
-    idle = false
+    supply = "unknown"
     changed()
   })
 
@@ -151,19 +160,24 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
       yield* bell.await
       const batch = finished
       // An idle worker that settles anyway asks for more in the same call.
-      const take = open && (!idle || batch.length > 0) ? Math.max(0, Math.min(free(), largestTake)) : 0
+      const take = open && (batch.length > 0 || mayAsk()) ? Math.max(0, Math.min(free(), largestTake)) : 0
       if (batch.length === 0 && take === 0) {
         bell.closeUnsafe()
         continue
       }
       finished = []
+      if (take > 0 && supply === "unknown") supply = "asked"
       claiming += take
       exchanging++
       const reply = yield* exchange(batch, take)
       exchanging--
       claiming -= take
       nextDue = reply.nextDueMillis === undefined ? undefined : clock.currentTimeMillisUnsafe() + reply.nextDueMillis
-      if (take > 0) idle = reply.deliveries.length + reply.undetermined.length < take
+      if (take > 0) {
+        // One that was woken meanwhile may have been woken for what this exchange came too early for.
+        if (reply.deliveries.length + reply.undetermined.length === take) supply = "plenty"
+        else if (supply !== "unknown") supply = "exhausted"
+      }
       for (const delivery of reply.undetermined) {
         finished.push({ delivery, outcome: yield* judgement.determine(delivery), reported: false, asked: true })
       }
@@ -182,7 +196,7 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
         }
       }
       changed()
-      if (idle) retime.openUnsafe()
+      if (isIdle()) retime.openUnsafe()
     }
   })
 
@@ -222,7 +236,7 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
     while (true) {
       yield* retime.await
       retime.closeUnsafe()
-      if (!idle || !open || free() <= 0) continue
+      if (!isIdle() || !open || free() <= 0) continue
       const work = outage.untilAnswered(() => session.awaitWork, session.reconnected)
       const due =
         nextDue === undefined
@@ -234,7 +248,7 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
   })
 
   vitals.loop("The wait for work", yield* Effect.forkScoped(waiter))
-  for (let lanes = concurrency > 1 ? 2 : 1; lanes > 0; lanes--) {
+  for (let i = 0; i < lanes; i++) {
     vitals.loop("The loop that takes work", yield* Effect.forkScoped(lane))
   }
 
@@ -242,16 +256,24 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
     finish: (end) => {
       if (end.outcome !== undefined) finished.push({ ...end, outcome: bounds.limit(end.delivery.key, end.outcome) })
       changed()
-      if (idle) retime.openUnsafe()
+      if (isIdle()) retime.openUnsafe()
     },
-    heard: ({ nextDueMillis, work }) =>
-      Effect.sync(() => {
-        // When what was scheduled is gone, there may be nothing left to wait for at all.
-        if (work || (nextDue !== undefined && nextDueMillis === undefined)) idle = false
-        nextDue = nextDueMillis === undefined ? undefined : clock.currentTimeMillisUnsafe() + nextDueMillis
-        changed()
-        if (idle) retime.openUnsafe()
-      }),
+    heard: Effect.fnUntraced(function* ({ misplaced = [], nextDueMillis, repaired = 0, work }) {
+      if (misplaced.length > 0) {
+        const places = misplaced.slice(0, 5).join(", ") + (misplaced.length > 5 ? ", …" : "")
+        yield* Effect.logError(
+          `Something else was found in the place of the store's own data, and put aside: ${places}`
+        )
+      }
+      if (repaired > 0) {
+        yield* Effect.logWarning(`${repaired} executions were missing from the store's lists, and are back`)
+      }
+      // When what was scheduled is gone, there may be nothing left to wait for at all.
+      if (work || (nextDue !== undefined && nextDueMillis === undefined)) supply = "unknown"
+      nextDue = nextDueMillis === undefined ? undefined : clock.currentTimeMillisUnsafe() + nextDueMillis
+      changed()
+      if (isIdle()) retime.openUnsafe()
+    }),
     close: Effect.sync(() => {
       open = false
       closed.openUnsafe()

@@ -63,15 +63,16 @@ export const make = (options: {
       return { _tag: "Failed", error: failureText(values.cause), failure: undefined }
     }),
 
-    refuseNext: Effect.fnUntraced(function* ({ key, payload, task }, outcome) {
-      if (outcome._tag !== "Completed" && outcome._tag !== "Failed") return outcome
-      const { next } = outcome
-      if (next === undefined || strikes.current().strikes.length === 0) return outcome
-      const strike = strikes.judge(task, () => complete(task, next.payload ?? payload))
-      yield* strikes.warn
-      if (strike === undefined || strike.hold) return outcome
-      yield* strikes.refused({ task, key }, strike)
-      return { ...outcome, next: undefined }
-    })
+    refuseNext: ({ key, payload, task }, outcome) => {
+      const next = outcome._tag === "Completed" || outcome._tag === "Failed" ? outcome.next : undefined
+      if (next === undefined || strikes.current().strikes.length === 0) return Effect.succeed(outcome)
+      return Effect.gen(function* () {
+        const strike = strikes.judge(task, () => complete(task, next.payload ?? payload))
+        yield* strikes.warn
+        if (strike === undefined || strike.hold) return outcome
+        yield* strikes.refused({ task, key }, strike)
+        return { ...outcome, next: undefined }
+      })
+    }
   }
 }

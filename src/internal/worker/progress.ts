@@ -57,6 +57,8 @@ export const make: (session: WorkerSession) => Effect.Effect<Reporter, never, Sc
       })
     )
 
+    const sync = failWith(publish)
+
     // The first change goes out at once, the others at intervals, until there is nothing to publish.
     const publishAll: Effect.Effect<void> = Effect.gen(function* () {
       while (dirty.size > 0) {
@@ -103,7 +105,7 @@ export const make: (session: WorkerSession) => Effect.Effect<Reporter, never, Sc
               : Effect.die(new RangeError(`A progress is incremented by at least 1; it was ${amount}`)),
           setMessage: (message) => Effect.sync(() => change({ message })),
           current: Effect.sync(() => state),
-          sync: failWith(publish)
+          sync
         },
         reported: () => reported,
         flush: Effect.suspend(() =>

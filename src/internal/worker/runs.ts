@@ -46,6 +46,9 @@ export interface Run {
   fiber: Fiber.Fiber<void> | undefined
 }
 
+/** What a run may fail with. */
+type RunError = HandlerError | TaskTimedOut | MiddlewareFailed | InvalidPayload
+
 /** The running executions of a worker. */
 export interface Runs {
   /** Starts an execution, which was asked for at that moment (see `Leases.now`); `onEnd` is told how it ended. */
@@ -81,25 +84,33 @@ export const make: (options: {
   const { docket, metrics, middleware, onEnd, refuseNext, registry, reporter, workerName } = options
   const running = new Map<string, Run>()
   const some = yield* Latch.make(false)
-  const fork = yield* FiberSet.makeRuntime<never>()
+  const fibers = yield* FiberSet.make<void>()
   const clock = yield* Clock.Clock
   // A run's lines cost as much as the run: they are not even put together when nobody would see them.
   const logsRuns = yield* LogLevel.isEnabled("Info")
+  const context = yield* Effect.context<never>()
   const workerAnnotations = yield* References.CurrentLogAnnotations
 
   const worker: Services.Worker = { docket, name: workerName }
   // What the handlers' layers were built with. Their clock and scheduler are the worker's; their scope and their
   // annotations are those of each execution.
-  const bases = new WeakMap<Runnable, ReadonlyMap<string, unknown>>()
+  const ownOf = (runnable: Runnable): Context.Context<never> =>
+    Context.add(
+      Context.omit(Scope.Scope, References.CurrentLogAnnotations, Scheduler.Scheduler)(runnable.context),
+      Clock.Clock,
+      clock
+    )
+  // With middleware, its own services are provided to a handler at the last.
+  const plain = Services.base(context, Context.empty(), worker)
+  const bases = new WeakMap<Runnable, Services.Base>()
   const baseOf = (runnable: Runnable) => {
+    if (middleware.length > 0) return plain
     const known = bases.get(runnable)
     if (known !== undefined) return known
-    const built = Context.omit(Scope.Scope, References.CurrentLogAnnotations, Scheduler.Scheduler)(runnable.context)
-    const base = Context.add(built, Clock.Clock, clock).mapUnsafe
+    const base = Services.base(context, ownOf(runnable), worker)
     bases.set(runnable, base)
     return base
   }
-  const none: ReadonlyMap<string, unknown> = new Map()
 
   const start = (delivery: Delivery, asked: number) => {
     const runnable = registry.find(delivery.task, delivery.payload)
@@ -121,13 +132,8 @@ export const make: (options: {
     const id = runId(delivery.key, delivery.generation)
     running.set(id, run)
     some.openUnsafe()
-    run.fiber = fork(
-      Effect.provideService(
-        Effect.uninterruptibleMask((restore) => execute(run, runnable, restore)),
-        References.CurrentLogAnnotations,
-        run.annotations
-      )
-    )
+    run.fiber = execute(run, runnable)
+    FiberSet.addUnsafe(fibers, run.fiber)
     if (cancelledEarly.delete(id)) interrupt(run, "cancelled")
   }
 
@@ -150,64 +156,77 @@ export const make: (options: {
     }
   }
 
-  // Uninterruptible but for the handler: from the claim to the recorded end nothing gets lost.
-  const execute = Effect.fnUntraced(function* (
-    run: Run,
-    runnable: Runnable,
-    restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-  ) {
-    const { delivery, progress } = run
+  const execute = (run: Run, runnable: Runnable) => {
     const { recurrence, timeoutMillis } = runnable.behaviour ?? {}
-    const payload = runnable.decodePayload(delivery.payload)
-    const call = () =>
-      RunLog.describe(delivery, Exit.isSuccess(payload) ? payload.value : undefined, runnable.behaviour)
-    const succession = recurrence === undefined ? Succession.none : Succession.make(recurrence, delivery)
-    const deadline =
-      timeoutMillis === undefined
-        ? Deadline.none
-        : Deadline.make({
-            key: delivery.key,
-            timeoutMillis,
-            clock,
-            onTimeout: () => {
-              run.interruptReason ??= "timed-out"
-            }
-          })
-    metrics.started(delivery)
-    if (logsRuns) yield* RunLog.started(delivery, call())
-    const began = clock.currentTimeMillisUnsafe()
-    const exit = yield* Exit.isSuccess(payload)
+    const payload = runnable.decodePayload(run.delivery.payload)
+    const parts: Services.Parts = {
+      run,
+      payload: Exit.isSuccess(payload) ? payload.value : undefined,
+      succession: recurrence === undefined ? Succession.none : Succession.make(recurrence, run.delivery),
+      deadline:
+        timeoutMillis === undefined
+          ? Deadline.none
+          : Deadline.make({
+              key: run.delivery.key,
+              timeoutMillis,
+              clock,
+              onTimeout: () => {
+                run.interruptReason ??= "timed-out"
+              }
+            }),
+      scope: Scope.makeUnsafe()
+    }
+    const handled: Effect.Effect<unknown, RunError> = Exit.isSuccess(payload)
       ? Tracing.run(
-          delivery,
+          run.delivery,
           run.annotations,
-          Effect.scoped(handle(runnable, { run, payload: payload.value, succession, deadline }))
-        ).pipe(restore, Effect.exit)
-      : Effect.succeed(Exit.failCause(Signal.finalFailure(unreadable(delivery.task, failureText(payload.cause)))))
+          Effect.onExit(handle(runnable, parts), (exit) => Scope.close(parts.scope, exit))
+        )
+      : Effect.failCause(Signal.finalFailure(unreadable(run.delivery.task, failureText(payload.cause))))
+    // Its fiber starts with all services in place: each change of a fiber's context would cost as much as a small run.
+    const services = Services.over(baseOf(runnable), parts)
+    // Uninterruptible but for the handler: from the claim to the recorded end nothing gets lost.
+    return Effect.runForkWith(services)(
+      Effect.uninterruptibleMask((restore) => follow(runnable, parts, restore(handled)))
+    )
+  }
+
+  /** Runs a handler, and sees to what comes before and after. */
+  const follow = Effect.fnUntraced(function* (
+    runnable: Runnable,
+    parts: Services.Parts,
+    handled: Effect.Effect<unknown, RunError>
+  ) {
+    const { payload, run, succession } = parts
+    const { delivery, progress } = run
+    const call = () => RunLog.describe(delivery, payload, runnable.behaviour)
+    metrics.started(delivery)
+    if (logsRuns) yield* asWorker(run, RunLog.started(delivery, call()))
+    const began = clock.currentTimeMillisUnsafe()
+    const exit = yield* Effect.exit(handled)
     const elapsed = clock.currentTimeMillisUnsafe() - began
     const decided = yield* outcomeOf(runnable, run, exit, () => succession.next(elapsed))
     const outcome = decided === undefined ? undefined : yield* refuseNext(delivery, decided)
     metrics.ended(delivery, elapsed, outcome)
-    if (logsRuns || outcome?._tag !== "Completed") yield* RunLog.ended(call(), elapsed, exit, outcome)
+    if (logsRuns || outcome?._tag !== "Completed") {
+      yield* asWorker(run, RunLog.ended(call(), elapsed, exit, outcome))
+    }
     if (progress.reported()) yield* progress.flush
     running.delete(runId(delivery.key, delivery.generation))
     if (running.size === 0) some.closeUnsafe()
     onEnd({ delivery, outcome, reported: progress.reported(), call })
   })
 
+  /** The lines of a run are the worker's, whatever its handler's layers log with. */
+  const asWorker = (run: Run, lines: Effect.Effect<void>) =>
+    Effect.provideContext(lines, Context.add(context, References.CurrentLogAnnotations, run.annotations))
+
   const handle = (runnable: Runnable, parts: Services.Parts) => {
-    const handler = parts.deadline.limit(
-      Effect.provideContext(
-        Effect.suspend(() => runnable.run(parts.payload)),
-        Services.over(baseOf(runnable), worker, parts)
-      )
-    )
+    const handler = parts.deadline.limit(Effect.suspend(() => runnable.run(parts.payload)))
     if (middleware.length === 0) return handler
-    return Effect.provideContext(
-      middleware.reduceRight<Effect.Effect<unknown, HandlerError | TaskTimedOut | MiddlewareFailed>>(
-        (inner, { wrap }) => wrap(inner),
-        handler
-      ),
-      Services.over(none, worker, parts)
+    return middleware.reduceRight<Effect.Effect<unknown, HandlerError | TaskTimedOut | MiddlewareFailed>>(
+      (inner, { wrap }) => wrap(inner),
+      Effect.provideContext(handler, ownOf(runnable))
     )
   }
 

@@ -1,12 +1,12 @@
 /**
- * The services of one execution, put together in one step: adding them one by one to a context would cost as much as the
- * rest of a small run.
+ * The services of one execution.
  */
 import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type { Scope } from "effect/Scope"
+import * as References from "effect/References"
+import * as Scope from "effect/Scope"
 import type { Docket } from "../../Docket.ts"
 import * as TaskContext from "../../TaskContext.ts"
 import type { Deadline } from "./deadline.ts"
@@ -25,23 +25,39 @@ export interface Parts {
   readonly payload: unknown
   readonly succession: Succession
   readonly deadline: Deadline
+  readonly scope: Scope.Closeable
 }
 
-/** A context with the services of an execution, over those that are there already. */
+/** The services that are the same for many executions. */
+export type Base = Context.Context<TaskContext.CurrentDocket | TaskContext.CurrentWorker>
+
+/**
+ * Makes what is the same for many executions: the first of these contexts, what the second adds to it, and the worker.
+ * It is made for `over`, which adds a few services to it without a copy.
+ */
+export const base = (context: Context.Context<never>, added: Context.Context<never>, worker: Worker): Base =>
+  Context.makeUnsafe(
+    new Map([
+      ...context.mapUnsafe,
+      ...added.mapUnsafe,
+      [TaskContext.CurrentDocket.key, worker.docket],
+      [TaskContext.CurrentWorker.key, worker]
+    ]),
+    { maxDepth: 16 }
+  )
+
+/** The services of an execution over those that are the same for many. */
 export const over = (
-  base: ReadonlyMap<string, unknown>,
-  worker: Worker,
-  { deadline, payload, run, succession }: Parts
-): Context.Context<Exclude<TaskContext.TaskServices, Scope>> => {
-  const services = new Map(base)
-  services.set(TaskContext.CurrentDocket.key, worker.docket)
-  services.set(TaskContext.CurrentWorker.key, worker)
-  services.set(TaskContext.TaskKey.key, run.delivery.key)
-  services.set(TaskContext.Progress.key, run.progress.service)
-  services.set(TaskContext.Perpetual.key, succession.service)
-  services.set(TaskContext.TaskTimeout.key, deadline.service)
-  services.set(TaskContext.CurrentExecution.key, new RunningExecution(run, payload))
-  return Context.makeUnsafe(services)
+  base: Base,
+  { deadline, payload, run, scope, succession }: Parts
+): Context.Context<TaskContext.TaskServices> => {
+  const keyed = Context.add(base, TaskContext.TaskKey, run.delivery.key)
+  const progressing = Context.add(keyed, TaskContext.Progress, run.progress.service)
+  const recurring = Context.add(progressing, TaskContext.Perpetual, succession.service)
+  const limited = Context.add(recurring, TaskContext.TaskTimeout, deadline.service)
+  const scoped = Context.add(limited, Scope.Scope, scope)
+  const annotated = Context.add(scoped, References.CurrentLogAnnotations, run.annotations)
+  return Context.add(annotated, TaskContext.CurrentExecution, new RunningExecution(run, payload))
 }
 
 type ExecutionService = TaskContext.CurrentExecution["Service"]

@@ -44,9 +44,10 @@ export const make = (clock: Clock.Clock): Vitals => {
   const problems = () => {
     const now = clock.currentTimeMillisUnsafe()
     const dead = [...loops].filter(([fiber]) => fiber.pollUnsafe() !== undefined).map(([, what]) => `${what} has ended`)
-    const late = [...deadlines.values()]
-      .filter(({ due }) => now > due + patienceMillis)
-      .map(({ due, what }) => `${what} is ${Math.round((now - due) / 1000)} s late`)
+    // Of those with one name, the most overdue.
+    const overdue = [...deadlines.values()].filter(({ due }) => now > due + patienceMillis)
+    const worst = new Map(overdue.toSorted((a, b) => b.due - a.due).map(({ due, what }) => [what, due]))
+    const late = [...worst].map(([what, due]) => `${what} is ${Math.round((now - due) / 1000)} s late`)
     return [...new Set([...dead, ...late])]
   }
 

@@ -118,10 +118,10 @@ const toEvent = (event: typeof Event.Type): ExecutionEvent =>
         state: event.state,
         generation: event.generation,
         deliveries: event.deliveries ?? 0,
-        due: event.due,
+        due: moment(event.due),
         worker: event.worker,
-        started: event.started,
-        completed: event.completed,
+        started: moment(event.started),
+        completed: moment(event.completed),
         error: event.error
       }
     : {
@@ -131,5 +131,9 @@ const toEvent = (event: typeof Event.Type): ExecutionEvent =>
         current: event.current,
         total: event.total,
         message: event.message,
-        updated: event.updated
+        updated: moment(event.updated) ?? 0
       }
+
+/** A time that a date can name; others come of a record that someone changed. */
+const moment = (millis: number | undefined) =>
+  millis !== undefined && Math.abs(millis) <= 8.64e15 ? millis : undefined

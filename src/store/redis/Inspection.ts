@@ -195,8 +195,11 @@ export const probesOf = (keys: Keys.Keys, id: string): ReadonlyArray<ReadonlyArr
     ["EXISTS", keys.wake],
     ...[keys.events, keys.strikes, ...keys.eventsOf(id), keys.cancel(id)].map((channel) => ["PUBLISH", channel, "{}"]),
     ["PUBSUB", "NUMSUB", keys.events],
+    ["SCAN", "0", "COUNT", "1"],
+    ["TYPE", keys.stream],
+    ["RENAME", keys.prefix + id, of("misplaced")],
     ["DEL", keys.prefix + Keys.segments.none],
-    ["DEL", record, payload, ...sets, ...hashes, ...strings, ...lists, keys.prefix + id]
+    ["DEL", of("misplaced"), record, payload, ...sets, ...hashes, ...strings, ...lists, keys.prefix + id]
   ]
 }
 

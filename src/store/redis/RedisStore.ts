@@ -111,12 +111,15 @@ export const make: (
         return changes
       }),
 
-      ahead: (execution) => Effect.map(run.ahead(keys, execution), (count) => (count < 0 ? undefined : count)),
+      ahead: (execution) =>
+        Effect.map(run.ahead(keys, asStored(execution)), (count) => (count < 0 ? undefined : count)),
 
       cancel: (executions) =>
         Effect.asVoid(
           inBatches(executions, batchSize.cancel, (batch) =>
-            Effect.flatMap(now, (now) => Effect.as(run.cancel(keys, now, keeping.executionTtlMillis, batch), []))
+            Effect.flatMap(now, (now) =>
+              Effect.as(run.cancel(keys, now, keeping.executionTtlMillis, batch.map(asStored)), [])
+            )
           )
         ),
 
@@ -125,12 +128,12 @@ export const make: (
       read: (executions) =>
         inBatches(executions, batchSize.read, (batch) =>
           Effect.map(
-            run.read(keys, batch),
+            run.read(keys, batch.map(asStored)),
             Arr.map((found, i) => Record.decode(batch[i] ?? "", found))
           )
         ),
 
-      attempts: (execution) => Effect.map(run.attempts(keys, execution), Read.decodeAttempts),
+      attempts: (execution) => Effect.map(run.attempts(keys, asStored(execution)), Read.decodeAttempts),
 
       failed: (page) =>
         Effect.flatMap(now, (now) =>
@@ -141,11 +144,13 @@ export const make: (
 
       retryFailed: (executions) =>
         inBatches(executions, batchSize.schedule, (batch) =>
-          Effect.flatMap(now, (now) => Effect.map(run.retryFailed(keys, now, batch), toAnswers))
+          Effect.flatMap(now, (now) => Effect.map(run.retryFailed(keys, now, batch.map(asStored)), toAnswers))
         ),
 
       discardFailed: (executions) =>
-        inBatches(executions, batchSize.cancel, (batch) => Effect.map(run.discardFailed(keys, batch), toAnswers)),
+        inBatches(executions, batchSize.cancel, (batch) =>
+          Effect.map(run.discardFailed(keys, batch.map(asStored)), toAnswers)
+        ),
 
       watch: (execution) => follow(keys.eventsOf(execution)),
 
@@ -191,6 +196,12 @@ export const makeUrl: (
     return yield* Effect.provideService(make(options), Redis.Redis, redis)
   }
 )
+
+/**
+ * The key of an execution as Redis keeps it. It would get another character for each lone surrogate, and could be that of
+ * another execution; none has an empty one.
+ */
+const asStored = (key: string): string => (key.isWellFormed() ? key : "")
 
 const toDisposition = (letter: string): DocketStore.Disposition =>
   letter === "s" ? "scheduled" : letter === "a" ? "already-scheduled" : "replaced"

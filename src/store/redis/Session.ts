@@ -13,6 +13,8 @@ import * as Exchange from "./exchange.ts"
 import type * as Keys from "./keys.ts"
 import { progress } from "./progress.ts"
 import * as Redis from "./Redis.ts"
+import * as Repair from "./repair.ts"
+import * as Repairs from "./Repairs.ts"
 import * as Renew from "./renew.ts"
 import * as Wakeups from "./Wakeups.ts"
 import * as Workers from "./workers.ts"
@@ -58,44 +60,53 @@ export const open: (
     renew: redis.eval(Renew.renew),
     progress: redis.eval(progress),
     heartbeat: redis.eval(Workers.heartbeat),
-    leave: redis.eval(Workers.leave)
+    leave: redis.eval(Workers.leave),
+    repair: redis.eval(Repair.repair)
   }
+
+  const repairs = Repairs.make((step) => Effect.flatMap(now, (now) => run.repair(keys, now, step, caller.leaseMillis)))
+  const { orMend } = repairs
 
   return {
     exchange: (request) =>
       Effect.flatMap(now, (now) =>
         Effect.map(run.exchange(keys, now, caller, keeping, request), (reply) => Exchange.decode(request.lease, reply))
-      ),
+      ).pipe(orMend),
 
-    awaitWork,
+    awaitWork: orMend(awaitWork),
 
     renew: (leases) =>
       inBatches(leases, batchSize.renew, (batch) =>
         Effect.flatMap(now, (now) =>
           Effect.map(run.renew(keys, now, caller.leaseMillis, batch), (letters) => Array.from(letters, Renew.decode))
         )
-      ),
+      ).pipe(orMend),
 
     needsHeartbeat: true,
 
-    heartbeat: Effect.flatMap(now, (now) =>
-      Effect.map(
-        run.heartbeat(keys, now, keeping.executionTtlMillis, worker),
-        ([reclaimed, isWorkThere, nextDueMillis, nextExpiryMillis]) => ({
-          reclaimed,
-          work: isWorkThere === 1,
-          nextDueMillis: nextDueMillis < 0 ? undefined : nextDueMillis,
-          nextExpiryMillis: nextExpiryMillis < 0 ? undefined : nextExpiryMillis
-        })
+    heartbeat: Effect.gen(function* () {
+      const [reclaimed, isWorkThere, nextDueMillis, nextExpiryMillis] = yield* run.heartbeat(
+        keys,
+        yield* now,
+        keeping.executionTtlMillis,
+        worker
       )
-    ),
+      const found = yield* repairs.some
+      return {
+        reclaimed,
+        ...found,
+        work: isWorkThere === 1 || found.repaired !== undefined,
+        nextDueMillis: nextDueMillis < 0 ? undefined : nextDueMillis,
+        nextExpiryMillis: nextExpiryMillis < 0 ? undefined : nextExpiryMillis
+      }
+    }).pipe(orMend),
 
     progress: (updates) =>
       Effect.asVoid(
         inBatches(updates, batchSize.renew, (batch) =>
           Effect.flatMap(now, (now) => Effect.as(run.progress(keys, now, batch), []))
         )
-      ),
+      ).pipe(orMend),
 
     leave: Effect.asVoid(run.leave(keys, worker.name)),
 

@@ -145,6 +145,12 @@ function admit(key, found, mine, values)
   if limit and not slot then
     local holders, line = slotsOf .. limit.name, linesOf .. limit.name
     local known = call('HGET', holders, 'limit')
+    if not known and call('EXISTS', holders, line) > 0 then
+      -- Somebody deleted it: as a rule nobody waits for a limit that nobody holds.
+      findHolders(limit.name)
+      known = limit.limit
+      call('HSET', holders, 'limit', known)
+    end
     if known and (call('HLEN', holders) - 1 >= limit.limit or call('EXISTS', line) == 1) then
       if tonumber(known) ~= limit.limit then call('HSET', holders, 'limit', limit.limit) end
       local place = text((call('ZRANGE', waitingKey, -1, -1, 'WITHSCORES')[2] or 0) + 1)

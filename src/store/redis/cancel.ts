@@ -47,7 +47,7 @@ for i = 4, #ARGV do
     local found = call('HMGET', record, 'state', 'gen', 'cancel', 'worker')
     if found[1] == 'running' and not found[3] then
       call('HSET', record, 'cancel', '1')
-      call('PUBLISH', prefix .. '${Keys.segments.cancel}' .. found[4], cjson.encode({ key = key, generation = found[2] }))
+      call('PUBLISH', prefix .. '${Keys.segments.cancel}' .. (found[4] or ''), cjson.encode({ key = key, generation = found[2] }))
     end
   end
 end

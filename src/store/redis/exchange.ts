@@ -28,83 +28,28 @@ export interface Keeping {
 
 /**
  * What the script replies: a letter for each settlement (`a` applied, `s` superseded, `l` lost), the ms until the next
- * due time or -1, for each delivery the nine values that `decode` names, the payloads of the deliveries, pairs of a
- * task set aside and how many wait for it, triples of a key failed for too many deliveries, its task and their number,
- * pairs of a key that a control dropped and its task, what the worker is asked about and its payloads, as the deliveries
- * are given, and the strikes in force, or nothing when the worker knows them.
+ * due time or -1, now, for each delivery the four values that `decodeDeliveries` names, the payloads of the deliveries; and
+ * then, unless there is nothing of all this: pairs of a task set aside and how many wait for it, triples of a key failed
+ * for too many deliveries, its task and their number, pairs of a key that a control dropped and its task, what the worker
+ * is asked about and its payloads, as the deliveries are given, and the strikes in force, or nothing when the worker knows
+ * them.
  */
 type Reply = readonly [
   settled: string,
   nextDueMillis: number,
+  now: number,
   deliveries: ReadonlyArray<string | number>,
   payloads: ReadonlyArray<string | null>,
-  unknown: ReadonlyArray<string | number>,
-  exhausted: ReadonlyArray<string | number>,
-  dropped: ReadonlyArray<string>,
-  asked: ReadonlyArray<string | number>,
-  askedPayloads: ReadonlyArray<string | null>,
-  strikes: Strikes.Found | null
+  unknown?: ReadonlyArray<string | number>,
+  exhausted?: ReadonlyArray<string | number>,
+  dropped?: ReadonlyArray<string>,
+  asked?: ReadonlyArray<string | number>,
+  askedPayloads?: ReadonlyArray<string | null>,
+  strikes?: Strikes.Found | null
 ]
 
-/**
- * Settles what a worker finished, moves what is due to the ready stream, and claims executions for the worker.
- *
- * KEYS       as `Keys.fixed` lists them
- * ARGV[1]    now, epoch ms; empty for the server's clock
- * ARGV[2]    prefix of the docket's keys
- * ARGV[3]    the worker's name
- * ARGV[4]    id of the leases that this call grants
- * ARGV[5]    how long they live, ms
- * ARGV[6]    deliveries after which an execution is failed
- * ARGV[7]    the tasks that the worker knows (see `encodeTasks`)
- * ARGV[8]    the most executions to claim
- * ARGV[9]    `1` if the call is sent again because its reply was lost
- * ARGV[10]   how long settled executions are kept, ms
- * ARGV[11]   how long failed ones are, ms
- * ARGV[12]   how many failed ones are listed
- * ARGV[13]   the version of the strikes that the worker knows
- * ARGV[14]   the controls of its tasks (see `encodeControls`)
- * ARGV[15…]  for each settlement: how it ended (a letter of `letters`, a letter for each optional value that
- *            follows: v, d, p, and r if the run reported progress), key, generation, lease; error of a failure or retry; v: result, typed failure, values
- *            of controls, or what a worker has to know; d: due time of the next run; p: payload of the next run, or version of the strikes
- * Reply      see `Reply`
- * Cost       O(log n) a settlement and a claim, n being what runs; looks at no more than 200 entries beyond those
- *            claimed; moves at most 100, lets go at most 100, takes up at most 100 or ARGV[8] of a task; sent again, it looks at all that
- *            runs
- */
-export const exchange = Redis.script(
-  (keys: Keys.Keys, now: number | "", caller: Caller, keeping: Keeping, request: DocketStore.ExchangeRequest) => {
-    const args = [...Keys.fixed(keys), now, keys.prefix]
-    args.push(caller.name, request.lease, caller.leaseMillis, caller.maxDeliveries, caller.known)
-    args.push(request.take, request.resent ? "1" : "0")
-    args.push(keeping.executionTtlMillis, keeping.failedTtlMillis, keeping.failedMaximum)
-    args.push(request.strikes, caller.controls)
-    for (const settlement of request.finished) encodeSettlement(args, settlement)
-    return args
-  },
-  {
-    operation: "DocketStore.exchange",
-    numberOfKeys: Keys.numberOfFixed,
-    lua: /* lua */ `
-${fragments.prologue}
-local worker, lease, leaseMillis, maxDeliveries, known = ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
-local take, isResent, ownWakeKey = tonumber(ARGV[8]), ARGV[9] == '1', prefix .. '${Keys.segments.wake}' .. worker
-local ttl, failedTtl, failedMaximum = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
-local version = call('HGET', strikesKey, 'version') or ''
-local controls = ARGV[14] ~= '' and cjson.decode(ARGV[14]) or {}
-${fragments.announce}
-${fragments.enqueue}
-${fragments.wake}
-${fragments.absolute}
-${fragments.moveDue}
-${fragments.slots}
-${fragments.bury}
-${fragments.knows}
-${fragments.nextDue}
-
--- First, since it lets the script run when the server's memory is full: see fragments.evenIfFull.
-call('DEL', ownWakeKey)
-
+/** What ends otherwise than most runs: `settle` and what it needs. Builds on `exchange`. */
+const seldomSettle = /* lua */ `
 local ends = { C = 'completed', F = 'failed', R = 'failed', X = 'cancelled' }
 
 -- Publishes that a run has ended, whatever its record says of the key.
@@ -140,6 +85,19 @@ local function buryFailed(key, hasFailures)
   if failedMaximum > 0 and failedTtl > 0 then list(key) end
 end
 
+-- Fails an execution of which the data make no sense: others had a hand in it. It must not hold up the rest. What has
+-- another type fails the whole call, since it can be put aside, and the call made again.
+local function failDamaged(key, problem)
+  local reason = type(problem) == 'table' and problem.err or tostring(problem)
+  if string.find(reason, 'WRONGTYPE', 1, true) then error(problem, 0) end
+  local record = records .. key
+  pcall(giveUp, key, call('HGET', record, 'gen'))
+  call('HSET', record, 'state', 'failed', 'completed', nowText, 'error', 'DamagedData: what the store keeps of it was changed: ' .. reason)
+  call('ZREM', leasesKey, key)
+  if isFollowed(key) then announce(key) end
+  buryFailed(key, true)
+end
+
 -- Notes when an execution was due at first, before its schedule is put off.
 local function noteIntended(key)
   local found = call('HMGET', records .. key, 'intended', 'due')
@@ -171,10 +129,10 @@ local function leaveControls(key, generation, isUndone)
   local record = records .. key
   local found = call('HMGET', record, 'slot', 'starts', 'windows')
   if isUndone then
-    for _, control in ipairs(found[2] and cjson.decode(found[2]) or {}) do
+    for _, control in ipairs(found[2] and decode(found[2]) or {}) do
       call('ZREM', prefix .. '${Keys.segments.starts}' .. control, generation .. ':' .. key)
     end
-    for _, control in ipairs(found[3] and cjson.decode(found[3]) or {}) do
+    for _, control in ipairs(found[3] and decode(found[3]) or {}) do
       call('DEL', prefix .. '${Keys.segments.cooldown}' .. control)
     end
   end
@@ -192,9 +150,6 @@ local function holdByStrike(key, generation, held)
   if isFollowed(key) then announce(key) end
   return 'a'
 end
-
--- What was told about in this call: queued, and not in the stream.
-local determined = {}
 
 -- Goes by what a worker told of an execution that it was asked about.
 local function settleAsked(key, generation, held, outcome, problem, values, judged)
@@ -223,9 +178,9 @@ local function settleAsked(key, generation, held, outcome, problem, values, judg
   return 'a'
 end
 
-local function settle(key, generation, held, outcome, isReported, problem, value, due, payload)
+local function settle(key, found, generation, held, outcome, isReported, problem, value, due, payload)
   local record = records .. key
-  local found = call('HMGET', record, 'gen', 'state', 'lease', 'cancel', 'failures', 'was', 'values')
+  due = due and absolute(due)
   if found[1] ~= generation then
     endOvertaken(key, generation)
     if not found[1] or found[6] == held then return 'l' end
@@ -323,7 +278,193 @@ local function settle(key, generation, held, outcome, isReported, problem, value
   return 'a'
 end
 
+function seldom.settle(key, ...)
+  local isFine, status = pcall(settle, key, ...)
+  if isFine then return status end
+  failDamaged(key, status)
+  return 'l'
+end
+`
+
+/** What begins otherwise than most runs: `consider` and what it needs. Builds on `exchange`. */
+const seldomClaim = /* lua */ `
+-- Whether a number of a record is one, and no larger than a time can be.
+local function isWhole(number)
+  return number and string.find(number, '^-?%d+$') and math.abs(number) <= 8.64e15
+end
+
+-- What a worker is told of an execution; the last value is empty where it would say the same of most.
+local function describe(list, key, task, generation, attempt, count, due, started, trace)
+  local n = #list
+  -- Whatever puts an execution off gives it another generation.
+  local intended = generation ~= '1' and call('HGET', records .. key, 'intended')
+  list[n + 1] = key
+  list[n + 2] = task
+  list[n + 3] = tonumber(due) or now
+  list[n + 4] = table.concat({
+    tonumber(generation) or 0, isWhole(attempt) and attempt or 1, count or 1, started or nowText,
+    isWhole(intended) and intended or '-', trace or ''
+  }, ' ')
+end
+
+function seldom.deliver(key, ...)
+  describe(deliveries, key, ...)
+  bodyKeys[#bodyKeys + 1] = payloads .. key
+  grants[#grants + 1] = leaseEnd
+  grants[#grants + 1] = key
+  left = left - 1
+end
+
+-- Lends an execution to the worker, which is to tell something about it.
+function seldom.ask(key, ...)
+  describe(asked, key, ...)
+  askedBodies[#askedBodies + 1] = call('GET', payloads .. key)
+  call('ZADD', askedKey, leaseEnd, key)
+  left = left - 1
+end
+
+local admit
+if controls then
+  ${admission.admit}
+end
+
+-- Gives the worker an execution that is due, unless something keeps it from starting.
+local function consider(key, id, found)
+  local record = records .. key
+  found = found or call('HMGET', record, 'state', 'entry', 'task', 'gen', 'attempt', 'deliveries', 'due', 'trace', 'needs', 'aside')
+  -- An entry that its record does not name is of an execution that is gone or elsewhere.
+  if found[1] ~= 'queued' or found[2] ~= id then return end
+  if found[10] then call('HDEL', record, 'aside') end
+  local task, count = found[3], math.max(1, (tonumber(found[6]) or 0) + 1)
+  local needed = found[9] or task
+  if not (task and isWhole(found[4]) and isWhole(found[7])) then
+    -- Someone else had a hand in it. It must not keep others from being claimed.
+    call('HSET', record, 'state', 'failed', 'completed', nowText, 'error', 'IncompleteRecord: its task, generation or due time is missing or no number')
+    if isFollowed(key) then announce(key) end
+    buryFailed(key, true)
+  elseif not knows(needed) then
+    call('HSET', record, 'aside', 't')
+    call('ZADD', prefix .. '${Keys.segments.parked}' .. needed, nowText, key)
+    unknownTasks[needed] = true
+    giveUp(key, found[4])
+  elseif count > maxDeliveries then
+    exhausted[#exhausted + 1] = key
+    exhausted[#exhausted + 1] = task
+    exhausted[#exhausted + 1] = count - 1
+    call('HSET', record, 'state', 'failed', 'completed', nowText, 'error',
+      'DeliveriesExhausted: delivered ' .. (count - 1) .. ' times without being settled; its workers died, or lost their leases')
+    giveUp(key, found[4])
+    if isFollowed(key) then announce(key) end
+    buryFailed(key, true)
+  else
+    local mine = controls and controls[task]
+    if mine or version ~= '' then
+      local held = call('HMGET', record, 'judged', 'values')
+      local values = held[2] and decode(held[2]) or {}
+      if (held[1] or '') ~= version and version ~= '' or (mine and #values ~= #mine) then
+        call('HSET', record, 'aside', 'a', 'lease', lease)
+        return seldom.ask(key, task, found[4], found[5], count - 1, found[7], nowText, found[8])
+      end
+      if mine and not admit(key, found, mine, values) then return end
+    end
+    call('HSET', record, 'state', 'running', 'worker', worker, 'lease', lease, 'started', nowText, 'deliveries', count)
+    seldom.deliver(key, task, found[4], found[5], count, found[7], nowText, found[8])
+    if isFollowed(key) then announce(key) end
+  end
+end
+
+function seldom.consider(key, ...)
+  local isFine, problem = pcall(consider, key, ...)
+  if not isFine then failDamaged(key, problem) end
+end
+`
+
+/**
+ * Settles what a worker finished, moves what is due to the ready stream, and claims executions for the worker.
+ *
+ * KEYS       as `Keys.fixed` lists them
+ * ARGV[1]    now, epoch ms; empty for the server's clock
+ * ARGV[2]    prefix of the docket's keys
+ * ARGV[3]    the worker's name
+ * ARGV[4]    id of the leases that this call grants
+ * ARGV[5]    how long they live, ms
+ * ARGV[6]    deliveries after which an execution is failed
+ * ARGV[7]    the tasks that the worker knows (see `encodeTasks`)
+ * ARGV[8]    the most executions to claim
+ * ARGV[9]    `1` if the call is sent again because its reply was lost
+ * ARGV[10]   how long settled executions are kept, ms
+ * ARGV[11]   how long failed ones are, ms
+ * ARGV[12]   how many failed ones are listed
+ * ARGV[13]   the version of the strikes that the worker knows
+ * ARGV[14]   the controls of its tasks (see `encodeControls`)
+ * ARGV[15…]  for each settlement: how it ended (a letter of `letters`, a letter for each optional value that
+ *            follows: v, d, p, and r if the run reported progress), key, generation, lease; error of a failure or retry; v: result, typed failure, values
+ *            of controls, or what a worker has to know; d: due time of the next run; p: payload of the next run, or version of the strikes
+ * Reply      see `Reply`
+ * Cost       O(log n) a settlement and a claim, n being what runs; looks at no more than 200 entries beyond those
+ *            claimed; moves at most 100, lets go at most 100, takes up at most 100 or ARGV[8] of a task; sent again, it looks at all that
+ *            runs
+ */
+export const exchange = Redis.script(
+  (keys: Keys.Keys, now: number | "", caller: Caller, keeping: Keeping, request: DocketStore.ExchangeRequest) => {
+    const args = [...Keys.fixed(keys), now, keys.prefix]
+    args.push(caller.name, request.lease, caller.leaseMillis, caller.maxDeliveries, caller.known)
+    args.push(request.take, request.resent ? "1" : "0")
+    args.push(keeping.executionTtlMillis, keeping.failedTtlMillis, keeping.failedMaximum)
+    args.push(request.strikes, caller.controls)
+    for (const settlement of request.finished) encodeSettlement(args, settlement)
+    return args
+  },
+  {
+    operation: "DocketStore.exchange",
+    numberOfKeys: Keys.numberOfFixed,
+    lua: /* lua */ `
+${fragments.prologue}
+local worker, lease, leaseMillis, maxDeliveries, known = ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
+local take, isResent, ownWakeKey = tonumber(ARGV[8]), ARGV[9] == '1', prefix .. '${Keys.segments.wake}' .. worker
+local ttl, failedTtl, failedMaximum = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
+local controls = ARGV[14] ~= '' and cjson.decode(ARGV[14])
+local isAnySpecial = call('EXISTS', strikesKey, watchersKey, releaseKey, parkedKey, frontKey) > 0
+local version = isAnySpecial and call('HGET', strikesKey, 'version') or ''
+local isAnyFollowed = isAnySpecial and call('EXISTS', watchersKey) == 1
+
+local left, leaseEnd = take, text(now + leaseMillis)
+local deliveries, bodies, bodyKeys, grants = {}, {}, {}, {}
+local asked, askedBodies, unknownTasks, exhausted, dropped = {}, {}, {}, {}, {}
+-- What was told about in this call: queued, and not in the stream.
+local determined = {}
+${fragments.knows}
+
+-- Writes the grants of a round, and reads the payloads.
+local function flush()
+  if #bodyKeys == 0 then return end
+  call('ZADD', leasesKey, unpack(grants))
+  for _, body in ipairs(call('MGET', unpack(bodyKeys))) do
+    bodies[#bodies + 1] = body
+  end
+  bodyKeys, grants = {}, {}
+end
+
+${fragments.seldom(
+  ["moveDue", "enqueue", "goFirst", "isFollowed", "announce"],
+  /* lua */ `
+${fragments.announcing}
+${fragments.enqueue}
+${fragments.wake}
+${fragments.absolute}
+${fragments.moveDue}
+${fragments.slots}
+${fragments.bury}
+${seldomSettle}
+${seldomClaim}
+`
+)}
+
+-- First, since it lets the script run when the server's memory is full: see fragments.evenIfFull.
+call('DEL', ownWakeKey)
+
 local statuses, ended = {}, {}
+local isPlain = ttl > 0 and not isAnyFollowed
 local i = 15
 while i <= #ARGV do
   local how, key, generation, held = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
@@ -341,7 +482,7 @@ while i <= #ARGV do
       i = i + 1
     end
     if string.find(how, 'd', 2, true) then
-      due = absolute(ARGV[i])
+      due = ARGV[i]
       i = i + 1
     end
     if string.find(how, 'p', 2, true) then
@@ -349,7 +490,23 @@ while i <= #ARGV do
       i = i + 1
     end
   end
-  local status = settle(key, generation, held, outcome, isReported, problem, value, due, payload)
+  local record, status = records .. key, 'a'
+  local found = call('HMGET', record, 'gen', 'state', 'lease', 'cancel', 'failures', 'was', 'values')
+  if outcome == 'C' and isPlain and not (due or isReported) and found[1] == generation and found[2] == 'running'
+    and found[3] == held and not (found[4] or found[5] or found[7]) then
+    -- As most runs end: "settle" would do the same.
+    local millis = ARGV[10]
+    if value then
+      call('SET', results .. key, 'c' .. value, 'PX', millis)
+    elseif generation ~= '1' then
+      call('DEL', results .. key)
+    end
+    call('HSET', record, 'state', 'completed', 'completed', nowText)
+    call('PEXPIRE', record, millis)
+    call('PEXPIRE', payloads .. key, millis)
+  else
+    status = seldom.settle(key, found, generation, held, outcome, isReported, problem, value, due, payload)
+  end
   if status == 'a' then ended[#ended + 1] = key end
   statuses[#statuses + 1] = status
 end
@@ -358,17 +515,22 @@ for first = 1, #ended, 1000 do
   call('ZREM', leasesKey, unpack(ended, first, math.min(first + 999, #ended)))
 end
 
-moveDue()
+${fragments.nextDueTime}
+local head = nextDueTime()
+if head and head <= now then
+  seldom.moveDue()
+  head = nextDueTime()
+end
 
 -- Lets go what strikes held until one was restored.
-local untilPlace = call('GET', releaseKey)
+local untilPlace = isAnySpecial and call('GET', releaseKey)
 if untilPlace then
-  local keys = call('ZRANGEBYSCORE', heldKey, '-inf', untilPlace, 'LIMIT', 0, 100)
+  local keys = call('ZRANGEBYSCORE', heldKey, '-inf', string.match(untilPlace, '^%d+$') or '+inf', 'LIMIT', 0, 100)
   for _, key in ipairs(keys) do
     local generation = text((tonumber(call('HGET', records .. key, 'gen')) or 0) + 1)
-    call('HSET', records .. key, 'state', 'queued', 'entry', enqueue(key), 'gen', generation)
+    call('HSET', records .. key, 'state', 'queued', 'entry', seldom.enqueue(key), 'gen', generation)
     call('HDEL', records .. key, 'aside')
-    if isFollowed(key) then announce(key) end
+    if seldom.isFollowed(key) then seldom.announce(key) end
   end
   if #keys > 0 then call('ZREM', heldKey, unpack(keys)) end
   if #keys < 100 then call('DEL', releaseKey) end
@@ -376,7 +538,7 @@ end
 
 -- Takes up again what was set aside for want of a worker that knows the task: of each task what the worker can run,
 -- or 100.
-for _, task in ipairs(call('SMEMBERS', parkedKey)) do
+for _, task in ipairs(isAnySpecial and call('SMEMBERS', parkedKey) or {}) do
   if knows(task) then
     local aside = prefix .. '${Keys.segments.parked}' .. task
     local keys = call('ZRANGE', aside, 0, math.max(take, 100) - 1)
@@ -384,7 +546,7 @@ for _, task in ipairs(call('SMEMBERS', parkedKey)) do
       local record = records .. key
       local found = call('HMGET', record, 'state', 'aside')
       if found[1] == 'queued' and found[2] == 't' then
-        call('HSET', record, 'entry', enqueue(key))
+        call('HSET', record, 'entry', seldom.enqueue(key))
         call('HDEL', record, 'aside')
       end
     end
@@ -395,136 +557,59 @@ for _, task in ipairs(call('SMEMBERS', parkedKey)) do
   end
 end
 
-local deliveries, bodies, bodyKeys, grants = {}, {}, {}, {}
-local leaseEnd = text(now + leaseMillis)
-
-local function describe(list, key, task, generation, attempt, count, due, started, trace, intended)
-  local n = #list
-  list[n + 1] = key
-  list[n + 2] = task
-  list[n + 3] = tonumber(generation)
-  list[n + 4] = tonumber(attempt or 1)
-  list[n + 5] = count
-  list[n + 6] = tonumber(due)
-  list[n + 7] = started
-  list[n + 8] = trace or ''
-  list[n + 9] = tonumber(intended or due)
-end
-
-local function deliver(key, ...)
-  describe(deliveries, key, ...)
-  bodyKeys[#bodyKeys + 1] = payloads .. key
-  grants[#grants + 1] = leaseEnd
-  grants[#grants + 1] = key
-end
-
--- Writes the grants of a round, and reads the payloads.
-local function flush()
-  if #bodyKeys == 0 then return end
-  call('ZADD', leasesKey, unpack(grants))
-  for _, body in ipairs(call('MGET', unpack(bodyKeys))) do
-    bodies[#bodies + 1] = body
-  end
-  bodyKeys, grants = {}, {}
-end
-
-local left = take
-local asked, askedBodies = {}, {}
-
--- Lends an execution to the worker, which is to tell something about it.
-local function ask(key, ...)
-  describe(asked, key, ...)
-  askedBodies[#askedBodies + 1] = call('GET', payloads .. key)
-  call('ZADD', askedKey, leaseEnd, key)
-  left = left - 1
-end
-
 if isResent then
   for _, aside in ipairs({ leasesKey, askedKey }) do
     for _, key in ipairs(call('ZRANGE', aside, 0, -1)) do
-      local found = call('HMGET', records .. key, 'lease', 'state', 'task', 'gen', 'attempt', 'deliveries', 'due', 'started', 'trace', 'aside', 'intended')
+      local found = call('HMGET', records .. key, 'lease', 'state', 'task', 'gen', 'attempt', 'deliveries', 'due', 'started', 'trace', 'aside')
       if found[1] == lease and found[2] == 'running' then
-        deliver(key, found[3], found[4], found[5], tonumber(found[6]), found[7], tonumber(found[8]), found[9], found[11])
-        left = left - 1
+        seldom.deliver(key, found[3], found[4], found[5], tonumber(found[6]), found[7], found[8], found[9])
         if #bodyKeys == 200 then flush() end
       elseif found[1] == lease and found[10] == 'a' then
-        ask(key, found[3], found[4], found[5], tonumber(found[6] or 0), found[7], now, found[9])
+        seldom.ask(key, found[3], found[4], found[5], tonumber(found[6]) or 0, found[7], nowText, found[9])
       end
     end
   end
   flush()
 end
 
-local unknownTasks, exhausted, dropped = {}, {}, {}
-local hasControls, admit = next(controls) ~= nil, nil
-if hasControls then
-  ${admission.admit}
-end
-
--- Gives the worker an execution that is due, unless something keeps it from starting.
-local function consider(key, id)
-  local record = records .. key
-  local found = call('HMGET', record, 'state', 'entry', 'task', 'gen', 'attempt', 'deliveries', 'due', 'trace', 'needs', 'aside', 'intended')
-  -- An entry that its record does not name is of an execution that is gone or elsewhere.
-  if found[1] ~= 'queued' or found[2] ~= id then return end
-  if found[10] then call('HDEL', record, 'aside') end
-  local task, count = found[3], (tonumber(found[6]) or 0) + 1
-  local needed = found[9] or task
-  if not (task and found[4] and found[7]) then
-    -- Someone else had a hand in it. It must not keep others from being claimed.
-    call('HSET', record, 'state', 'failed', 'completed', nowText, 'error', 'IncompleteRecord: its task, generation or due time is missing')
-    buryFailed(key, true)
-  elseif not knows(needed) then
-    call('HSET', record, 'aside', 't')
-    call('ZADD', prefix .. '${Keys.segments.parked}' .. needed, nowText, key)
-    unknownTasks[needed] = true
-    giveUp(key, found[4])
-  elseif count > maxDeliveries then
-    exhausted[#exhausted + 1] = key
-    exhausted[#exhausted + 1] = task
-    exhausted[#exhausted + 1] = count - 1
-    call('HSET', record, 'state', 'failed', 'completed', nowText, 'error',
-      'DeliveriesExhausted: delivered ' .. (count - 1) .. ' times without being settled; its workers died, or lost their leases')
-    giveUp(key, found[4])
-    if isFollowed(key) then announce(key) end
-    buryFailed(key, true)
-  else
-    local mine = hasControls and controls[task]
-    if mine or version ~= '' then
-      local held = call('HMGET', record, 'judged', 'values')
-      local values = held[2] and cjson.decode(held[2]) or {}
-      if (held[1] or '') ~= version and version ~= '' or (mine and #values ~= #mine) then
-        call('HSET', record, 'aside', 'a', 'lease', lease)
-        return ask(key, task, found[4], found[5], count - 1, found[7], now, found[8])
-      end
-      if mine and not admit(key, found, mine, values) then return end
-    end
-    call('HSET', record, 'state', 'running', 'worker', worker, 'lease', lease, 'started', nowText, 'deliveries', count)
-    deliver(key, task, found[4], found[5], count, found[7], now, found[8], found[11])
-    left = left - 1
-    if isFollowed(key) then announce(key) end
-  end
-end
-
 -- What was told about in this call has had its turn in the stream.
 for _, key in ipairs(determined) do
   if left > 0 then
-    consider(key, 'told')
+    seldom.consider(key, 'told')
   else
-    goFirst(key)
+    seldom.goFirst(key)
   end
   if #bodyKeys == 200 then flush() end
 end
 flush()
 
+isPlain = version == '' and not controls and not isAnyFollowed
 local budget = take + 200
-local function takeFrom(stream)
+-- What ended in this call may have let others go first.
+local isAnyAhead = isAnySpecial or next(seldom) ~= nil
+for _, stream in ipairs(isAnyAhead and { frontKey, streamKey } or { streamKey }) do
   while left > 0 and budget > 0 do
     local entries = call('XRANGE', stream, '-', '+', 'COUNT', math.min(left, 200))
-    if #entries == 0 then return end
+    if #entries == 0 then break end
     budget = budget - #entries
     for _, entry in ipairs(entries) do
-      consider(entry[2][2], entry[1])
+      local id, key = entry[1], entry[2][2]
+      local record = records .. key
+      local found = call('HMGET', record, 'state', 'entry', 'task', 'gen', 'attempt', 'deliveries', 'due', 'trace', 'needs', 'aside')
+      local task, due = found[3], tonumber(found[7])
+      if isPlain and found[1] == 'queued' and found[2] == id and found[4] == '1' and task and due and due >= 0 and due <= 8.64e15
+        and not (found[5] or found[6] or found[8] or found[9] or found[10]) and knows(task) then
+        -- As most runs begin: "consider" would do the same.
+        call('HSET', record, 'state', 'running', 'worker', worker, 'lease', lease, 'started', nowText, 'deliveries', '1')
+        local n = #deliveries
+        deliveries[n + 1], deliveries[n + 2], deliveries[n + 3], deliveries[n + 4] = key, task, due, ''
+        bodyKeys[#bodyKeys + 1] = payloads .. key
+        grants[#grants + 1] = leaseEnd
+        grants[#grants + 1] = key
+        left = left - 1
+      else
+        seldom.consider(key, id, found)
+      end
     end
     flush()
     -- Every entry that was looked at is at the head of the stream, and has had its turn.
@@ -532,8 +617,6 @@ local function takeFrom(stream)
     call('XTRIM', stream, 'MINID', '=', time .. '-' .. text(sequence + 1))
   end
 end
-takeFrom(frontKey)
-takeFrom(streamKey)
 
 local unknown = {}
 for task in pairs(unknownTasks) do
@@ -553,10 +636,20 @@ end
 
 -- A worker that took what it could leaves the rest to another. With nothing left a token stays all the same: it may say
 -- that something is due earlier than the next idle worker knows.
-if call('XLEN', streamKey) > 0 or call('XLEN', frontKey) > 0 then wake() end
+if call('XLEN', streamKey) > 0 or call('XLEN', frontKey) > 0 then
+  if call('EXISTS', wakeKey) == 0 then call('RPUSH', wakeKey, '1') end
+end
 
-local strikes = version ~= ARGV[13] and call('HVALS', strikesKey)
-return { table.concat(statuses), nextDue(), deliveries, bodies, unknown, exhausted, dropped, asked, askedBodies, strikes }
+-- A control may have put something at the head.
+if controls then head = nextDueTime() end
+local reply = { table.concat(statuses), head and math.max(0, head - now) or -1, now, deliveries, bodies }
+if #unknown + #exhausted + #dropped + #asked > 0 or version ~= ARGV[13] then
+  for _, list in ipairs({ unknown, exhausted, dropped, asked, askedBodies }) do
+    reply[#reply + 1] = list
+  end
+  reply[#reply + 1] = version ~= ARGV[13] and call('HVALS', strikesKey)
+end
+return reply
 `
   }
 ).withReplyType<Reply>()
@@ -658,11 +751,23 @@ const errorLimit = 16_384
 /** The reply in the words of the port. */
 export const decode = (
   lease: string,
-  [settled, nextDueMillis, granted, payloads, unknown, exhausted, dropped, asked, askedPayloads, strikes]: Reply
+  [
+    settled,
+    nextDueMillis,
+    now,
+    granted,
+    payloads,
+    unknown = [],
+    exhausted = [],
+    dropped = [],
+    asked = [],
+    askedPayloads = [],
+    strikes = null
+  ]: Reply
 ): DocketStore.ExchangeReply => ({
   settled: Array.from(settled, (letter) => (letter === "a" ? "applied" : letter === "s" ? "superseded" : "lost")),
-  deliveries: decodeDeliveries(lease, granted, payloads),
-  undetermined: decodeDeliveries(lease, asked, askedPayloads),
+  deliveries: decodeDeliveries(lease, now, granted, payloads),
+  undetermined: decodeDeliveries(lease, now, asked, askedPayloads),
   strikes: strikes === null ? undefined : Strikes.decode(strikes),
   nextDueMillis: nextDueMillis < 0 ? undefined : nextDueMillis,
   dropped: inGroups(dropped, 2).map(([key, task]) => ({ key: String(key), task: String(task) })),
@@ -676,23 +781,27 @@ export const decode = (
 
 const decodeDeliveries = (
   lease: string,
+  now: number,
   values: ReadonlyArray<string | number>,
   payloads: ReadonlyArray<string | null>
 ): ReadonlyArray<DocketStore.Delivery> => {
   const deliveries: Array<DocketStore.Delivery> = []
-  // The script pushes nine values a delivery, of these types.
   for (let i = 0; i < payloads.length; i++) {
-    const at = i * 9
+    // The script pushes these four values a delivery, of these types.
+    const [key, task, due, rest] = values.slice(i * 4, i * 4 + 4) as [string, string, number, string]
+    // Empty for a first delivery of the first attempt in the first generation, without a trace.
+    const found = restPattern.exec(rest) ?? []
+    const [, generation = 1, attempt = 1, count = 1, started = now, intended = due, trace = ""] = found
     deliveries.push({
-      key: values[at] as string,
-      task: values[at + 1] as string,
-      generation: values[at + 2] as number,
-      attempt: values[at + 3] as number,
-      deliveries: values[at + 4] as number,
-      due: values[at + 5] as number,
-      started: values[at + 6] as number,
-      trace: values[at + 7] as string,
-      intended: values[at + 8] as number,
+      key,
+      task,
+      generation: Number(generation),
+      attempt: Number(attempt),
+      deliveries: Number(count),
+      due,
+      intended: intended === "-" ? due : Number(intended),
+      started: Number(started),
+      trace,
       // A payload that was lost does not decode, and so fails the execution rather than being forgotten.
       payload: payloads[i] ?? "",
       lease
@@ -700,6 +809,8 @@ const decodeDeliveries = (
   }
   return deliveries
 }
+
+const restPattern = /^(\d+) (\d+) (\d+) (\d+) (-?\d+|-) (.*)$/s
 
 const inGroups = <A>(values: ReadonlyArray<A>, size: number): ReadonlyArray<ReadonlyArray<A>> =>
   Array.from({ length: values.length / size }, (_, i) => values.slice(i * size, i * size + size))

@@ -46,8 +46,9 @@ call('DEL', prefix .. '${Keys.segments.none}')
 export const followedFromAnyNode = "any node"
 
 /**
- * Defines `isFollowed(key)`, whether anyone would hear of a change of an execution, `announce(key)`, which publishes
- * the state that its record has, and `publish(channel, event)`, which leaves out the fields that are `false`.
+ * Defines `isFollowed(key)`, whether anyone would hear of a change of an execution, `announce(key)`, which publishes the
+ * state that its record has, and `publish(channel, event)`, which leaves out the fields that are `false`. Needs
+ * `isAnyFollowed`.
  *
  * While nobody follows any execution of the docket, this costs one EXISTS a call; else 0.7 µs for each change that
  * nobody asked for. Encoding and publishing it would cost 5 µs (Redis 7.0, 2 cores, November 2026).
@@ -55,9 +56,8 @@ export const followedFromAnyNode = "any node"
  * A node of a cluster counts its own subscribers only, and after a failover those may be elsewhere. So there, which
  * the value of `watchers` tells, a change is published while anyone follows anything.
  */
-export const announce = /* lua */ `
+export const announcing = /* lua */ `
 local stateChannels, allChannel = prefix .. '${Keys.segments.state}', prefix .. '${Keys.segments.events}'
-local isAnyFollowed = call('EXISTS', watchersKey) == 1
 local isFollowedAnywhere = isAnyFollowed and redis.pcall('GET', watchersKey) == '${followedFromAnyNode}'
 local function hasListeners(channel)
   if not isAnyFollowed then return false end
@@ -86,6 +86,25 @@ local function announce(key)
     error = state == 'failed' and found[9]
   })
 end
+`
+
+/** The same, and `isAnyFollowed`. */
+export const announce = /* lua */ `
+local isAnyFollowed = call('EXISTS', watchersKey) == 1
+${announcing}
+`
+
+/**
+ * Defines a table `seldom` whose functions are made when one of them is first asked for: a script makes its functions
+ * anew in each call, for 0.2 µs each, and most calls need few of them. The Lua given defines them as `seldom.NAME`, or as
+ * the locals with these names.
+ */
+export const seldom = (locals: ReadonlyArray<string>, lua: string): string => /* lua */ `
+local seldom = setmetatable({}, { __index = function(seldom, name)
+${lua}
+${locals.map((name) => `seldom.${name}`).join(", ")} = ${locals.join(", ")}
+return rawget(seldom, name)
+end })
 `
 
 /** Defines `enqueue(key)`: puts an execution at the end of the ready stream, and returns its place there. */
@@ -139,8 +158,8 @@ end
 
 /**
  * Defines `giveUp(key, generation)`, which takes from an execution that has `values` what controls gave it and let it
- * wait for: its slot goes to whoever waits longest for it; and `endOvertaken(key, generation)`, which frees the slot of a
- * run whose key was scheduled anew. Needs `announce` and `enqueue`.
+ * wait for: its slot goes to whoever waits longest for it; `endOvertaken(key, generation)`, which frees the slot of a run
+ * whose key was scheduled anew; `findHolders(control)`; and `decode(list)`. Needs `announce` and `enqueue`.
  */
 export const slots = /* lua */ `
 local slotsOf, linesOf = prefix .. '${Keys.segments.slots}', prefix .. '${Keys.segments.waiting}'
@@ -177,8 +196,14 @@ local function freeSlot(control, key, generation)
   if call('HDEL', slotsOf .. control, (generation or '') .. ':' .. key) == 1 then handOn(control) end
 end
 
+-- A list that is kept as JSON; empty where something else is.
+local function decode(list)
+  local isJson, value = pcall(cjson.decode, list)
+  return isJson and type(value) == 'table' and value or {}
+end
+
 local function leavePlans(key, plans)
-  for _, control in ipairs(cjson.decode(plans)) do
+  for _, control in ipairs(decode(plans)) do
     call('ZREM', prefix .. '${Keys.segments.plans}' .. control, key)
   end
 end
@@ -199,12 +224,32 @@ local function giveUp(key, generation)
   if found[1] then freeSlot(found[1], key, generation) end
 end
 
+-- Finds out who has the slots of a limit, after that was lost. Looks at all that runs.
+local function findHolders(control)
+  local function look(key)
+    local found = call('HMGET', records .. key, 'slot', 'gen')
+    if found[1] == control and found[2] then call('HSET', slotsOf .. control, found[2] .. ':' .. key, '1') end
+  end
+  for _, place in ipairs({ leasesKey, askedKey }) do
+    for _, key in ipairs(call('ZRANGE', place, 0, -1)) do
+      look(key)
+    end
+  end
+  for _, entry in ipairs(call('XRANGE', frontKey, '-', '+')) do
+    look(entry[2][2])
+  end
+  local overtaken = call('HGETALL', overtakenKey)
+  for i = 1, #overtaken, 2 do
+    if string.match(overtaken[i + 1], '^%d+ (.*)$') == control then call('HSET', slotsOf .. control, overtaken[i], '1') end
+  end
+end
+
 local function endOvertaken(key, generation)
   local holder = generation .. ':' .. key
   local found = call('HGET', overtakenKey, holder)
   if not found then return end
   call('HDEL', overtakenKey, holder)
-  freeSlot(string.match(found, '^%d+ (.*)$'), key, generation)
+  freeSlot(string.match(found, '^%d+ (.*)$') or '', key, generation)
 end
 `
 
@@ -231,7 +276,8 @@ local function withdraw(key, state, entry, aside, task)
   elseif state == 'scheduled' then
     call('ZREM', queueKey, key)
   elseif entry then
-    call('XDEL', streamKey, entry)
+    -- What is no id is in no stream.
+    redis.pcall('XDEL', streamKey, entry)
   end
 end
 `
@@ -283,6 +329,13 @@ local function knows(task)
     answers[task] = answer
   end
   return answer
+end
+`
+
+/** Defines `nextDueTime()`: when the next execution in the queue is due, epoch ms; nothing when there is none. */
+export const nextDueTime = /* lua */ `
+local function nextDueTime()
+  return tonumber(call('ZRANGE', queueKey, 0, 0, 'WITHSCORES')[2])
 end
 `
 

@@ -37,6 +37,7 @@
  * | `watchers` | string | is there while anyone follows an execution; without it no event is published | 30 s after the last follower |
  * | `workers` | sorted set | workers by the time until which they are listed | a worker that leaves, or any heartbeat once that time has passed |
  * | `worker:WORKER` | hash | `seen`, its last sign of life, and `tasks`, with a NUL around each, or `*` for any | the presence, from the last heartbeat on |
+ * | `misplaced:REST` | any | what others put where the docket keeps something of another type, `{name}:REST` | a day |
  *
  * `CONTROL` is the scope of a control (`task:TASK:rate0`, or `scope:NAME`), and a colon and the value if it has one.
  *
@@ -84,6 +85,7 @@ export const segments = {
   state: "state:",
   cancel: "cancel:",
   events: "events",
+  misplaced: "misplaced:",
   /** A key that is never there. */
   none: "none"
 } as const
@@ -143,6 +145,39 @@ export const make = (name: string): Keys => {
     wakeOf: (worker) => prefix + segments.wake + worker,
     cancel: (worker) => prefix + segments.cancel + worker
   }
+}
+
+/** The type of each key after the prefix: of the fixed ones, and of those that begin with a segment. */
+export const types: Readonly<Record<string, string>> = {
+  stream: "stream",
+  front: "stream",
+  queue: "zset",
+  leases: "zset",
+  failed: "zset",
+  workers: "zset",
+  held: "zset",
+  asked: "zset",
+  waiting: "zset",
+  wake: "list",
+  parked: "set",
+  strikes: "hash",
+  overtaken: "hash",
+  watchers: "string",
+  release: "string",
+  [segments.record]: "hash",
+  [segments.progress]: "hash",
+  [segments.slots]: "hash",
+  [segments.debounce]: "hash",
+  [segments.worker]: "hash",
+  [segments.payload]: "string",
+  [segments.result]: "string",
+  [segments.cooldown]: "string",
+  [segments.attempts]: "list",
+  [segments.wake]: "list",
+  [segments.parked]: "zset",
+  [segments.waiting]: "zset",
+  [segments.starts]: "zset",
+  [segments.plans]: "zset"
 }
 
 /** A key that is never there, in the slot of one of a docket's keys. */

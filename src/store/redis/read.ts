@@ -56,13 +56,13 @@ return call('LRANGE', attempts .. ARGV[3], 0, -1)
 
 /** The attempts in the words of the port. */
 export const decodeAttempts = (values: ReadonlyArray<string>): ReadonlyArray<DocketStore.AttemptRecord> =>
-  Array.from({ length: values.length / 5 }, (_, i) => {
+  Array.from({ length: Math.floor(values.length / 5) }, (_, i) => {
     const [attempt, worker, started, ended, error] = values.slice(i * 5, i * 5 + 5)
     return {
       attempt: Number(attempt),
       worker: worker ?? "",
-      started: Number(started),
-      ended: Number(ended),
+      started: Record.timeOf(started) ?? 0,
+      ended: Record.timeOf(ended) ?? 0,
       error: error ?? ""
     }
   })
@@ -162,7 +162,7 @@ ${depthOfDocket}
 -- Bounded by the slots of all workers.
 local runs = {}
 for _, key in ipairs(call('ZRANGE', leasesKey, 0, -1)) do
-  runs[#runs + 1] = { tonumber(call('HGET', records .. key, 'started') or 0), key }
+  runs[#runs + 1] = { tonumber(call('HGET', records .. key, 'started') or '') or 0, key }
 end
 table.sort(runs, function(a, b)
   return a[1] < b[1] or (a[1] == b[1] and a[2] < b[2])

@@ -1,5 +1,6 @@
 /** How scripts give records, and how they are read. */
 import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import type * as DocketStore from "../../DocketStore.ts"
 import { split } from "../../Admission.ts"
 import * as Keys from "./keys.ts"
@@ -31,9 +32,12 @@ const fields = [
  */
 export type Found = ReadonlyArray<string | null>
 
-/** Lua that defines `readRecord(key)`. Builds on `fragments.prologue`. */
+/**
+ * Lua that defines `readRecord(key)`. Where others put something else in the place of a part of it, it gives no values.
+ * Builds on `fragments.prologue`.
+ */
 export const readRecord = /* lua */ `
-local function readRecord(key)
+local function readAll(key)
   local record = records .. key
   local values = call('HMGET', record, ${fields.map((field) => `'${field}'`).join(", ")}, 'progress')
   local hasProgress, aside, dropped = table.remove(values), values[${fields.length}], values[${fields.length - 1}]
@@ -50,7 +54,7 @@ local function readRecord(key)
     end
   end
   if aside == 'w' then
-    local control = call('HGET', record, 'waits')
+    local control = call('HGET', record, 'waits') or ''
     local slots = prefix .. '${Keys.segments.slots}' .. control
     values[n + 7] = control
     values[n + 8] = call('HGET', slots, 'limit')
@@ -65,33 +69,43 @@ local function readRecord(key)
   end
   return values
 end
+local function readRecord(key)
+  local isFine, values = pcall(readAll, key)
+  return isFine and values or {}
+end
 `
 
-/** A record in the words of the port; nothing when it lacks its task, payload or time. */
+/** A record in the words of the port; nothing when it lacks its task, payload or time, or these make no sense. */
 export const decode = (key: string, found: Found): Option.Option<DocketStore.ExecutionRecord> => {
   const [task, state, due, generation, attempt, deliveries, worker, started, completed, error, trace] = found
   const [payload, result, current, total, updated, message, ...detail] = found.slice(fields.length)
-  if (isMissing(task) || isMissing(state) || isMissing(due) || isMissing(payload)) return Option.none()
+  const dueMillis = timeOf(due)
+  if (isMissing(task) || !isState(state) || dueMillis === undefined || isMissing(payload)) return Option.none()
+  const progress = { current: numberOf(current), total: numberOf(total), updated: timeOf(updated) }
   return Option.some({
     key,
     task,
     payload,
-    // Only the scripts write it.
-    state: state as DocketStore.State,
-    generation: Number(generation ?? 1),
-    attempt: Number(attempt ?? 1),
-    deliveries: Number(deliveries ?? 0),
-    due: Number(due),
+    state,
+    generation: numberOf(generation) ?? 1,
+    attempt: numberOf(attempt) ?? 1,
+    deliveries: numberOf(deliveries) ?? 0,
+    due: dueMillis,
     worker: worker ?? undefined,
-    started: isMissing(started) ? undefined : Number(started),
-    completed: isMissing(completed) ? undefined : Number(completed),
+    started: timeOf(started),
+    completed: timeOf(completed),
     error: error ?? undefined,
     result: result?.startsWith("c") === true ? result.slice(1) : undefined,
     failure: result?.startsWith("f") === true ? result.slice(1) : undefined,
     progress:
-      isMissing(current) || isMissing(total) || isMissing(updated)
+      progress.current === undefined || progress.total === undefined || progress.updated === undefined
         ? undefined
-        : { current: Number(current), total: Number(total), message: message ?? undefined, updated: Number(updated) },
+        : {
+            current: progress.current,
+            total: progress.total,
+            message: message ?? undefined,
+            updated: progress.updated
+          },
     hindrance: hindranceOf(found.slice(0, fields.length), detail),
     trace: trace ?? ""
   })
@@ -100,11 +114,11 @@ export const decode = (key: string, found: Found): Option.Option<DocketStore.Exe
 const hindranceOf = (found: Found, detail: Found): DocketStore.Hindrance | undefined => {
   const state = found[1]
   const [values, plans, round, dropped, aside] = found.slice(fields.indexOf("values"))
-  const named = (control: string) => split(control, isMissing(values) ? [] : (JSON.parse(values) as Array<string>))
+  const named = (control: string) => split(control, listOf(values))
   if (!isMissing(dropped) && state === "cancelled") {
     const by = dropped.startsWith("c") ? "Cooldown" : dropped.startsWith("d") ? "Debounce" : "RateLimit"
     const [until] = detail
-    return { _tag: "Dropped", by, ...named(dropped.slice(1)), until: isMissing(until) ? undefined : Number(until) }
+    return { _tag: "Dropped", by, ...named(dropped.slice(1)), until: timeOf(until) }
   }
   if (aside === "t") return { _tag: "UnknownTask" }
   if (aside === "h") return { _tag: "Held" }
@@ -113,16 +127,40 @@ const hindranceOf = (found: Found, detail: Found): DocketStore.Hindrance | undef
     return {
       _tag: "Concurrency",
       ...named(control ?? ""),
-      limit: Number(limit ?? 0),
-      ahead: Number(ahead ?? 0),
+      limit: numberOf(limit) ?? 0,
+      ahead: numberOf(ahead) ?? 0,
       holders: holders.filter((holder) => !isMissing(holder))
     }
   }
   if (state !== "scheduled") return undefined
-  // The script wrote a list with at least one name.
-  if (!isMissing(plans)) return { _tag: "RateLimit", ...named((JSON.parse(plans) as [string])[0]) }
+  if (!isMissing(plans)) return { _tag: "RateLimit", ...named(listOf(plans)[0] ?? "") }
   if (!isMissing(round)) return { _tag: "Debounce", ...named(round) }
   return undefined
 }
+
+const states: ReadonlySet<string> = new Set<DocketStore.State>([
+  "scheduled",
+  "queued",
+  "running",
+  "completed",
+  "failed",
+  "cancelled"
+])
+
+const isState = (text: string | null | undefined): text is DocketStore.State => !isMissing(text) && states.has(text)
+
+const numberOf = (text: string | null | undefined): number | undefined => {
+  const number = isMissing(text) || text === "" ? NaN : Number(text)
+  return Number.isFinite(number) ? number : undefined
+}
+
+/** A time that a date can name. */
+export const timeOf = (text: string | null | undefined): number | undefined => {
+  const millis = numberOf(text)
+  return millis !== undefined && Math.abs(millis) <= 8.64e15 ? millis : undefined
+}
+
+const decodeList = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Array(Schema.String)))
+const listOf = (text: string | null | undefined): ReadonlyArray<string> => Option.getOrElse(decodeList(text), () => [])
 
 const isMissing = (value: string | null | undefined): value is null | undefined => value === null || value === undefined

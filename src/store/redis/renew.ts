@@ -37,7 +37,7 @@ for i = 4, #ARGV, 3 do
     local holder = ARGV[i + 1] .. ':' .. key
     local overtaken = call('HGET', overtakenKey, holder)
     if overtaken then
-      call('HSET', overtakenKey, holder, leaseEnd .. string.match(overtaken, ' .*$'))
+      call('HSET', overtakenKey, holder, leaseEnd .. (string.match(overtaken, ' .*$') or ''))
       status = 'o'
     elseif found[1] then
       status = 's'

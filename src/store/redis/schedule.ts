@@ -3,6 +3,63 @@ import * as fragments from "./fragments.ts"
 import * as Keys from "./keys.ts"
 import * as Redis from "./Redis.ts"
 
+/** What is scheduled otherwise than most: `schedule` and what it needs. Builds on the script below. */
+const scheduleOther = /* lua */ `
+function seldom.schedule(key, task, payload, due, trace, flags)
+  local record = records .. key
+  local old = call('HMGET', record, 'state', 'gen', 'cancel', 'entry', 'aside', 'task', 'lease', 'was')
+  local state = old[1]
+  local isLive = state == 'queued' or state == 'scheduled' or (state == 'running' and not old[3])
+  if isLive and string.byte(flags) == 48 then return 'a' end
+  local fields = { 'task', task, 'due', text(due), 'gen', '1' }
+  if state then
+    fields[6] = text((tonumber(old[2]) or 0) + 1)
+    local was = old[8]
+    if state == 'running' then
+      -- The older run owns nothing any more but its slot: its settlement will find another generation.
+      local slot = call('HGET', record, 'slot')
+      if slot then
+        local leaseEnd = text(call('ZSCORE', leasesKey, key) or nowText)
+        call('HSET', overtakenKey, (old[2] or '') .. ':' .. key, leaseEnd .. ' ' .. slot)
+      end
+      call('ZREM', leasesKey, key)
+    elseif isLive then
+      if call('HGET', record, 'values') then giveUp(key, old[2]) end
+      withdraw(key, state, old[4], old[5], old[6])
+      if isAnyLetGo then wake() end
+    else
+      if state == 'failed' then call('ZREM', failedKey, key) end
+      was = old[7] or was
+    end
+    if was then
+      fields[7], fields[8] = 'was', was
+    end
+    call('DEL', record, results .. key, progresses .. key, attempts .. key)
+  end
+  if trace ~= '' then
+    fields[#fields + 1] = 'trace'
+    fields[#fields + 1] = trace
+  end
+  if #flags > 2 then
+    fields[#fields + 1] = 'values'
+    fields[#fields + 1] = string.sub(flags, 3)
+  end
+  if version ~= '' and string.byte(flags, 2) == 49 then
+    fields[#fields + 1] = 'judged'
+    fields[#fields + 1] = version
+  end
+  if due <= now then
+    call('HSET', record, 'state', 'queued', 'entry', enqueue(key), unpack(fields))
+  else
+    call('ZADD', queueKey, text(due), key)
+    call('HSET', record, 'state', 'scheduled', unpack(fields))
+  end
+  call('SET', payloads .. key, payload)
+  if isFollowed(key) then announce(key) end
+  return isLive and 'r' or 's'
+end
+`
+
 /**
  * Schedules a batch of executions, one after the other, and wakes a worker if there is something for it.
  *
@@ -30,82 +87,58 @@ export const schedule = Redis.script(
     numberOfKeys: Keys.numberOfFixed,
     lua: /* lua */ `
 ${fragments.prologue}
-local version = call('HGET', strikesKey, 'version') or ''
+local isAnySpecial = call('EXISTS', strikesKey, watchersKey) > 0
+local version = isAnySpecial and call('HGET', strikesKey, 'version') or ''
 if version ~= ARGV[3] then return call('HVALS', strikesKey) end
-${fragments.announce}
+local isAnyFollowed = isAnySpecial and call('EXISTS', watchersKey) == 1
+${fragments.nextDueTime}
+${fragments.seldom(
+  ["moveDue", "wake"],
+  /* lua */ `
+${fragments.announcing}
 ${fragments.enqueue}
 ${fragments.wake}
-${fragments.absolute}
 ${fragments.moveDue}
 ${fragments.slots}
 ${fragments.withdraw}
+${scheduleOther}
+`
+)}
 
 -- What became due before this batch goes first.
-local isWorkThere = moveDue() > 0
-local head = tonumber(call('ZRANGE', queueKey, 0, 0, 'WITHSCORES')[2] or 'inf')
+local head, isWorkThere = nextDueTime(), false
+if head and head <= now then
+  isWorkThere = seldom.moveDue() > 0
+  head = nextDueTime()
+end
 local dispositions = {}
 
 for i = 4, #ARGV, 6 do
-  local key, task, payload, due, trace, flags = ARGV[i], ARGV[i + 1], ARGV[i + 2], absolute(ARGV[i + 3]), ARGV[i + 4], ARGV[i + 5]
+  local key, task, payload, due, trace, flags = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
+  local isRelative = string.byte(due) == 43
+  due = tonumber(due) + (isRelative and now or 0)
   local record = records .. key
-  local old = call('HMGET', record, 'state', 'gen', 'cancel', 'entry', 'aside', 'task', 'lease', 'was')
-  local state = old[1]
-  local isLive = state == 'queued' or state == 'scheduled' or (state == 'running' and not old[3])
-  if isLive and string.byte(flags) == 48 then
-    dispositions[#dispositions + 1] = 'a'
-  else
-    dispositions[#dispositions + 1] = isLive and 'r' or 's'
-    local fields = { 'task', task, 'due', text(due), 'gen', '1' }
-    if state then
-      fields[6] = text((tonumber(old[2]) or 0) + 1)
-      local was = old[8]
-      if state == 'running' then
-        -- The older run owns nothing any more but its slot: its settlement will find another generation.
-        local slot = call('HGET', record, 'slot')
-        if slot then
-          local leaseEnd = text(call('ZSCORE', leasesKey, key) or nowText)
-          call('HSET', overtakenKey, old[2] .. ':' .. key, leaseEnd .. ' ' .. slot)
-        end
-        call('ZREM', leasesKey, key)
-      elseif isLive then
-        if call('HGET', record, 'values') then giveUp(key, old[2]) end
-        withdraw(key, state, old[4], old[5], old[6])
-      else
-        if state == 'failed' then call('ZREM', failedKey, key) end
-        was = old[7] or was
-      end
-      if was then
-        fields[7], fields[8] = 'was', was
-      end
-      call('DEL', record, results .. key, progresses .. key, attempts .. key)
-    end
-    if trace ~= '' then
-      fields[#fields + 1] = 'trace'
-      fields[#fields + 1] = trace
-    end
-    if #flags > 2 then
-      fields[#fields + 1] = 'values'
-      fields[#fields + 1] = string.sub(flags, 3)
-    end
-    if version ~= '' and string.byte(flags, 2) == 49 then
-      fields[#fields + 1] = 'judged'
-      fields[#fields + 1] = version
-    end
+  local disposition = 's'
+  if call('EXISTS', record) == 0 and version == '' and #flags == 2 and not isAnyFollowed then
+    -- As most requests are: "schedule" would do the same.
     if due <= now then
-      isWorkThere = true
-      call('HSET', record, 'state', 'queued', 'entry', enqueue(key), unpack(fields))
+      local entry = call('XADD', streamKey, '*', 'key', key)
+      call('HSET', record, 'state', 'queued', 'entry', entry, 'task', task, 'due', due == now and nowText or text(due), 'gen', '1')
     else
-      -- An idle worker sleeps until the next due time that it knows of.
-      isWorkThere = isWorkThere or due < head
       call('ZADD', queueKey, text(due), key)
-      call('HSET', record, 'state', 'scheduled', unpack(fields))
+      call('HSET', record, 'state', 'scheduled', 'task', task, 'due', text(due), 'gen', '1')
     end
+    if trace ~= '' then call('HSET', record, 'trace', trace) end
     call('SET', payloads .. key, payload)
-    if isFollowed(key) then announce(key) end
+  else
+    disposition = seldom.schedule(key, task, payload, due, trace, flags)
   end
+  dispositions[#dispositions + 1] = disposition
+  -- An idle worker sleeps until the next due time that it knows of.
+  isWorkThere = isWorkThere or (disposition ~= 'a' and (due <= now or due < (head or math.huge)))
 end
 
-if isWorkThere or isAnyLetGo then wake() end
+if isWorkThere then seldom.wake() end
 return table.concat(dispositions)
 `
   }

@@ -1,13 +1,18 @@
 /** Leases and redelivery (RED, UNK-06), and calls whose reply was lost. */
 import { assert } from "@effect/vitest"
 import { Effect } from "effect"
+import type { Outcome } from "../../../src/DocketStore.ts"
 import {
   after,
+  cancelled,
   completed,
+  failed,
   freshLease,
   keysOf,
   leaseMillis,
   openWorker,
+  postponed,
+  released,
   request,
   retry,
   settlement,
@@ -69,6 +74,43 @@ export const leases = (test: Test) => {
       assert.strictEqual((yield* kit.read("k")).state, "queued")
       assert.strictEqual((yield* heir.takeOne).deliveries, 2)
     }))
+
+  const outcomes: ReadonlyArray<Outcome> = [
+    completed,
+    failed,
+    retry(0),
+    cancelled,
+    released,
+    postponed(60_000),
+    { ...completed, next: { due: after(0), payload: "[2]" } },
+    { ...failed, next: { due: after(60_000) } }
+  ]
+  for (const [what, isTaken] of [
+    ["while it waits for another", false],
+    ["while another has it", true]
+  ] as const) {
+    test(`RED-01 STA-05 CHS-01 nothing that a worker writes after it lost its lease is accepted ${what}`, (kit) =>
+      Effect.gen(function* () {
+        const slow = yield* kit.worker()
+        yield* kit.add("k", { payload: "[1]" })
+        const delivery = yield* slow.takeOne
+        const { heir } = yield* takeOver(kit)
+        const again = isTaken ? yield* heir.takeOne : undefined
+        const before = yield* kit.read("k")
+        for (const outcome of outcomes) {
+          assert.strictEqual(yield* slow.settle(delivery, outcome), "lost", outcome._tag)
+          assert.deepStrictEqual(yield* slow.renew(delivery), ["lost"], outcome._tag)
+          yield* slow.session.progress([
+            { key: "k", generation: delivery.generation, lease: delivery.lease, current: 1, total: 2, message: "late" }
+          ])
+          assert.deepStrictEqual(yield* kit.read("k"), before, outcome._tag)
+        }
+        assert.deepStrictEqual(yield* kit.store.attempts("k"), [])
+        const held = again ?? (yield* heir.takeOne)
+        assert.deepStrictEqual([held.payload, held.deliveries, held.attempt], ["[1]", 2, 1])
+        assert.strictEqual(yield* heir.settle(held), "applied")
+      }))
+  }
 
   test("RED-02 RED-03 a lease that is renewed is not taken over, however long the run, whoever joins", (kit) =>
     Effect.gen(function* () {

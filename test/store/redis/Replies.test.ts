@@ -1,6 +1,7 @@
 /** Each error reply with which a server turns a command away, and what becomes of that command. */
 import { assert, it } from "@effect/vitest"
 import { Effect, Fiber, type Scope } from "effect"
+import type { StoreError } from "../../../src/DocketError.ts"
 import type { DocketStore } from "../../../src/DocketStore.ts"
 import * as RedisStore from "../../../src/store/redis/RedisStore.ts"
 import * as RedisCluster from "../../support/RedisCluster.ts"
@@ -91,6 +92,45 @@ it.layer(RedisServer.RedisServer.layer({ appendonly: true }), { excludeTestServi
       yield* Fiber.join(waiting)
     }))
 
+  test("NOSCRIPT: a script that the server has lost is loaded, and what was asked for is done once", (server, open) =>
+    Effect.gen(function* () {
+      const store = yield* open()
+      const session = yield* openWorker(store)
+      yield* add(store, "a")
+      yield* server.cli("SCRIPT", "FLUSH")
+      const together = yield* Effect.all(
+        ["a", "b"].map((key) => add(store, key)),
+        { concurrency: "unbounded" }
+      )
+      assert.deepStrictEqual(together, [["already-scheduled"], ["scheduled"]])
+      yield* server.cli("SCRIPT", "FLUSH")
+      const take = session.exchange({ lease: "l1", resent: false, strikes: "", finished: [], take: 5 })
+      const { deliveries } = yield* take
+      assert.strictEqual(deliveries.length, 2)
+      yield* server.cli("SCRIPT", "FLUSH")
+      assert.deepStrictEqual(yield* session.renew(deliveries), ["held", "held"])
+      yield* server.cli("SCRIPT", "FLUSH")
+      yield* session.heartbeat
+    }))
+
+  test("READONLY: a command fails, and the next one goes to whoever is the master by then", (server, open) =>
+    Effect.gen(function* () {
+      const store = yield* open()
+      const session = yield* openWorker(store)
+      yield* add(store, "a")
+      // The master that it is to follow is not there, so it keeps its data.
+      yield* server.cli("REPLICAOF", "127.0.0.1", "1")
+      const take = session.exchange({ lease: "l1", resent: false, strikes: "", finished: [], take: 5 })
+      assert.include((yield* Effect.flip(add(store, "b"))).message, "READONLY")
+      // The connection is replaced, which may be told first.
+      for (const refused of [take, session.heartbeat]) {
+        assert.match((yield* Effect.flip<unknown, StoreError, never>(refused)).message, /READONLY|closed/)
+      }
+      yield* server.cli("REPLICAOF", "NO", "ONE")
+      assert.deepStrictEqual(yield* Effect.retry(add(store, "b"), { times: 20 }), ["scheduled"])
+      assert.strictEqual((yield* Effect.retry(take, { times: 20 })).deliveries.length, 2)
+    }).pipe(Effect.ensuring(Effect.ignore(server.cli("REPLICAOF", "NO", "ONE")))))
+
   test("OOM: while memory is full adding fails and says so, and workers finish and keep what they have", (server, open) =>
     Effect.gen(function* () {
       const store = yield* open()
@@ -134,6 +174,23 @@ it.live("LOADING: a command waits until the server has read its data", () =>
     )
     assert.deepStrictEqual(yield* add(yield* RedisStore.makeUrl(server.url, options), "k"), ["scheduled"])
     yield* Fiber.join(starting)
+  })
+)
+
+it.live("MOVED: a command is sent to the node that has the docket's slot now", () =>
+  Effect.gen(function* () {
+    const cluster = yield* RedisCluster.make({ nodeTimeoutMillis: 500 })
+    const store = yield* RedisStore.makeUrl(cluster.url, options)
+    yield* add(store, "a")
+    const owner = yield* cluster.ownerOf("{orders}:stream")
+    const slot = Number(yield* owner.cli("CLUSTER", "KEYSLOT", "{orders}:stream"))
+    const other = (yield* Effect.forEach(["a", "b", "c", "d", "e", "f", "g"], cluster.ownerOf)).find(
+      (o) => o !== owner
+    )!
+    yield* cluster.migrate(slot, other, Effect.void)
+    assert.match(String(yield* Effect.flip(owner.cli("EXISTS", "{orders}:stream"))), /MOVED/)
+    assert.deepStrictEqual(yield* add(store, "a"), ["already-scheduled"])
+    assert.deepStrictEqual(yield* add(store, "b"), ["scheduled"])
   })
 )
 

@@ -162,44 +162,46 @@ it.layer(RedisCluster.RedisCluster.layer({ replicas: 1 }), { excludeTestServices
     })
   )
 
-  it.effect("a docket follows when its slot moves to another node, and fails nothing halfway meanwhile", () =>
-    Effect.gen(function* () {
-      const cluster = yield* RedisCluster.RedisCluster
-      yield* cluster.untilWhole
-      const settings = options()
-      const key = `{${settings.name}}:stream`
-      const store = yield* RedisStore.makeUrl(cluster.url, settings)
-      const session = yield* openWorker(store)
-      yield* session.heartbeat
-      const feed = yield* store.watch("k5")
-      for (let i = 0; i < 10; i++) yield* schedule(store, `k${i}`)
-      const from = yield* cluster.ownerOf(key)
-      const owners = yield* Effect.forEach(["a", "b", "c", "d", "e", "f", "g"], (k) => cluster.ownerOf(k))
-      const to = owners.find((node) => node !== from)!
-      const slot = Number(yield* from.cli("CLUSTER", "KEYSLOT", key))
-      // It asks all the time.
-      const taking = yield* Effect.forkScoped(
-        session
-          .exchange({ lease: "taken while it moved", resent: false, strikes: "", finished: [], take: 5 })
-          .pipe(Effect.map(({ deliveries }) => deliveries.map((delivery) => delivery.key)))
-      )
-      const adding = yield* Effect.forkScoped(Effect.forEach(["x", "y", "z"], (key) => schedule(store, key)))
-      yield* cluster.migrate(slot, to, Effect.sleep(20))
-      const taken = yield* Fiber.join(taking)
-      assert.deepStrictEqual(taken, ["k0", "k1", "k2", "k3", "k4"])
-      assert.deepStrictEqual(yield* Fiber.join(adding), [["scheduled"], ["scheduled"], ["scheduled"]])
-      const { deliveries } = yield* session.exchange({
-        lease: "after",
-        resent: false,
-        strikes: "",
-        finished: [],
-        take: 20
+  it.effect(
+    "MOVED, ASK, TRYAGAIN: a docket follows when its slot moves to another node, and fails nothing halfway meanwhile",
+    () =>
+      Effect.gen(function* () {
+        const cluster = yield* RedisCluster.RedisCluster
+        yield* cluster.untilWhole
+        const settings = options()
+        const key = `{${settings.name}}:stream`
+        const store = yield* RedisStore.makeUrl(cluster.url, settings)
+        const session = yield* openWorker(store)
+        yield* session.heartbeat
+        const feed = yield* store.watch("k5")
+        for (let i = 0; i < 10; i++) yield* schedule(store, `k${i}`)
+        const from = yield* cluster.ownerOf(key)
+        const owners = yield* Effect.forEach(["a", "b", "c", "d", "e", "f", "g"], (k) => cluster.ownerOf(k))
+        const to = owners.find((node) => node !== from)!
+        const slot = Number(yield* from.cli("CLUSTER", "KEYSLOT", key))
+        // It asks all the time.
+        const taking = yield* Effect.forkScoped(
+          session
+            .exchange({ lease: "taken while it moved", resent: false, strikes: "", finished: [], take: 5 })
+            .pipe(Effect.map(({ deliveries }) => deliveries.map((delivery) => delivery.key)))
+        )
+        const adding = yield* Effect.forkScoped(Effect.forEach(["x", "y", "z"], (key) => schedule(store, key)))
+        yield* cluster.migrate(slot, to, Effect.sleep(20))
+        const taken = yield* Fiber.join(taking)
+        assert.deepStrictEqual(taken, ["k0", "k1", "k2", "k3", "k4"])
+        assert.deepStrictEqual(yield* Fiber.join(adding), [["scheduled"], ["scheduled"], ["scheduled"]])
+        const { deliveries } = yield* session.exchange({
+          lease: "after",
+          resent: false,
+          strikes: "",
+          finished: [],
+          take: 20
+        })
+        assert.strictEqual(deliveries.length, 8)
+        yield* hearsOfStart(feed)
+        assert.strictEqual(yield* cluster.ownerOf(key), to)
+        yield* Effect.scoped(live(store, "then"))
       })
-      assert.strictEqual(deliveries.length, 8)
-      yield* hearsOfStart(feed)
-      assert.strictEqual(yield* cluster.ownerOf(key), to)
-      yield* Effect.scoped(live(store, "then"))
-    })
   )
 })
 
