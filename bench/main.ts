@@ -7,7 +7,7 @@ import { readFileSync, writeFileSync } from "node:fs"
 import { arch, cpus, loadavg, platform } from "node:os"
 import { parseArgs } from "node:util"
 import { installEffectMq } from "./effect-mq/install.ts"
-import { isPeerName, type PeerName, peerNames } from "./peers/index.ts"
+import { isPeerName, type PeerName, peerNames, unusual } from "./peers/index.ts"
 import { clientCores, type Server, withServer } from "./redis.ts"
 import { figuresTable, goalResults, goalsTable, json, ratiosTable } from "./report.ts"
 import { calmForeign, measureAll } from "./rounds.ts"
@@ -43,7 +43,7 @@ const chosenScenarios = (): ReadonlyArray<Scenario> => {
 }
 
 const quickPeers: ReadonlyArray<PeerName> = ["docket", "bullmq", "limit"]
-const usualPeers: ReadonlyArray<PeerName> = peerNames.filter((name) => name !== "bullmq-15m")
+const usualPeers: ReadonlyArray<PeerName> = peerNames.filter((name) => !unusual.has(name))
 
 const chosenPeers = (): ReadonlyArray<PeerName> => {
   if (options.peers === undefined) return options.quick ? quickPeers : usualPeers

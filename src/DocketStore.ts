@@ -148,7 +148,8 @@ export interface Delivery {
  * - `Retry`: this attempt failed and another follows.
  * - `Postponed`: it was not admitted; it is scheduled anew, at the same attempt, as if it had not been delivered.
  * - `Released`: it goes back to the ready stream as if it had not been delivered.
- * - `Held`: a strike holds it; it waits, as if it had not been delivered, until a strike is restored.
+ * - `Held`: a strike holds it; it waits, as if it had not been delivered, until a strike is restored. It names the version
+ *   of the strikes by which it was judged: when others are in force by now, it is judged again.
  * - `Determined`: it was handed out only for what the contract knows of it (see `ExchangeReply.undetermined`): the values
  *   of its controls, and that no strike of this version matches. It is the first to be claimed from then on.
  * - `Unreadable`: the worker knows the task, but not this version of its payload. It goes back as if it had not been
@@ -172,7 +173,7 @@ export type Outcome =
   | { readonly _tag: "Retry"; readonly error: string; readonly due: Due }
   | { readonly _tag: "Postponed"; readonly due: Due }
   | { readonly _tag: "Released" }
-  | { readonly _tag: "Held" }
+  | { readonly _tag: "Held"; readonly strikes: string }
   | { readonly _tag: "Unreadable"; readonly needs: string }
   | { readonly _tag: "Determined"; readonly values: ReadonlyArray<string>; readonly strikes: string }
 

@@ -34,6 +34,7 @@ import * as Runs from "./internal/worker/runs.ts"
 import * as Vitals from "./internal/worker/vitals.ts"
 import type { Middleware, Services } from "./Middleware.ts"
 import * as Metrics from "./observability/Metrics.ts"
+import * as Tracing from "./observability/Tracing.ts"
 import type * as Task from "./Task.ts"
 import type { TaskServices } from "./TaskContext.ts"
 import type * as TaskGroup from "./TaskGroup.ts"
@@ -69,6 +70,11 @@ export interface Options<R = never, M extends Middleware<unknown> = Middleware<R
   readonly scheduleAutomaticTasks?: boolean | undefined
   /** Wraps every execution of this worker, the first one outermost. Default: none. */
   readonly middleware?: ReadonlyArray<M> | undefined
+  /**
+   * Whether the calls that the worker makes for itself (asking for work, renewing leases, heartbeats, progress) are spans
+   * as well, where there is a tracer; there are many of them. Default: false.
+   */
+  readonly internalSpans?: boolean | undefined
   /** Runs executions of tasks that the group does not name. Default: they wait for a worker that knows them. */
   readonly fallback?: Fallback<R> | undefined
 }
@@ -276,7 +282,7 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
   const metrics = yield* Metrics.ofWorker(docket.name, name)
   const vitals = Vitals.make(yield* Clock.Clock)
   const outage = Outage.make(Duration.millis(reconnectionDelay), metrics.disrupted)
-  const session = yield* outage.untilAnswered(
+  const opened = yield* outage.untilAnswered(
     () =>
       docket.store.open({
         name,
@@ -288,6 +294,10 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
       }),
     Effect.never
   )
+  const session =
+    options.internalSpans === true
+      ? Tracing.session(opened, { "docket.name": docket.name, "docket.worker": name })
+      : opened
   const leaveOnce = once(leave(session))
   yield* Effect.addFinalizer(() => leaveOnce)
   yield* announce(name, concurrency, tasks.tasks.values())

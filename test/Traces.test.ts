@@ -32,8 +32,8 @@ const traced = <A, E>(body: (spans: Spans) => Effect.Effect<A, E, Docket | Layer
     )
   })
 
-const runAll = Effect.gen(function* () {
-  const worker = yield* Effect.forkChild(Worker.runUntilFinished(tasks, { name: "w" }))
+const runAll = Effect.fnUntraced(function* (options?: { readonly internalSpans: boolean }) {
+  const worker = yield* Effect.forkChild(Worker.runUntilFinished(tasks, { name: "w", ...options }))
   yield* TestClock.adjust("1 hour")
   yield* Fiber.join(worker)
 })
@@ -77,7 +77,7 @@ describe("Traces", () => {
         const docket = yield* Docket
         yield* docket.add(Greet, { name: "now" })
         yield* docket.add(Greet, { name: "later" }, { delay: "30 minutes" })
-        yield* runAll
+        yield* runAll()
         const adds = spans.named("docket.add")
         const runs = spans.named("greet")
         assert.strictEqual(runs.length, 2)
@@ -104,7 +104,7 @@ describe("Traces", () => {
         const docket = yield* Docket
         yield* docket.add(Fail)
         yield* docket.add(Greet, { name: "Ada" })
-        yield* runAll
+        yield* runAll()
         assert.deepStrictEqual(spans.named("fail").map(failed), [true, true])
         assert.deepStrictEqual(
           spans.named("fail").map(({ links }) => links.length),
@@ -147,10 +147,37 @@ describe("Traces", () => {
       Effect.gen(function* () {
         const docket = yield* Docket
         yield* docket.add(Greet, { name: "Ada" })
-        yield* runAll
+        yield* runAll()
         assert.deepStrictEqual(
           spans.all.map(({ name }) => name),
           ["docket.add", "greet"]
+        )
+      })
+    )
+  )
+
+  it.effect("TRC-05 if asked for, they make spans, in traces of their own", () =>
+    traced((spans) =>
+      Effect.gen(function* () {
+        const docket = yield* Docket
+        yield* docket.add(Greet, { name: "Ada" })
+        yield* runAll({ internalSpans: true })
+        const [add, ...rest] = spans.all
+        const exchanges = rest.filter(({ name }) => name === "docket.exchange")
+        assert.deepStrictEqual(
+          exchanges.flatMap(({ attributes }) => [
+            [attributes.get("docket.claimed"), attributes.get("docket.settled"), attributes.get("docket.worker")]
+          ])[0],
+          [1, 0, "w"]
+        )
+        for (const { kind, name, parent, traceId } of rest) {
+          assert(Option.isNone(parent), name)
+          assert.notStrictEqual(traceId, add?.traceId)
+          assert.strictEqual(kind, name === "greet" ? "consumer" : "client", name)
+        }
+        assert.include(
+          rest.map(({ name }) => name),
+          "docket.leave"
         )
       })
     )

@@ -3,9 +3,11 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
 import * as References from "effect/References"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
+import * as Tracer from "effect/Tracer"
 import { CurrentExecution, Docket, Retry, Task, TaskGroup, Worker } from "../../src/index.ts"
 import { failsFirst, type Kind, payloadOf, type Peer } from "./Peer.ts"
 
@@ -14,12 +16,13 @@ const payload = { id: Schema.Finite, body: Schema.String }
 const Noop = Task.make("noop", { payload })
 const Answer = Task.make("answer", { payload, success: Schema.Finite })
 const Flaky = Task.make("flaky", { payload, error: Schema.String, retry: Retry.linear({ attempts: 3 }) })
-const Limited = Task.make("limited", { payload })
+const valueOf = (id: number) => id % 1000
+const Limited = Task.make("limited", { payload, concurrency: { limit: 1, by: ({ id }) => String(valueOf(id)) } })
 
 const tasks = TaskGroup.make(Noop, Answer, Flaky, Limited)
 const taskOf = { noop: Noop, answer: Answer, flaky: Flaky, limited: Limited } satisfies Record<Kind, Task.Any>
 
-const handlers = (onRun: (id: number) => void) =>
+const handlers = (onRun: (id: number) => void, running = new Set<number>()) =>
   tasks.toLayer({
     noop: ({ id }) => Effect.sync(() => onRun(id)),
     answer: ({ id }) =>
@@ -33,10 +36,17 @@ const handlers = (onRun: (id: number) => void) =>
         return attempt === 1 && failsFirst(id) ? Effect.fail("not this time") : Effect.void
       }),
     limited: ({ id }) =>
-      Effect.andThen(
-        Effect.sync(() => onRun(id)),
-        Effect.sleep(1)
-      )
+      Effect.suspend(() => {
+        const value = valueOf(id)
+        // A run that is not counted fails the scenario.
+        if (running.has(value)) return Effect.die(`two runs of value ${value}`)
+        running.add(value)
+        onRun(id)
+        return Effect.ensuring(
+          Effect.sleep(1),
+          Effect.sync(() => running.delete(value))
+        )
+      })
   })
 
 const build = async <A, E>(layer: Layer.Layer<A, E>) => {
@@ -45,33 +55,32 @@ const build = async <A, E>(layer: Layer.Layer<A, E>) => {
   return { context, close: () => Effect.runPromise(Scope.close(scope, Exit.void)) }
 }
 
-export const peer: Peer = {
-  // "limits" follows when tasks have them.
-  features: new Set(["batch", "delay", "results", "retry"]),
+const makePeer = (telemetry: Layer.Layer<never>): Peer => ({
+  features: new Set(["batch", "delay", "results", "retry", "limits"]),
   producer: async (url, kind) => {
-    const { close, context } = await build(Docket.layer({ name: "bench", url }))
+    const { close, context } = await build(Layer.provideMerge(Docket.layer({ name: "bench", url }), telemetry))
     const docket = Context.get(context, Docket)
+    const run = Effect.runPromiseWith(context)
     const task = taskOf[kind] as typeof Noop
     const optionsOf = (due: number | undefined) => (due === undefined ? {} : { when: due })
     return {
       close,
-      add: (id, due) => Effect.runPromise(docket.add(task, payloadOf(id), optionsOf(due))),
+      add: (id, due) => run(docket.add(task, payloadOf(id), optionsOf(due))),
       addEach: (nextId, callers) => {
         const caller = Effect.gen(function* () {
           for (let id = nextId(); id !== undefined; id = nextId()) yield* docket.add(task, payloadOf(id))
         })
-        return Effect.runPromise(
+        return run(
           Effect.all(
             Array.from({ length: callers }, () => caller),
             { concurrency: "unbounded" }
           )
         )
       },
-      addBatch: (ids, due) =>
-        Effect.runPromise(docket.addAll(ids.map((id) => Task.request(task, payloadOf(id), optionsOf(due))))),
-      call: (id) => Effect.runPromise(Effect.flatMap(docket.add(Answer, payloadOf(id)), ({ result }) => result)),
+      addBatch: (ids, due) => run(docket.addAll(ids.map((id) => Task.request(task, payloadOf(id), optionsOf(due))))),
+      call: (id) => run(Effect.flatMap(docket.add(Answer, payloadOf(id)), ({ result }) => result)),
       depth: async () => {
-        const { queued, running, scheduled } = await Effect.runPromise(docket.store.depth)
+        const { queued, running, scheduled } = await run(docket.store.depth)
         return queued + running + scheduled
       }
     }
@@ -82,9 +91,25 @@ export const peer: Peer = {
         Layer.provide(handlers(onRun)),
         // Runs are announced in the log; what a console costs is not the question here.
         Layer.provide(Layer.succeed(References.MinimumLogLevel, "None")),
-        Layer.provide(Docket.layer({ name: "bench", url }))
+        Layer.provide(Docket.layer({ name: "bench", url })),
+        Layer.provide(telemetry)
       )
     )
     return { close }
   }
+})
+
+export const peer = makePeer(Layer.empty)
+
+/** With a tracer, which makes the spans and exports them nowhere. */
+export const tracedPeer = makePeer(
+  Layer.succeed(Tracer.Tracer, Tracer.make({ span: (options) => new Tracer.NativeSpan(options) }))
+)
+
+/** Without metrics, which nobody can turn off: they are replaced. */
+export const unmeteredPeer = (): Peer => {
+  let prototype: object = Metric.counter("bench")
+  while (!Object.hasOwn(prototype, "updateUnsafe")) prototype = Object.getPrototypeOf(prototype)
+  Object.assign(prototype, { updateUnsafe: () => {}, modifyUnsafe: () => {} })
+  return peer
 }

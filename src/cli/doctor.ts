@@ -101,14 +101,14 @@ const examine = Effect.gen(function* () {
 })
 
 /** How long an answer may take. */
-const patience = "1500 millis"
+const patience = "1800 millis"
 
 const connection = Effect.fnUntraced(function* (redis: Inspection.Inspection, url: string) {
   const check = "connection"
   const begun = yield* Clock.currentTimeMillis
   const reached = yield* Effect.result(Effect.timeoutOption(redis.ping, patience))
   const took = (yield* Clock.currentTimeMillis) - begun
-  if (Result.isFailure(reached)) {
+  if (Result.isFailure(reached) && !Store.isSilence(reached.failure)) {
     const why = Store.whyOf(reached.failure)
     const isRefused = /WRONGPASS|NOAUTH|NOPERM/.test(why)
     return problem(
@@ -119,7 +119,7 @@ const connection = Effect.fnUntraced(function* (redis: Inspection.Inspection, ur
         : "Start Redis, or give the address where it is with --url or DOCKET_URL; look for firewalls and TLS (rediss://)"
     )
   }
-  if (reached.success._tag === "None") {
+  if (Result.isFailure(reached) || reached.success._tag === "None") {
     return problem(check, `${url} does not answer`, "Look whether the server is overloaded, or stopped by its machine")
   }
   const user = yield* Effect.result(redis.user)

@@ -61,7 +61,7 @@ const ls = Command.make(
         [
           { title: "Failed" },
           { title: "Task", minimum: 8 },
-          { title: "Key", minimum: 12 },
+          { title: "Key", whole: true },
           { title: "Attempts", numeric: true },
           { title: "Error", minimum: 20 }
         ],

@@ -22,6 +22,7 @@ import type * as LogLevel from "effect/LogLevel"
 import * as References from "effect/References"
 import * as Stdio from "effect/Stdio"
 import * as Flags from "./flags.ts"
+import * as Text from "./text.ts"
 
 type Format = "plain" | "json" | "rich"
 
@@ -147,7 +148,15 @@ const json = Logger.make((options) => {
   })
 })
 
-const styles: Readonly<Record<string, string>> = { DEBUG: "36", INFO: "32", WARNING: "33", ERROR: "31", FATAL: "31;1" }
+const { cyan, green, red, yellow } = Text.colors
+
+const styles: Readonly<Record<string, string>> = {
+  DEBUG: `38;5;${cyan}`,
+  INFO: `38;5;${green}`,
+  WARNING: `38;5;${yellow}`,
+  ERROR: `38;5;${red}`,
+  FATAL: `38;5;${red};1`
+}
 
 const rich = (colors: boolean) => {
   const style = (code: string, text: string) => (colors ? `\x1b[${code}m${text}\x1b[0m` : text)

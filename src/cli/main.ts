@@ -8,66 +8,70 @@ import * as CliError from "effect/cli/CliError"
 import * as CliOutput from "effect/cli/CliOutput"
 import * as Command from "effect/cli/Command"
 import * as GlobalFlag from "effect/cli/GlobalFlag"
+import * as Config from "effect/Config"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as References from "effect/References"
 import * as Runtime from "effect/Runtime"
+import * as Stdio from "effect/Stdio"
+import * as Struct from "effect/Struct"
 import process from "node:process"
-import { add, replace } from "./add.ts"
-import { cancel } from "./cancel.ts"
-import { clear } from "./clear.ts"
-import { doctor } from "./doctor.ts"
+import { completions } from "./completions.ts"
 import * as Exits from "./exits.ts"
-import { explain } from "./explain.ts"
-import { failed } from "./failed.ts"
 import * as Flags from "./flags.ts"
-import { ls } from "./ls.ts"
-import { pause, resume } from "./pause.ts"
 import { presenter, sentence } from "./presenter.ts"
-import { show } from "./show.ts"
-import { snapshot } from "./snapshot.ts"
-import { restore, strike, strikes } from "./strikes.ts"
-import { tail } from "./tail.ts"
-import { tasks } from "./tasks.ts"
-import { packageVersion, version } from "./version.ts"
-import { watch } from "./watch.ts"
-import { worker } from "./worker.ts"
-import { workers } from "./workers.ts"
+import { packageVersion } from "./version.ts"
 
-const docket = Command.make("docket").pipe(
-  Command.withDescription("Distributed background tasks for Effect, on Redis streams."),
-  Command.withSubcommands([
-    worker,
-    add,
-    replace,
-    cancel,
-    show,
-    explain,
-    ls,
-    failed,
-    snapshot,
-    workers,
-    watch,
-    tail,
-    doctor,
-    strike,
-    restore,
-    strikes,
-    pause,
-    resume,
-    clear,
-    tasks,
-    version
-  ]),
-  Command.withGlobalFlags([Flags.DocketName, Flags.StoreUrl]),
-  Command.withExamples([
-    { command: "docket worker --tasks ./handlers.ts", description: "Run the tasks of a module" },
-    { command: "docket worker --help", description: "Read about a command" }
-  ])
-)
+// Each in a module of its own, so that a command loads what it needs, and not what the others do.
+const commands = {
+  worker: () => import("./worker.ts").then(({ worker }) => worker),
+  add: () => import("./add.ts").then(({ add }) => add),
+  replace: () => import("./add.ts").then(({ replace }) => replace),
+  cancel: () => import("./cancel.ts").then(({ cancel }) => cancel),
+  show: () => import("./show.ts").then(({ show }) => show),
+  explain: () => import("./explain.ts").then(({ explain }) => explain),
+  ls: () => import("./ls.ts").then(({ ls }) => ls),
+  failed: () => import("./failed.ts").then(({ failed }) => failed),
+  snapshot: () => import("./snapshot.ts").then(({ snapshot }) => snapshot),
+  workers: () => import("./workers.ts").then(({ workers }) => workers),
+  watch: () => import("./watch.ts").then(({ watch }) => watch),
+  tail: () => import("./tail.ts").then(({ tail }) => tail),
+  doctor: () => import("./doctor.ts").then(({ doctor }) => doctor),
+  strike: () => import("./strikes.ts").then(({ strike }) => strike),
+  restore: () => import("./strikes.ts").then(({ restore }) => restore),
+  strikes: () => import("./strikes.ts").then(({ strikes }) => strikes),
+  pause: () => import("./pause.ts").then(({ pause }) => pause),
+  resume: () => import("./pause.ts").then(({ resume }) => resume),
+  clear: () => import("./clear.ts").then(({ clear }) => clear),
+  tasks: () => import("./tasks.ts").then(({ tasks }) => tasks),
+  version: () => import("./version.ts").then(({ version }) => version)
+}
 
-const main = Effect.flatMap(packageVersion, (version) => Command.run(docket, { version })).pipe(
+const isCommand = (word: string | undefined): word is keyof typeof commands =>
+  word !== undefined && Object.hasOwn(commands, word)
+
+const isCompletions = (word: string): boolean => word.startsWith("--completions")
+
+/** The command line, of which those commands are known that it may need: the one that it begins with, or else all. */
+const docket = Effect.gen(function* () {
+  const args = yield* (yield* Stdio.Stdio).args
+  const [first] = args
+  const needed = isCommand(first) && !args.some(isCompletions) ? [first] : Struct.keys(commands)
+  return Command.make("docket").pipe(
+    Command.withDescription("Distributed background tasks for Effect, on Redis streams."),
+    Command.withSubcommands(yield* Effect.promise(() => Promise.all(needed.map((name) => commands[name]())))),
+    Command.withGlobalFlags([completions, Flags.DocketName, Flags.StoreUrl]),
+    Command.withExamples([
+      { command: "docket worker --tasks ./handlers.ts", description: "Run the tasks of a module" },
+      { command: "docket worker --help", description: "Read about a command" }
+    ])
+  )
+})
+
+const main = Effect.gen(function* () {
+  return yield* Command.run(yield* docket, { version: yield* packageVersion })
+}).pipe(
   Effect.catchCause((cause) => {
     const code = Option.match(Cause.findErrorOption(cause), { onNone: () => Exits.codes.failed, onSome: codeOf })
     return Effect.andThen(
@@ -81,7 +85,7 @@ const main = Effect.flatMap(packageVersion, (version) => Command.run(docket, { v
   Effect.provideService(References.MinimumLogLevel, "None"),
   Effect.provide([
     NodeServices.layer,
-    CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions] }),
+    CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version] }),
     CliOutput.layerPresenter(presenter)
   ])
 )
@@ -91,13 +95,22 @@ const codeOf = (error: Exits.CommandError | CliError.CliError): number => {
   return error._tag === "ShowHelp" && error.errors.length === 0 ? 0 : Exits.codes.usage
 }
 
-/** Says what went wrong: a sentence for what was foreseen, else the whole cause, which is ours to mend. */
-const report = (cause: Cause.Cause<Exits.CommandError | CliError.CliError>): Effect.Effect<void> => {
+/** Says in a sentence what went wrong. A defect, which is ours to mend, is shown whole to who asks for that. */
+const report = Effect.fnUntraced(function* (cause: Cause.Cause<Exits.CommandError | CliError.CliError>) {
   const error = Option.getOrUndefined(Cause.findErrorOption(cause))
-  if (error === undefined) return Console.error(Cause.pretty(cause))
-  // The presenter had these.
-  return CliError.isCliError(error) ? Effect.void : Console.error(`docket: ${sentence(error.message)}`)
-}
+  if (error !== undefined) {
+    // The presenter had those about arguments.
+    return yield* CliError.isCliError(error) ? Effect.void : Console.error(`docket: ${sentence(error.message)}`)
+  }
+  const level = yield* Effect.orElseSucceed(Config.String("DOCKET_LOGGING_LEVEL"), () => "")
+  if (/^(all|trace|debug)$/i.test(level)) return yield* Console.error(Cause.pretty(cause))
+  const problem = Cause.prettyErrors(cause)
+    .map(({ message }) => message)
+    .join("; ")
+  yield* Console.error(
+    `docket: This is a defect of docket itself: ${sentence(problem)}. Set DOCKET_LOGGING_LEVEL=debug to see where it comes from`
+  )
+})
 
 /** Ends the process, whatever a module has left open, once everything that was printed is out. */
 const exit = () => process.stdout.write("", () => process.stderr.write("", () => process.exit()))

@@ -17,29 +17,31 @@ export interface Look {
   readonly word: (word: string, text?: string) => string
 }
 
-// Of the sixteen colours of a terminal's theme, those that can be read on dark and on light.
+const { blue, cyan, green, magenta, red, yellow } = Text.colors
+
 const colors: Readonly<Record<string, number>> = {
-  scheduled: 36,
-  queued: 34,
-  running: 35,
-  completed: 32,
-  failed: 31,
-  cancelled: 33,
-  ok: 32,
-  warning: 33,
-  problem: 31
+  scheduled: cyan,
+  queued: blue,
+  running: magenta,
+  completed: green,
+  failed: red,
+  cancelled: yellow,
+  ok: green,
+  warning: yellow,
+  problem: red
 }
 
 /** How output looks on what standard output is connected to. */
 export const look: Effect.Effect<Look, never, Terminal.Terminal> = Effect.gen(function* () {
   const { canAnimate, canColor } = yield* TerminalCapabilities.TerminalCapabilities
   const columns = canAnimate ? yield* (yield* Terminal.Terminal).columns : 0
-  const style = (code: number, text: string) => (canColor && text !== "" ? `\x1b[${code}m${text}\x1b[0m` : text)
+  const style = (code: number | string, text: string) =>
+    canColor && text !== "" ? `\x1b[${code}m${text}\x1b[0m` : text
   return {
     columns: columns > 0 ? columns : undefined,
     bold: (text) => style(1, text),
     dim: (text) => style(2, text),
-    word: (word, text = word) => (colors[word] === undefined ? text : style(colors[word], text))
+    word: (word, text = word) => (colors[word] === undefined ? text : style(`38;5;${colors[word]}`, text))
   }
 })
 

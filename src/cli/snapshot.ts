@@ -71,7 +71,7 @@ const print = Effect.fnUntraced(function* (found: Snapshot) {
     [
       { title: "When" },
       { title: "Function", minimum: 8 },
-      { title: "Key", minimum: 12 },
+      { title: "Key", whole: true },
       { title: "Worker", minimum: 8 },
       { title: "Started" }
     ],
@@ -119,8 +119,8 @@ const printStats = Effect.fnUntraced(function* (found: Snapshot) {
       { title: "Total", numeric: true },
       { title: "Running", numeric: true },
       { title: "Queued", numeric: true },
-      { title: "Oldest Queued" },
-      { title: "Latest Queued" }
+      { title: "Oldest Queued", minimum: 20 },
+      { title: "Latest Queued", minimum: 20 }
     ],
     stats.map(({ latest, oldest, queued, running, task, total }) => [
       Text.safe(task),

@@ -7,6 +7,7 @@ import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import { Docket, DocketLive } from "../Docket.ts"
 import type { DocketError, StoreError } from "../DocketError.ts"
@@ -60,18 +61,18 @@ export const layerShared: Layer.Layer<
     const docket = yield* Docket
     const url = yield* Flags.StoreUrl
     const patience = Duration.millis(Number(/[?&]connectTimeout=(\d{1,9})(?!\d)/.exec(url)?.[1] ?? patienceMillis))
+    const reason = yield* Effect.forkChild(whyNoAnswer(url, docket.name, patience))
     const { taken } = yield* docket.store.snapshot(0).pipe(
       Effect.mapError((error) => unreachable(url, whyOf(error))),
       Effect.timeoutOrElse({
         duration: patience,
         orElse: () =>
-          Effect.fail(
-            unreachable(
-              url,
-              `it did not answer within ${Duration.format(patience)} (?connectTimeout=5000 in its URL waits for longer)`
-            )
-          )
-      })
+          Effect.flatMap(Fiber.join(reason), (why) => {
+            const silence = `it did not answer within ${Duration.format(patience)} (?connectTimeout=5000 in its URL waits for longer)`
+            return Effect.fail(unreachable(url, why ?? silence))
+          })
+      }),
+      Effect.ensuring(Fiber.interrupt(reason))
     )
     const offset = taken - (yield* Clock.currentTimeMillis)
     return Context.make(Docket, docket).pipe(
@@ -83,8 +84,33 @@ export const layerShared: Layer.Layer<
   })
 ).pipe(Layer.provide(layer))
 
+/**
+ * What Sentinels or the nodes of a cluster say when they lead to no server, which a client goes on to ask them for. They
+ * are asked when the first answer is late, and asking takes most of a second.
+ */
+const whyNoAnswer = Effect.fnUntraced(
+  function* (url: string, name: string, patience: Duration.Duration) {
+    if (!/\+(?:sentinel|cluster):/.test(url)) return undefined
+    yield* Effect.sleep(Duration.times(patience, 0.3))
+    const { make } = yield* Effect.promise(() => import("../store/redis/Inspection.ts"))
+    const redis = yield* make({ url, name, timeoutMillis: 100 })
+    return yield* Effect.match(redis.ping, {
+      onFailure: (error) => (isSilence(error) ? undefined : whyOf(error)),
+      onSuccess: () => undefined
+    })
+  },
+  Effect.scoped,
+  Effect.orElseSucceed(() => undefined)
+)
+
 const unreachable = (url: string, why: string) =>
   new CommandFailed({ message: `The docket's store at ${redact(url)} cannot be reached: ${why}` })
 
+/** Whether all that the store's client had to report is that there was no answer. */
+export const isSilence = (error: StoreError): boolean => /timed out|in time/.test(whyOf(error))
+
 /** What the store's client reported. */
-export const whyOf = ({ cause }: StoreError): string => (cause instanceof Error ? cause.message : String(cause))
+export const whyOf = ({ cause }: StoreError): string => {
+  const message = cause instanceof Error ? cause.message : String(cause)
+  return message.startsWith("Unknown RESP type") ? "what answers there is no Redis" : message
+}

@@ -10,6 +10,12 @@ export const width: (text: string) => number = CliOutput.displayWidth
 // eslint-disable-next-line no-control-regex
 const unprintable = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g
 
+/**
+ * Of a terminal's 256 colours, some that can be read on dark and on light: of the sixteen that themes choose, some cannot
+ * be read on one of them.
+ */
+export const colors = { red: 196, green: 64, yellow: 136, blue: 32, magenta: 133, cyan: 30 } as const
+
 /** A text as it may go to a terminal. What would steer the terminal is written as JSON does it. */
 export const safe = (text: string): string =>
   text.replace(unprintable, (character) => {
@@ -47,6 +53,8 @@ export interface Column {
   readonly title: string
   /** The fewest columns of the terminal that it is cut to; never cut without. Those to the right are cut first. */
   readonly minimum?: number
+  /** Whether its cells are worth nothing when cut: where they do not fit, each goes below its row. At most one column. */
+  readonly whole?: boolean
   /** Whether it holds numbers. */
   readonly numeric?: boolean
   /** Puts a cell into colour. */
@@ -63,11 +71,19 @@ export const table = (
   styleTitle: (title: string) => string = (title) => title
 ): ReadonlyArray<string> => {
   const cells = rows.map((row) => columns.map((_, i) => row[i] ?? ""))
-  const widths = fit(
-    columns,
-    columns.map(({ title }, i) => Math.max(width(title), ...cells.map((row) => width(row[i] ?? "")))),
-    available
-  )
+  const natural = columns.map(({ title }, i) => Math.max(width(title), ...cells.map((row) => width(row[i] ?? ""))))
+  const whole = columns.findIndex((column) => column.whole)
+  if (whole >= 0 && available !== undefined && leastWidth(columns, natural) > available) {
+    const others = table(
+      columns.toSpliced(whole, 1),
+      cells.map((row) => row.toSpliced(whole, 1)),
+      available,
+      styleTitle
+    )
+    const below = [styleTitle(columns[whole]!.title), ...cells.map((row) => cut(row[whole]!, available - gap.length))]
+    return others.flatMap((line, i) => [line, gap + below[i]!])
+  }
+  const widths = fit(columns, natural, available)
   const line = (row: ReadonlyArray<string>, style: (cell: string, column: Column) => string) =>
     row
       .map((cell, i) => {
@@ -89,6 +105,11 @@ export const table = (
   ]
 }
 
+const least = ({ minimum = Infinity }: Column, natural: number) => Math.min(natural, minimum)
+
+const leastWidth = (columns: ReadonlyArray<Column>, natural: ReadonlyArray<number>): number =>
+  columns.reduce((sum, column, i) => sum + least(column, natural[i]!), gap.length * (columns.length - 1))
+
 const fit = (
   columns: ReadonlyArray<Column>,
   natural: ReadonlyArray<number>,
@@ -98,8 +119,7 @@ const fit = (
   const widths = [...natural]
   let excess = widths.reduce((sum, each) => sum + each, gap.length * (widths.length - 1)) - available
   for (let i = columns.length - 1; i >= 0 && excess > 0; i--) {
-    const least = Math.min(widths[i]!, columns[i]!.minimum ?? Infinity)
-    const given = Math.min(excess, widths[i]! - least)
+    const given = Math.min(excess, widths[i]! - least(columns[i]!, widths[i]!))
     widths[i]! -= given
     excess -= given
   }

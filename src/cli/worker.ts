@@ -84,6 +84,14 @@ const flags = {
     },
     "250ms"
   ),
+  schedulingResolution: Flags.duration(
+    {
+      name: "scheduling-resolution",
+      variable: "DOCKET_WORKER_SCHEDULING_RESOLUTION",
+      description: "Changes nothing: later work is moved when it is due, rather than looked for every so often"
+    },
+    "250ms"
+  ),
   shutdownTimeout: Flags.duration(
     {
       name: "shutdown-timeout",
@@ -103,6 +111,14 @@ const flags = {
     variable: "DOCKET_WORKER_METRICS_PORT",
     description: "Serve metrics for Prometheus on this port, at /metrics"
   }),
+  internalSpans: Flags.onOff(
+    {
+      name: "enable-internal-instrumentation",
+      variable: "DOCKET_WORKER_ENABLE_INTERNAL_INSTRUMENTATION",
+      description: "Whether the worker's own calls to the store are traced as well, where traces are exported"
+    },
+    false
+  ),
   untilFinished: Flags.toggle("until-finished", "Stop when nothing is running, due, or scheduled for later"),
   watch: Flags.toggle("watch", "Start again whenever a file that was loaded has changed; for development"),
   ...Logging.flags

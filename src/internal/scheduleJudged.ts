@@ -25,7 +25,7 @@ export const scheduleJudged: (
   let left = requests.map((_, index) => index)
   while (true) {
     const { strikes: inForce, version } = strikes.current()
-    const judged: Array<ScheduleRequest> = []
+    const sent: Array<ScheduleRequest> = []
     const indexes: Array<number> = []
     for (const index of left) {
       const request = requests[index]!
@@ -34,12 +34,11 @@ export const scheduleJudged: (
         set(index, "struck")
         continue
       }
-      // Where the contract is not at hand, the payload may lack defaults: a worker judges it.
-      judged.push({ ...request, judged: strike === undefined && request.values !== undefined })
+      sent.push(strike === undefined ? request : { ...request, judged: false })
       indexes.push(index)
     }
     // Also when all are struck: these strikes may have been restored since.
-    const reply = yield* store.schedule(judged, version)
+    const reply = yield* store.schedule(sent, version)
     reply.dispositions.forEach((disposition, i) => set(indexes[i]!, disposition))
     if (reply._tag === "Scheduled") return dispositions
     yield* strikes.update(reply.strikes)

@@ -84,7 +84,7 @@ export const makeScheduler = Effect.fnUntraced(function* (store: DocketStore["Se
       replace,
       trace: yield* currentTrace,
       values: task.behaviour.controls.valuesOf(payload),
-      judged: false
+      judged: true
     } satisfies ScheduleRequest
   })
 
@@ -107,6 +107,7 @@ export const makeScheduler = Effect.fnUntraced(function* (store: DocketStore["Se
       replace: false,
       trace: yield* currentTrace,
       values: undefined,
+      // The contract is not at hand, and the payload may lack defaults: a worker judges it.
       judged: false
     } satisfies ScheduleRequest
   })

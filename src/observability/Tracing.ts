@@ -10,7 +10,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Tracer from "effect/Tracer"
-import type { Delivery } from "../DocketStore.ts"
+import type { Delivery, WorkerSession } from "../DocketStore.ts"
 
 const isTracing = (context: Context.Context<never>): boolean =>
   Context.get(context, Tracer.Tracer) !== Tracer.nativeTracer
@@ -53,6 +53,34 @@ export const run = <A, E, R>(
       links: span === undefined ? [] : [{ span, attributes: {} }]
     })
   })
+
+/** A worker's session, with a span around each call that the worker makes for itself; waiting for work is none. */
+export const session = (session: WorkerSession, attributes: Readonly<Record<string, unknown>>): WorkerSession => {
+  const traced = <A, E>(
+    verb: string,
+    call: Effect.Effect<A, E>,
+    attributesOf: (result: A) => Readonly<Record<string, unknown>> = () => ({})
+  ): Effect.Effect<A, E> =>
+    Effect.withFiber((fiber) =>
+      isTracing(fiber.context)
+        ? Effect.tap(call, (result) => Effect.annotateCurrentSpan(attributesOf(result))).pipe(
+            Effect.withSpan(`docket.${verb}`, { root: true, kind: "client", attributes })
+          )
+        : call
+    )
+  return {
+    ...session,
+    exchange: (request) =>
+      traced("exchange", session.exchange(request), ({ deliveries, settled }) => ({
+        "docket.claimed": deliveries.length,
+        "docket.settled": settled.length
+      })),
+    renew: (leases) => traced("renew", session.renew(leases), (statuses) => ({ "docket.count": statuses.length })),
+    heartbeat: traced("heartbeat", session.heartbeat, ({ reclaimed }) => ({ "docket.reclaimed": reclaimed })),
+    progress: (updates) => traced("progress", session.progress(updates), () => ({ "docket.count": updates.length })),
+    leave: traced("leave", session.leave)
+  }
+}
 
 const encode = (span: Tracer.AnySpan): string =>
   `00-${span.traceId.padStart(32, "0")}-${span.spanId}-${span.sampled ? "01" : "00"}`

@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from "node:fs"
 import { probesOf } from "../../src/store/redis/Inspection.ts"
 import * as Keys from "../../src/store/redis/keys.ts"
 import { assertNothingLeaks } from "../support/leaks.ts"
+import { RedisCluster } from "../support/RedisCluster.ts"
 import * as RedisServer from "../support/RedisServer.ts"
 import { App, open, type Shop } from "./app.ts"
 import * as docket from "./docket.ts"
@@ -228,4 +229,30 @@ it.layer(App.layer(), { excludeTestServices: true })("docket doctor", (it) => {
       []
     )
   })
+})
+
+it.layer(RedisCluster.layer(), { excludeTestServices: true })("commands on a cluster", (it) => {
+  it.effect("ask the node that has the docket, whichever that is (URL-10)", () =>
+    Effect.gen(function* () {
+      const { ownerOf, url } = yield* RedisCluster
+      const owners = new Set<string>()
+      for (const name of ["one", "two", "three", "four"]) {
+        owners.add((yield* ownerOf(`{${name}}:`)).url)
+        const shop = yield* open(url, name)
+        yield* shop.docket.addNamed("trace", { message: "Hi" }, { key: "done" })
+        yield* shop.work
+        assert.deepStrictEqual(
+          (yield* shop.json("ls", "--state", "completed")).map(({ key }) => key),
+          ["done"]
+        )
+        const { code, of } = yield* findings(shop)
+        assert.strictEqual(code, 0, name)
+        assert.deepStrictEqual(
+          of("rights").map(({ found, verdict }) => [verdict, found]),
+          [["ok", "every command, key and channel that a docket uses"]]
+        )
+      }
+      assert.isAbove(owners.size, 1)
+    })
+  )
 })

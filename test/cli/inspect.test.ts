@@ -2,7 +2,7 @@ import { assert, it } from "@effect/vitest"
 import { Effect, Logger, Redacted, Schema } from "effect"
 import { Docket, Task, TaskGroup, Worker } from "../../src/index.ts"
 import { waitUntil } from "../support/waitUntil.ts"
-import { App, assertSentence, infoOf } from "./app.ts"
+import { App, assertSentence, infoOf, open } from "./app.ts"
 import * as docket from "./docket.ts"
 
 const shopTasks = ["--tasks", docket.fixture("shop.ts")]
@@ -172,6 +172,62 @@ it.layer(App.layer(), { excludeTestServices: true })("commands that look at a do
       assert.deepStrictEqual(yield* keys("--newer-than", "1h"), ["a-1", "a-2", "welcome-13"])
       const lines = yield* shop.lines("ls", "--state", "failed")
       assert.match(lines[1]!, /^failed .* sendWelcome +welcome-13 +1 +EmailBounced: unlucky/)
+    })
+  )
+
+  for (const columns of [80, 200]) {
+    it.effect(
+      `tables show keys in full in a terminal of ${columns} columns, and no line is longer (CLI-16, CLI-17)`,
+      () =>
+        Effect.gen(function* () {
+          const shop = yield* (yield* App).shop
+          yield* shop.docket.addNamed("fail", { message: "a sentence that is too long for its column ".repeat(9) })
+          yield* shop.work
+          const { key } = yield* shop.docket.addNamed("aTaskWithAName", {}, { when: "2099-12-31T23:59:59Z" })
+          for (const command of [["snapshot"], ["snapshot", "--stats"], ["ls"], ["failed", "ls"]]) {
+            const { code, stdout } = yield* shop.run(command, { terminal: { columns, rows: 24 } })
+            assert.strictEqual(code, 0, stdout)
+            // eslint-disable-next-line no-control-regex
+            const lines = stdout.replace(/\u001b\[[\d;]*m/g, "").split(/\r?\n/)
+            for (const line of lines) assert.isAtMost(line.length, columns, line)
+            if (command[0] !== "failed") assert.include(stdout, key)
+            else assert.match(lines[columns === 80 ? 3 : 1]!, /(^| )[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}( |$)/)
+          }
+        })
+    )
+  }
+
+  it.effect("ls --state completed and cancelled look for what has ended, the latest first, in this docket only", () =>
+    Effect.gen(function* () {
+      const { redis } = yield* App
+      // A name that would stand for others as well, if it were a pattern.
+      const shop = yield* open(redis.url, "sh[o*]?")
+      const other = yield* open(redis.url, "sho*?")
+      for (const { docket, work } of [shop, other]) {
+        yield* docket.addNamed("trace", { message: "never" }, { key: "called-off", delay: "1 hour" })
+        yield* docket.cancel("called-off")
+        for (const keys of [["trace-1", "trace-2"], ["last"]]) {
+          for (const key of keys) yield* docket.addNamed("trace", { message: "Hi" }, { key })
+          yield* work
+        }
+        yield* docket.addNamed("trace", { message: "waits" }, { key: "waits" })
+      }
+      const keys = Effect.fnUntraced(function* (...args: ReadonlyArray<string>) {
+        return (yield* shop.json("ls", ...args)).map(({ key }) => key)
+      })
+      const completed = yield* keys("--state", "completed")
+      assert.strictEqual(completed[0], "last")
+      assert.sameMembers([...completed], ["last", "trace-1", "trace-2"])
+      assert.deepStrictEqual(yield* keys("--state", "cancelled"), ["called-off"])
+      assert.sameMembers([...(yield* keys("--state", "completed", "--prefix", "trace-"))], ["trace-1", "trace-2"])
+      assert.deepStrictEqual(yield* keys("--state", "completed", "--task", "fail"), [])
+      const some = yield* shop.run(["ls", "--state", "completed", "--limit", "2"])
+      assert.deepStrictEqual([some.code, some.stdout.trimEnd().split("\n").length], [0, 3])
+      assert.match(some.stderr, /^There may be more; --limit 20 /)
+      yield* redis.cli("ACL", "SETUSER", "noscan", "on", ">secret", "~*", "&*", "+@all", "-scan")
+      const url = redis.url.replace("redis://", "redis://noscan:secret@")
+      const denied = yield* shop.run(["ls", "--state", "completed", "--url", url])
+      assertSentence(denied, 1, "has no permissions to run the 'scan' command")
     })
   )
 

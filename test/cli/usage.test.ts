@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { readFileSync } from "node:fs"
+import * as Net from "node:net"
 import * as docket from "./docket.ts"
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"))
@@ -35,6 +36,34 @@ const commands = [
   "tasks sleep",
   "tasks",
   "version"
+]
+
+/** A use of each command that needs a store which others see. */
+const onStore = [
+  ["add", "one"],
+  ["replace", "one", "--key", "k"],
+  ["cancel", "k"],
+  ["show", "k"],
+  ["explain", "k"],
+  ["ls"],
+  ["failed", "ls"],
+  ["failed", "retry", "--all"],
+  ["failed", "discard", "--all"],
+  ["snapshot"],
+  ["workers", "ls"],
+  ["workers", "for-task", "one"],
+  ["watch", "k"],
+  ["tail"],
+  ["doctor"],
+  ["strike", "one"],
+  ["restore", "one"],
+  ["strikes"],
+  ["pause"],
+  ["resume"],
+  ["clear"],
+  ["tasks", "trace"],
+  ["tasks", "fail"],
+  ["tasks", "sleep"]
 ]
 
 describe("docket", () => {
@@ -120,38 +149,63 @@ describe("docket", () => {
   })
   refused("refuses an unknown logging level (CLI-07)", [...worker, "--logging-level", "loud"], 'it was "loud"')
 
-  for (const args of [
-    ["add", "one"],
-    ["replace", "one", "--key", "k"],
-    ["cancel", "k"],
-    ["show", "k"],
-    ["explain", "k"],
-    ["ls"],
-    ["failed", "ls"],
-    ["failed", "retry", "--all"],
-    ["failed", "discard", "--all"],
-    ["snapshot"],
-    ["workers", "ls"],
-    ["workers", "for-task", "one"],
-    ["watch", "k"],
-    ["tail"],
-    ["doctor"],
-    ["strike", "one"],
-    ["restore", "one"],
-    ["strikes"],
-    ["pause"],
-    ["resume"],
-    ["clear"],
-    ["tasks", "trace"],
-    ["tasks", "fail"],
-    ["tasks", "sleep"]
-  ]) {
+  for (const args of onStore) {
     refused(
       `refuses memory for ${args.join(" ")}, and says why (CLI-04)`,
       [...args, "--url", "memory://here"],
       /memory:\/\/here lives in the process that opens it, .* give the URL of a Redis/
     )
   }
+
+  it.live("says in one sentence that there is no Redis, whatever it was asked (CLI-05)", () =>
+    Effect.forEach(
+      onStore.filter(([command]) => command !== "doctor"),
+      Effect.fnUntraced(function* (args) {
+        const result = yield* docket.run([...args, "--url", "redis://ada:secret@127.0.0.1:1"])
+        assertSentence(result, 1)
+        assert.include(result.stderr, "redis://ada:***@127.0.0.1:1 cannot be reached: connect ECONNREFUSED")
+      }),
+      { concurrency: 2 }
+    )
+  )
+
+  it.live("says that what answers is no Redis (CLI-05)", () =>
+    Effect.gen(function* () {
+      const server = yield* Effect.acquireRelease(
+        Effect.callback<Net.Server>((resume) => {
+          const server = Net.createServer((socket) => {
+            socket.on("error", () => {}).on("data", () => socket.write("HTTP/1.1 400 Bad Request\r\n\r\n"))
+          }).listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+        }),
+        (server) => Effect.sync(() => server.close())
+      )
+      const { port } = server.address() as Net.AddressInfo
+      const result = yield* docket.run(["snapshot", "--url", `redis://127.0.0.1:${port}`])
+      assertSentence(result, 1)
+      assert.include(result.stderr, "cannot be reached: what answers there is no Redis")
+    })
+  )
+
+  it.live("says in one sentence that it has a defect, and shows more when it is asked to (CLI-05)", () =>
+    Effect.gen(function* () {
+      // It reads its own version, from a disk that is broken.
+      const preload = `data:text/javascript,${encodeURIComponent(`
+        import fs from "node:fs"
+        import { syncBuiltinESMExports } from "node:module"
+        const { readFile } = fs
+        fs.readFile = (path, ...rest) =>
+          String(path).endsWith("package.json") ? rest.at(-1)(new Error("input/output error")) : readFile(path, ...rest)
+        syncBuiltinESMExports()
+      `)}`
+      const command = [process.execPath, "--import", preload, docket.bin] as const
+      const result = yield* docket.run(["snapshot"], { command })
+      assertSentence(result, 1)
+      assert.match(result.stderr, /package\.json.*DOCKET_LOGGING_LEVEL=debug/)
+      const more = yield* docket.run(["snapshot"], { command, env: { DOCKET_LOGGING_LEVEL: "debug" } })
+      assert.strictEqual(more.code, 1)
+      assert.match(more.stderr, /input\/output error[^]*\n +at /)
+    })
+  )
 
   it.live("a flag wins over its variable, and a variable over the default (CLI-03)", () =>
     Effect.gen(function* () {

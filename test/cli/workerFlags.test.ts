@@ -27,6 +27,34 @@ it.layer(App.layer(), { excludeTestServices: true })("docket worker", (it) => {
       })
   )
 
+  it.effect(
+    "takes each of its settings from a flag or from its variable, and refuses what they cannot be (CLI-06)",
+    () =>
+      Effect.gen(function* () {
+        const shop = yield* (yield* App).shop
+        const worker = ["worker", "--until-finished", "--tasks", docket.fixture("shop.ts")]
+        for (const [flag, good, bad] of [
+          ["concurrency", "3", "none"],
+          ["redelivery-timeout", "1:00", "1 minute"],
+          ["reconnection-delay", "500ms", "0"],
+          ["minimum-check-interval", "0:0:01", "-1"],
+          ["scheduling-resolution", "250ms", "often"]
+        ] as const) {
+          const variable = `DOCKET_WORKER_${flag.toUpperCase().replaceAll("-", "_")}`
+          for (const [args, env, source] of [
+            [(value: string) => [`--${flag}`, value], () => ({}), `--${flag}`],
+            [() => [], (value: string) => ({ [variable]: value }), variable]
+          ] as const) {
+            const ended = yield* shop.run([...worker, ...args(good)], { env: env(good) })
+            assert.strictEqual(ended.code, 0, ended.stderr)
+            const refused = yield* shop.run([...worker, ...args(bad)], { env: env(bad) })
+            assertSentence(refused, 2, `${source} has to be`)
+            assert.include(refused.stderr, `it was "${bad}"`)
+          }
+        }
+      })
+  )
+
   it.effect("--no-schedule-automatic-tasks leaves automatic tasks alone, as does its variable (CLI-07, AUT-08)", () =>
     Effect.gen(function* () {
       const shop = yield* (yield* App).shop

@@ -4,6 +4,12 @@ import { readFileSync } from "node:fs"
 
 const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8")
 
+interface Panel {
+  readonly id: number
+  readonly gridPos: { readonly h: number; readonly w: number; readonly x: number; readonly y: number }
+  readonly datasource: unknown
+}
+
 const namesIn = (text: string): ReadonlyArray<string> =>
   [...new Set(text.match(/\bdocket_(?:tasks?|redis|strikes|queue|schedule)_\w+/g))]
     .map((name) => name.replace(/_bucket$/, ""))
@@ -22,8 +28,15 @@ describe("The documentation of metrics", () => {
   it("shows each of them on the dashboard", () => {
     const dashboard = read("docs/grafana-dashboard.json")
     assert.deepStrictEqual(namesIn(dashboard), defined)
-    const { panels } = JSON.parse(dashboard) as { readonly panels: ReadonlyArray<{ readonly id: number }> }
+    const { panels } = JSON.parse(dashboard) as { readonly panels: ReadonlyArray<Panel> }
     assert.strictEqual(new Set(panels.map(({ id }) => id)).size, panels.length)
+    const cells = panels.flatMap(({ gridPos: { h, w, x, y } }) => {
+      assert.isAtMost(x + w, 24)
+      return Array.from({ length: w * h }, (_, i) => `${x + (i % w)} ${y + Math.floor(i / w)}`)
+    })
+    assert.strictEqual(new Set(cells).size, cells.length, "panels lie on each other")
+    for (const { datasource } of panels)
+      assert.deepStrictEqual(datasource, { type: "prometheus", uid: "${datasource}" })
   })
 
   it("alerts on metrics that there are", () => {

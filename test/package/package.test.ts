@@ -132,14 +132,17 @@ const program = `
 const timeout = 240_000
 
 it.layer(App.layer, { excludeTestServices: true, timeout })("the package as it is installed", (it) => {
-  it.effect("prints its version (CLI-02)", () =>
-    Effect.gen(function* () {
-      const { exec } = yield* App
-      const { version } = yield* manifest
-      const { stdout } = yield* exec("npx", "docket", "version")
-      assert.strictEqual(stdout, `${version}\n`)
-    })
-  )
+  // The package has one command, so npx finds it under either name.
+  for (const name of ["docket", "effect-docket"]) {
+    it.effect(`prints its version, by npx ${name} (CLI-02)`, () =>
+      Effect.gen(function* () {
+        const { exec } = yield* App
+        const { version } = yield* manifest
+        const { stdout } = yield* exec("npx", "--no-install", name, "version")
+        assert.strictEqual(stdout, `${version}\n`)
+      })
+    )
+  }
 
   for (const file of ["handlers.mjs", "handlers.ts"]) {
     it.effect(`runs the tasks of ${file} (CLI-06, CLI-10)`, () =>

@@ -112,6 +112,21 @@ it.layer(RedisServer.layer(), { excludeTestServices: true })("Telemetry", (it) =
     })
   )
 
+  it.effect("TRC-05 CLI-07 --enable-internal-instrumentation exports what the worker asks of its store as well", () =>
+    Effect.gen(function* () {
+      const { spans, url } = yield* collector
+      const { env: docket } = yield* makeDocket(yield* RedisServer)
+      const env = { ...docket, OTEL_EXPORTER_OTLP_ENDPOINT: url, OTEL_EXPORTER_OTLP_PROTOCOL: "http/json" }
+      const args = ["worker", "--until-finished", "--tasks", tasksModule]
+      const quiet = yield* Process.run(args, { env })
+      assert.deepStrictEqual([quiet.code, spans().length], [0, 0], quiet.stderr)
+      const asked = yield* Process.run([...args, "--enable-internal-instrumentation"], { env })
+      assert.strictEqual(asked.code, 0, asked.stderr)
+      const names = spans().map(({ name }) => name)
+      for (const name of ["docket.heartbeat", "docket.exchange", "docket.leave"]) assert.include(names, name)
+    })
+  )
+
   it.effect("TRC-05 without an endpoint nothing is exported, and a protocol that is not there is refused", () =>
     Effect.gen(function* () {
       const { paths, url } = yield* collector

@@ -156,7 +156,7 @@ const liveClock = Clock.Clock.defaultValue()
  * A port that the OS says is free, from below the ports that it gives to outgoing connections: else a client that
  * reconnects to a killed server may be given that server's own port, and connect to itself.
  */
-const freePort = Effect.callback<number>((resume) => {
+export const freePort = Effect.callback<number>((resume) => {
   const attempt = () => {
     const port = Crypto.randomInt(12_000, 32_000)
     const probe = Net.createServer()

@@ -48,7 +48,7 @@ export const seed: (options: {
       replace: false,
       trace: "",
       values: task.behaviour.controls.valuesOf(payload),
-      judged: false
+      judged: true
     } as const
   })
 

@@ -41,7 +41,7 @@ export const make = (options: {
       yield* strikes.warn
       if (strike?.hold === true) {
         yield* Effect.logInfo(Explanation.make(key, { _tag: "Held", task, strike }).message)
-        return { _tag: "Held" }
+        return { _tag: "Held", strikes: version }
       }
       if (strike !== undefined) {
         metrics.stricken(task)

@@ -168,6 +168,8 @@ const endAsked = (
       executions.determined.push(entry)
       return
     case "Held":
+      // A strike that was restored meanwhile holds nothing any more.
+      if (outcome.strikes !== executions.strikes.version) return Executions.takeBack(executions, entry)
       Gate.leave(executions, entry, step)
       return Executions.holdBack(executions, entry, "held", executions.held)
     case "Unreadable":
@@ -236,6 +238,7 @@ const end = (
       return Executions.putOff(executions, entry, outcome.due, step)
     case "Held":
       entry.deliveries--
+      if (outcome.strikes !== executions.strikes.version) return Executions.reclaim(executions, entry)
       entry.progress = undefined
       return Executions.holdBack(executions, entry, "held", executions.held)
     case "Unreadable":

@@ -25,6 +25,15 @@ export interface Inspection {
   readonly slot: Effect.Effect<number, StoreError>
   /** How many executions are listed as failed. */
   readonly failed: Effect.Effect<number, StoreError>
+  /**
+   * Some of the keys of the executions whose records are there, live or settled, and where to go on; from and to `"0"`.
+   * Redis goes through all its keys for that, so many a call, and may give a key twice.
+   */
+  readonly executions: (options: {
+    readonly cursor: string
+    /** What the executions' keys begin with. */
+    readonly prefix: string
+  }) => Effect.Effect<{ readonly cursor: string; readonly keys: ReadonlyArray<string> }, StoreError>
   /** What a docket does there and the user may not do, or what fails for another reason. Leaves nothing behind. */
   readonly denied: Effect.Effect<ReadonlyArray<Denied>, StoreError>
 }
@@ -41,10 +50,18 @@ export interface Denied {
 export const make: (options: {
   readonly url: string
   readonly name: string
-}) => Effect.Effect<Inspection, InvalidRequest, Scope.Scope> = Effect.fnUntraced(function* ({ name, url }) {
-  const connection = yield* Connection.parse(url)
-  const redis = yield* Redis.make({ connection, connectionName: `docket:${name}:doctor` })
+  /** For an answer; after that it is said why there is none, as far as that is known. Default: what the URL says, or 1000. */
+  readonly timeoutMillis?: number
+}) => Effect.Effect<Inspection, InvalidRequest, Scope.Scope> = Effect.fnUntraced(function* ({
+  name,
+  timeoutMillis,
+  url
+}) {
+  const parsed = yield* Connection.parse(url)
+  const commandTimeout = timeoutMillis ?? parsed.options.commandTimeout ?? 1000
+  const connection = { ...parsed, options: { ...parsed.options, commandTimeout } }
   const keys = Keys.make(name)
+  const redis = yield* Redis.make({ connection, connectionName: `docket:${name}:doctor`, key: keys.prefix })
   const operation = "Inspection"
   const send = (command: string, ...args: ReadonlyArray<string | number>) => redis.command(operation, command, ...args)
   const tryInScript = redis.eval(probe)
@@ -66,6 +83,16 @@ export const make: (options: {
     }),
     slot: Effect.map(send("CLUSTER", "KEYSLOT", keys.prefix), Number),
     failed: Effect.map(send("ZCARD", keys.failed), Number),
+    executions: Effect.fnUntraced(function* ({ cursor, prefix }) {
+      const records = keys.prefix + Keys.segments.record
+      const pattern = `${(records + prefix).replace(/[*?[\]\\]/g, "\\$&")}*`
+      const reply = yield* send("SCAN", cursor, "MATCH", pattern, "COUNT", keysPerScan)
+      const [next, found]: ReadonlyArray<unknown> = Array.isArray(reply) ? reply : []
+      return {
+        cursor: String(next ?? "0"),
+        keys: Array.isArray(found) ? found.map((key) => String(key).slice(records.length)) : []
+      }
+    }),
     denied: Effect.suspend(() => {
       // Not the key of any execution or worker.
       const id = `doctor-${SecureRandom.uuidV4Unsafe()}`
@@ -104,6 +131,9 @@ export const make: (options: {
     })
   }
 })
+
+/** How many keys, of whatever kind, Redis looks at in one call of `executions`. */
+export const keysPerScan = 1000
 
 const parseInfo = (text: string): ReadonlyMap<string, string> =>
   new Map(

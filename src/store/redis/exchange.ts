@@ -156,9 +156,8 @@ local function settleAsked(key, generation, held, outcome, problem, values, judg
   local record = records .. key
   call('ZREM', askedKey, key)
   call('HDEL', record, 'aside')
-  if outcome == 'H' then
-    return holdByStrike(key, generation, held)
-  end
+  -- A strike that was restored meanwhile holds nothing any more.
+  if outcome == 'H' and judged == version then return holdByStrike(key, generation, held) end
   if outcome == 'D' then
     determined[#determined + 1] = key
     call('HSET', record, 'was', held, 'entry', 'told', 'judged', judged, 'values', values)
@@ -208,7 +207,7 @@ local function settle(key, found, generation, held, outcome, isReported, problem
     due = false
     if not ends[outcome] or outcome == 'R' then outcome = 'X' end
   end
-  if outcome == 'D' then outcome = 'B' end
+  if outcome == 'D' or (outcome == 'H' and payload ~= version) then outcome = 'B' end
   if outcome == 'N' then
     call('HSET', record, 'needs', value)
     outcome = 'B'
@@ -702,6 +701,11 @@ const encodeSettlement = (
   let how: string = letters[outcome._tag]
   const at = args.push(how, key, generation, lease) - 4
   if ("error" in outcome) args.push(shortened(outcome.error))
+  if (outcome._tag === "Held") {
+    args[at] = "Hp"
+    args.push(outcome.strikes)
+    return
+  }
   if (outcome._tag === "Determined") {
     args[at] = "Dvp"
     args.push(JSON.stringify(outcome.values), outcome.strikes)

@@ -1,16 +1,16 @@
-import type * as DocketStore from "../../DocketStore.ts"
+import * as DocketStore from "../../DocketStore.ts"
 import * as fragments from "./fragments.ts"
 import * as Keys from "./keys.ts"
 import * as Redis from "./Redis.ts"
 
 /** What is scheduled otherwise than most: `schedule` and what it needs. Builds on the script below. */
 const scheduleOther = /* lua */ `
-function seldom.schedule(key, task, payload, due, trace, flags)
+function seldom.schedule(key, task, payload, due, trace, values, how)
   local record = records .. key
   local old = call('HMGET', record, 'state', 'gen', 'cancel', 'entry', 'aside', 'task', 'lease', 'was')
   local state = old[1]
   local isLive = state == 'queued' or state == 'scheduled' or (state == 'running' and not old[3])
-  if isLive and string.byte(flags) == 48 then return 'a' end
+  if isLive and not string.find(how, 'r', 1, true) then return 'a' end
   local fields = { 'task', task, 'due', text(due), 'gen', '1' }
   if state then
     fields[6] = text((tonumber(old[2]) or 0) + 1)
@@ -36,15 +36,15 @@ function seldom.schedule(key, task, payload, due, trace, flags)
     end
     call('DEL', record, results .. key, progresses .. key, attempts .. key)
   end
-  if trace ~= '' then
+  if trace then
     fields[#fields + 1] = 'trace'
     fields[#fields + 1] = trace
   end
-  if #flags > 2 then
+  if values then
     fields[#fields + 1] = 'values'
-    fields[#fields + 1] = string.sub(flags, 3)
+    fields[#fields + 1] = values
   end
-  if version ~= '' and string.byte(flags, 2) == 49 then
+  if version ~= '' and not string.find(how, 'u', 1, true) then
     fields[#fields + 1] = 'judged'
     fields[#fields + 1] = version
   end
@@ -67,8 +67,9 @@ end
  * ARGV[1]   now, epoch ms; empty for the server's clock
  * ARGV[2]   prefix of the docket's keys
  * ARGV[3]   the version of the strikes that the caller knows
- * ARGV[4…]  for each request: key, task, payload, due (see `encodeDue`), trace, and flags: `1` to replace a live key or
- *           `0` to leave it, `1` if it was judged by the strikes or `0`, and the values of its controls as JSON or nothing
+ * ARGV[4…]  for each request: key, task, payload, and letters, one for each optional value that follows: d for the due
+ *           time, unless it is now (see `encodeDue`), t for the trace, v for the values of its controls as JSON; and r to
+ *           replace a live key, u if it was not judged by the strikes
  * Reply     a letter for each request: `s` scheduled, `a` already scheduled, `r` replaced; or, when the caller knows other
  *           strikes, those in force (see `strikes.ts`), and nothing was done
  * Cost      O(log n) a request, n being what is scheduled for later; at most 100 due executions are moved besides
@@ -77,8 +78,22 @@ export const schedule = Redis.script(
   (keys: Keys.Keys, now: number | "", strikes: string, requests: ReadonlyArray<DocketStore.ScheduleRequest>) => {
     const args = [...Keys.fixed(keys), now, keys.prefix, strikes]
     for (const { due, judged, key, payload, replace, task, trace, values } of requests) {
-      const known = values === undefined || values.length === 0 ? "" : JSON.stringify(values)
-      args.push(key, task, payload, encodeDue(due), trace, `${replace ? 1 : 0}${judged ? 1 : 0}${known}`)
+      let how = replace ? "r" : ""
+      if (!judged) how += "u"
+      const at = args.push(key, task, payload, how) - 1
+      if (due !== DocketStore.dueNow) {
+        how += "d"
+        args.push(encodeDue(due))
+      }
+      if (trace !== "") {
+        how += "t"
+        args.push(trace)
+      }
+      if (values !== undefined && values.length > 0) {
+        how += "v"
+        args.push(JSON.stringify(values))
+      }
+      args[at] = how
     }
     return args
   },
@@ -92,6 +107,7 @@ local version = isAnySpecial and call('HGET', strikesKey, 'version') or ''
 if version ~= ARGV[3] then return call('HVALS', strikesKey) end
 local isAnyFollowed = isAnySpecial and call('EXISTS', watchersKey) == 1
 ${fragments.nextDueTime}
+${fragments.absolute}
 ${fragments.seldom(
   ["moveDue", "wake"],
   /* lua */ `
@@ -113,13 +129,27 @@ if head and head <= now then
 end
 local dispositions = {}
 
-for i = 4, #ARGV, 6 do
-  local key, task, payload, due, trace, flags = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
-  local isRelative = string.byte(due) == 43
-  due = tonumber(due) + (isRelative and now or 0)
-  local record = records .. key
-  local disposition = 's'
-  if call('EXISTS', record) == 0 and version == '' and #flags == 2 and not isAnyFollowed then
+local i = 4
+while i <= #ARGV do
+  local key, task, payload, how = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+  local due, trace, values = now, false, false
+  i = i + 4
+  if how ~= '' then
+    if string.find(how, 'd', 1, true) then
+      due = absolute(ARGV[i])
+      i = i + 1
+    end
+    if string.find(how, 't', 1, true) then
+      trace = ARGV[i]
+      i = i + 1
+    end
+    if string.find(how, 'v', 1, true) then
+      values = ARGV[i]
+      i = i + 1
+    end
+  end
+  local record, disposition = records .. key, 's'
+  if call('EXISTS', record) == 0 and version == '' and not (trace or values or isAnyFollowed) then
     -- As most requests are: "schedule" would do the same.
     if due <= now then
       local entry = call('XADD', streamKey, '*', 'key', key)
@@ -128,10 +158,9 @@ for i = 4, #ARGV, 6 do
       call('ZADD', queueKey, text(due), key)
       call('HSET', record, 'state', 'scheduled', 'task', task, 'due', text(due), 'gen', '1')
     end
-    if trace ~= '' then call('HSET', record, 'trace', trace) end
     call('SET', payloads .. key, payload)
   else
-    disposition = seldom.schedule(key, task, payload, due, trace, flags)
+    disposition = seldom.schedule(key, task, payload, due, trace, values, how)
   end
   dispositions[#dispositions + 1] = disposition
   -- An idle worker sleeps until the next due time that it knows of.

@@ -9,7 +9,7 @@ const onTask = new Strike({ task: "send", operator: "==", value: null, hold: fal
 const onField = new Strike({ field: "customer", operator: ">=", value: 7, hold: false })
 const pause = new Strike({ operator: "==", value: null, hold: true })
 
-const held: Outcome = { _tag: "Held" }
+const held = (strikes: string): Outcome => ({ _tag: "Held", strikes })
 const determined = (strikes: string): Outcome => ({ _tag: "Determined", values: [], strikes })
 
 /** Adds a key for a worker to judge. */
@@ -22,7 +22,7 @@ const hold = Effect.fnUntraced(function* (kit: Kit, key: string) {
   yield* addUnjudged(kit, key, version)
   const worker = yield* kit.worker()
   const { undetermined } = yield* worker.exchange({ take: 100 })
-  const finished = undetermined.map((delivery) => settlement(delivery, held))
+  const finished = undetermined.map((delivery) => settlement(delivery, held(version)))
   assert.deepStrictEqual(
     (yield* worker.exchange({ finished })).settled,
     finished.map(() => "applied")
@@ -188,10 +188,26 @@ export const strikes = (test: Test) => {
       yield* kit.store.restore([onField])
       const { deliveries, undetermined } = yield* worker.exchange({ take: 5 })
       assert.deepStrictEqual([deliveries, keysOf(undetermined)], [[], ["a"]])
-      yield* worker.exchange({ finished: [settlement(undetermined[0]!, held)] })
+      const { version } = yield* kit.store.strikes
+      yield* worker.exchange({ finished: [settlement(undetermined[0]!, held(version))] })
       assert.strictEqual((yield* kit.read("a")).state, "scheduled")
       yield* kit.store.restore([pause])
       assert.deepStrictEqual(keysOf(yield* worker.take(5)), ["a"])
+    }))
+
+  test("STR-11 what was judged by a strike that was restored meanwhile is not held", (kit) =>
+    Effect.gen(function* () {
+      const { version } = yield* kit.store.strike(pause)
+      yield* addUnjudged(kit, "asked", version)
+      const worker = yield* kit.worker()
+      const { undetermined } = yield* worker.exchange({ take: 5 })
+      yield* kit.store.restore([pause])
+      yield* kit.add("running")
+      const running = yield* worker.takeOne
+      const finished = [...undetermined, running].map((delivery) => settlement(delivery, held(version)))
+      assert.deepStrictEqual(keysOf(undetermined), ["asked"])
+      assert.deepStrictEqual((yield* worker.exchange({ finished })).settled, ["applied", "applied"])
+      assert.sameMembers(keysOf(yield* takeAll(worker)), ["asked", "running"])
     }))
 
   test("many that are held are all let go, in their order", (kit) =>
@@ -208,7 +224,7 @@ export const strikes = (test: Test) => {
         const { undetermined } = yield* worker.exchange({ take: 100 })
         assert.isAbove(undetermined.length, 0)
         left -= undetermined.length
-        yield* worker.exchange({ finished: undetermined.map((delivery) => settlement(delivery, held)) })
+        yield* worker.exchange({ finished: undetermined.map((delivery) => settlement(delivery, held(version))) })
       }
       assert.deepStrictEqual(yield* store.depth, { queued: 0, scheduled: 350, running: 0 })
       yield* store.restore([pause])
@@ -246,7 +262,7 @@ export const strikes = (test: Test) => {
     Effect.gen(function* () {
       const { settle, take, takeOne } = yield* kit.worker()
       yield* kit.add("a")
-      assert.strictEqual(yield* settle(yield* takeOne, held), "applied")
+      assert.strictEqual(yield* settle(yield* takeOne, held("")), "applied")
       const record = yield* kit.read("a")
       assert.deepStrictEqual(
         [record.state, record.deliveries, record.worker, record.started],
