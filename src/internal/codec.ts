@@ -6,6 +6,7 @@ import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import type * as Task from "../Task.ts"
 import * as PayloadVersion from "./payloadVersion.ts"
+import * as Redaction from "./redaction.ts"
 
 /** Encodes and decodes the data of one task. */
 export interface Codec {
@@ -79,7 +80,10 @@ const payloadOf = (task: Task.Any): ReturnType<typeof jsonOf> => {
   })
   return {
     encode: (value) =>
-      Exit.map(present.encodeJson(value), (encoded) => JSON.stringify(PayloadVersion.mark(encoded, version))),
+      Exit.map(present.encodeJson(value), (encoded) =>
+        JSON.stringify(PayloadVersion.mark(present.mark(encoded), version))
+      ),
+    mark: present.mark,
     encodeJson: present.encodeJson,
     decode: (text) =>
       flatMapExit(parse(text), (value) => {
@@ -111,10 +115,15 @@ const parse = (text: string): Exit.Exit<unknown, Schema.SchemaError> => {
 const jsonOf = (schema: Task.DataSchema) => {
   const json = Schema.toCodecJson(schema)
   const encode = Schema.encodeUnknownExit(json)
-  const decode = Schema.decodeUnknownExit(json)
+  const decodeUnmarked = Schema.decodeUnknownExit(json)
+  const redaction = Redaction.redactionOf(schema)
+  const mark = (encoded: unknown) => (redaction === undefined ? encoded : Redaction.mark(encoded, redaction))
+  const decode = redaction === undefined ? decodeUnmarked : (value: unknown) => decodeUnmarked(Redaction.unmark(value))
   return {
-    encode: (value: unknown) => Exit.map(encode(value), (encoded) => JSON.stringify(encoded)),
+    encode: (value: unknown) => Exit.map(encode(value), (encoded) => JSON.stringify(mark(encoded))),
+    /** Without the mark of what is redacted; see `mark`. */
     encodeJson: encode,
+    mark,
     decodeJson: decode,
     decode: (text: string) => flatMapExit(parse(text), decode)
   }
