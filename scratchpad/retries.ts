@@ -15,11 +15,10 @@ const Call = Task.make("call", {
   success: Schema.String,
   error: Schema.Union([Busy, WrongNumber]),
   key: ({ number }) => number,
-  retry: Retry.exponential({
-    attempts: 4,
-    minimum: "200 millis",
-    while: (error: Busy | WrongNumber) => error._tag === "Busy"
-  })
+  retry: {
+    policy: Retry.exponential({ attempts: 4, minimum: "200 millis" }),
+    while: (error) => error._tag === "Busy"
+  }
 })
 
 // Has no policy: its handler says itself when to try again.

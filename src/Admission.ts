@@ -2,8 +2,9 @@
  * Admission controls: whether an execution may start now. They are decided by the store when it is about to start, over
  * all workers of a docket; here they are plain data.
  */
-import * as Duration from "effect/Duration"
-import * as Predicate from "effect/Predicate"
+import type * as Duration from "effect/Duration"
+import * as ControlValue from "./internal/controlValue.ts"
+import * as Durations from "./internal/durations.ts"
 
 /**
  * What all controls have in common: by default each task has its own, one for all of its executions.
@@ -12,9 +13,16 @@ import * as Predicate from "effect/Predicate"
  * @since 0.1.0
  */
 export interface ControlOptions<in P> {
-  /** Computes a value from the payload; each value is controlled apart. Default: all payloads are controlled together. */
+  /**
+   * Computes a value from the payload; each value is controlled apart, by its JSON. A long one may be as long as it is: the
+   * store keeps a digest of it. Default: all payloads are controlled together.
+   */
   readonly by?: ((payload: P) => unknown) | undefined
-  /** Tasks of a docket that name the same scope share the control. Default: the task has one of its own. */
+  /**
+   * Tasks of a docket that name the same scope share the control, and have to say the same of it. Where the processes of a
+   * docket say different things of a limit, as during a deploy, that of the execution which came last holds. Default: the task has a
+   * control of its own.
+   */
   readonly scope?: string | undefined
 }
 
@@ -151,7 +159,8 @@ export interface Controls {
 export const none: Controls = { controls: [], valuesOf: () => [] }
 
 /**
- * Collects the controls of the task with this name. A limit below 1 and a time that is not finite or not above 0 throw.
+ * Collects the controls of the task with this name. A limit below 1, a time that is not finite or not above 0,
+ * and controls that contradict each other throw.
  *
  * @category constructors
  * @since 0.1.0
@@ -194,13 +203,47 @@ export const make = <P>(task: string, options: Options<P>): Controls => {
     })
   }
   if (controls.length === 0) return none
+  const disagreement = findDisagreement([{ name: task, behaviour: { controls: { controls } } }])
+  if (disagreement !== undefined) throw new RangeError(disagreement)
   // The payload was decoded or made with the task's own schema.
-  return { controls, valuesOf: (payload) => bys.map((by) => (by === undefined ? "" : valueOf(by(payload as P)))) }
+  return {
+    controls,
+    valuesOf: (payload) => bys.map((by) => (by === undefined ? "" : ControlValue.textOf(by(payload as P))))
+  }
 }
 
-/** A value as text, so that equal values have equal texts. Strings and numbers differ: 1 is not "1". */
-const valueOf = (value: unknown): string =>
-  Predicate.isBigInt(value) || value === undefined ? String(value) : JSON.stringify(value)
+/**
+ * Says which tasks share a control and do not say the same of it, if there are any. Only a rate limit's `onExceeded` is each
+ * task's own.
+ *
+ * @category checking
+ * @since 0.1.0
+ */
+export const findDisagreement = (
+  tasks: Iterable<{ readonly name: string; readonly behaviour: { readonly controls: Pick<Controls, "controls"> } }>
+): string | undefined => {
+  const known = new Map<string, { readonly task: string; readonly settings: string }>()
+  for (const { behaviour, name } of tasks) {
+    for (const { _tag, scope, ...settings } of behaviour.controls.controls) {
+      const said = JSON.stringify({ ...settings, onExceeded: undefined })
+      const first = known.get(`${_tag} ${scope}`) ?? { task: name, settings: said }
+      known.set(`${_tag} ${scope}`, first)
+      if (first.settings === said) continue
+      return (
+        `Tasks that share a ${kinds[_tag]} have to say the same of it, but of the scope ` +
+        `"${scope.replace(/^scope:/, "")}" task "${first.task}" says ${first.settings} and task "${name}" ${said}`
+      )
+    }
+  }
+  return undefined
+}
+
+const kinds = {
+  Concurrency: "concurrency limit",
+  RateLimit: "rate limit",
+  Cooldown: "cooldown",
+  Debounce: "debounce"
+} as const
 
 const arrayOf = <A extends object>(one: A | ReadonlyArray<A> | undefined): ReadonlyArray<A> =>
   one === undefined ? [] : isArray(one) ? one : [one]
@@ -213,7 +256,9 @@ const limitOf = (task: string, option: string, limit: number): number => {
 }
 
 const millisOf = (task: string, option: string, duration: Duration.Input): number => {
-  const millis = Math.ceil(Duration.toMillis(duration))
+  const millis = Math.ceil(Durations.millisOf(duration))
   if (Number.isFinite(millis) && millis > 0) return millis
-  throw new RangeError(`Task "${task}": ${option} has to be finite and more than 0; it was ${millis} ms`)
+  throw new RangeError(
+    `Task "${task}": ${option} has to be finite and more than 0; it was ${Durations.shown(duration)}`
+  )
 }

@@ -4,13 +4,14 @@
  */
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type { Docket } from "./Docket.ts"
 import type { DocketError } from "./DocketError.ts"
 import type { Execution } from "./Execution.ts"
 import { invalid } from "./internal/docketError.ts"
+import * as Durations from "./internal/durations.ts"
 import * as Task from "./Task.ts"
 
 /**
@@ -75,9 +76,11 @@ export const scatter: (
   { requests },
   options
 ) {
-  const spanMillis = Duration.toMillis(options.over)
+  const spanMillis = Durations.millisOf(options.over)
   if (!(spanMillis > 0) || !Number.isFinite(spanMillis)) {
-    return yield* invalid(`An agenda needs a finite span of more than 0 to be scattered over; it was ${spanMillis} ms`)
+    return yield* invalid(
+      `An agenda needs a finite span of more than 0 to be scattered over; it was ${Durations.shown(options.over)}`
+    )
   }
   const start =
     options.start === undefined
@@ -86,9 +89,10 @@ export const scatter: (
           Effect.map(({ epochMilliseconds }) => epochMilliseconds),
           Effect.mapError(() => invalid(`start is not a moment: ${String(options.start)}`))
         )
-  const jitterMillis = Duration.toMillis(options.jitter ?? 0)
+  const jitter = options.jitter ?? 0
+  const jitterMillis = Durations.millisOf(jitter)
   if (!(jitterMillis >= 0) || !Number.isFinite(jitterMillis)) {
-    return yield* invalid(`The jitter of an agenda has to be finite and at least 0; it was ${jitterMillis} ms`)
+    return yield* invalid(`The jitter of an agenda has to be finite and at least 0; it was ${Durations.shown(jitter)}`)
   }
   const placed = yield* Effect.forEach(
     requests,

@@ -3,7 +3,7 @@
  */
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
@@ -14,13 +14,16 @@ import type { DocketStore } from "./DocketStore.ts"
 import type { Execution, ExecutionEvent, ExecutionInfo, FeedInterrupted } from "./Execution.ts"
 import type { Explanation } from "./Explanation.ts"
 import { failWith } from "./internal/docketError.ts"
+import * as Durations from "./internal/durations.ts"
 import * as Events from "./internal/events.ts"
 import * as Executions from "./internal/executions.ts"
 import { explain } from "./internal/explain.ts"
+import { keepIn } from "./internal/keptResults.ts"
 import { failedExecutions, knowsTask, takeSnapshot, workersOf } from "./internal/operations.ts"
 import { knownStrikes } from "./internal/knownStrikes.ts"
 import { makeScheduler } from "./internal/scheduling.ts"
 import { type Paused, strikesOf } from "./internal/strikes.ts"
+import type { ResultStore } from "./ResultStore.ts"
 import type { FailedExecutions, Snapshot, WorkerInfo } from "./Snapshot.ts"
 import type { Strike } from "./Strike.ts"
 import type * as StrikeList from "./StrikeList.ts"
@@ -48,6 +51,8 @@ export interface Settings {
   readonly failedTtl?: Duration.Input | undefined
   /** How many failed executions are kept; the oldest go first. Default: 10,000. */
   readonly failedMaximum?: number | undefined
+  /** Keeps the results of executions, in place of the docket's store. Default: none. */
+  readonly results?: ResultStore | undefined
   /** How often a worker announces itself. Default: 2 seconds. */
   readonly heartbeatInterval?: Duration.Input | undefined
   /** After how many missed heartbeats a worker is no longer listed. Default: 5. */
@@ -231,7 +236,7 @@ export const make: (options?: Options) => Effect.Effect<Docket["Service"], Docke
   Effect.fnUntraced(function* (options: Options = {}) {
     const settings = yield* settingsOf(options)
     const store = yield* failWith(openStore(options.url ?? defaults.url, settings))
-    return yield* assemble(store, settings)
+    return yield* assemble(store, settings, options.results)
   })
 
 /**
@@ -243,7 +248,7 @@ export const make: (options?: Options) => Effect.Effect<Docket["Service"], Docke
 export const makeMemory: (options?: Settings) => Effect.Effect<Docket["Service"], DocketError, Scope.Scope> =
   Effect.fnUntraced(function* (options: Settings = {}) {
     const settings = yield* settingsOf(options)
-    return yield* assemble(yield* MemoryStore.make(settings), settings)
+    return yield* assemble(yield* MemoryStore.make(settings), settings, options.results)
   })
 
 /**
@@ -257,14 +262,16 @@ export const fromStore: (
   store: DocketStore["Service"],
   options?: Settings
 ) => Effect.Effect<Docket["Service"], DocketError, Scope.Scope> = Effect.fnUntraced(function* (store, options = {}) {
-  return yield* assemble(store, yield* settingsOf(options))
+  return yield* assemble(store, yield* settingsOf(options), options.results)
 })
 
 const assemble = Effect.fnUntraced(function* (
-  store: DocketStore["Service"],
-  { name, ...settings }: { readonly name: string } & Docket["Service"]["settings"]
+  docketStore: DocketStore["Service"],
+  { name, ...settings }: { readonly name: string } & Docket["Service"]["settings"],
+  results: ResultStore | undefined
 ) {
-  const source: Executions.Source = { store, keepsResults: settings.executionTtlMillis > 0 }
+  const store = results === undefined ? docketStore : keepIn(results, docketStore, { name, ...settings })
+  const source: Executions.Source = { store, results, keepsResults: settings.executionTtlMillis > 0 }
   const workers = workersOf(store)
   const strikes = knownStrikes(store, name)
   const { prepare, prepareNamed, schedule, scheduleAll } = yield* makeScheduler(store, strikes)
@@ -333,30 +340,21 @@ const settingsOf = Effect.fnUntraced(function* (options: Settings) {
       )
     )
   }
-  const executionTtlMillis = yield* millisOf("executionTtl", options.executionTtl ?? defaults.executionTtl, 0)
+  const executionTtlMillis = yield* Durations.checked("executionTtl", options.executionTtl ?? defaults.executionTtl, 0)
   const failedTtl = options.failedTtl ?? (executionTtlMillis === 0 ? 0 : defaults.failedTtl)
   return {
     name,
     executionTtlMillis,
-    failedTtlMillis: yield* millisOf("failedTtl", failedTtl, 0),
+    failedTtlMillis: yield* Durations.checked("failedTtl", failedTtl, 0),
     failedMaximum: options.failedMaximum ?? defaults.failedMaximum,
-    heartbeatMillis: yield* millisOf("heartbeatInterval", options.heartbeatInterval ?? defaults.heartbeatInterval, 1),
+    heartbeatMillis: yield* Durations.checked(
+      "heartbeatInterval",
+      options.heartbeatInterval ?? defaults.heartbeatInterval,
+      1
+    ),
     missedHeartbeats: options.missedHeartbeats ?? defaults.missedHeartbeats
   }
 })
-
-const millisOf = (option: string, duration: Duration.Input, minimum: number) => {
-  const millis = Math.ceil(Duration.toMillis(duration))
-  return Number.isFinite(millis) && millis >= minimum
-    ? Effect.succeed(millis)
-    : failWith(
-        Effect.fail(
-          new InvalidRequest({
-            problem: `${option} has to be a finite duration of at least ${minimum} ms; it was ${millis}`
-          })
-        )
-      )
-}
 
 /**
  * The docket of the environment: `DOCKET_NAME`, `DOCKET_URL`, `DOCKET_EXECUTION_TTL`, `DOCKET_FAILED_TTL`,

@@ -132,6 +132,8 @@ export interface Delivery {
   readonly deliveries: number
   /** When it was due, epoch milliseconds. */
   readonly due: number
+  /** When it was due at first, before a retry or a control of its task put it off, epoch milliseconds. */
+  readonly intended: number
   /** When this run began, epoch milliseconds: the moment of the claim. */
   readonly started: number
   readonly trace: string
@@ -284,13 +286,13 @@ export interface ProgressUpdate extends Lease {
 
 /**
  * What a renewal found: the lease is `held` for another period; the execution is to be `cancelled`; the key was
- * scheduled anew, so that this run is `superseded`, and needs a lease only for the slot of a limit that it may hold; or the
- * lease is `lost` to another worker.
+ * scheduled anew, and this run is `overtaken`: it holds the slot of a limit for another period; or it is `superseded`, and
+ * holds no slot, or no more; or the lease is `lost` to another worker.
  *
  * @category models
  * @since 0.1.0
  */
-export type LeaseStatus = "held" | "cancelled" | "superseded" | "lost"
+export type LeaseStatus = "held" | "cancelled" | "overtaken" | "superseded" | "lost"
 
 /**
  * What a heartbeat brings back.

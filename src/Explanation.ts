@@ -121,7 +121,7 @@ const sentence = (reason: Exclude<Reason, { readonly _tag: "Unknown" }>): string
   switch (reason._tag) {
     case "Settled": {
       const when = reason.completed === undefined ? "" : ` at ${time(reason.completed)}`
-      return `was ${reason.state}${when}${reason.error === undefined ? "" : `: ${reason.error}`}`
+      return `${reason.state === "failed" ? "failed" : `was ${reason.state}`}${when}${reason.error === undefined ? "" : `: ${reason.error}`}`
     }
     case "Dropped": {
       const by = `${controlNames[reason.by]}${of(reason.control)}`

@@ -2,9 +2,11 @@
  * Recurrence: when the next run of a task is due that runs again and again under one key.
  */
 import * as Cron from "effect/Cron"
-import type * as DateTime from "effect/DateTime"
+import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import * as Durations from "./internal/durations.ts"
 
 /**
  * When a task runs again. `Every` measures from start to start; `At` runs at the times of a calendar expression.
@@ -14,7 +16,22 @@ import * as Result from "effect/Result"
  */
 export type Recurrence =
   | { readonly _tag: "Every"; readonly everyMillis: number; readonly automatic: boolean }
-  | { readonly _tag: "At"; readonly cron: Cron.Cron; readonly missed: Missed; readonly automatic: boolean }
+  | {
+      readonly _tag: "At"
+      readonly cron: Cron.Cron
+      readonly skipped: Skipped
+      readonly missed: Missed
+      readonly automatic: boolean
+    }
+
+/**
+ * What becomes of a time that does not come, because clocks go forward over it: with `later` it runs by as much later as
+ * they move, so that 01:30 becomes 02:30 on that day; with `omit` it does not run on that day.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Skipped = "later" | "omit"
 
 /**
  * What becomes of times that passed while nobody could run: `skip` runs once for all of them and goes on with the next
@@ -52,11 +69,10 @@ export interface CronOptions {
   readonly expression: string
   /** The zone in which the expression is read, with its daylight-saving changes. Default: UTC. */
   readonly timeZone?: string | DateTime.TimeZone | undefined
-  /**
-   * Which of the two occurrences count when clocks go back and a time comes twice. A time that is skipped when clocks go
-   * forward runs by as much later as they move: 01:30 becomes 02:30 on that day. Default: `earlier`.
-   */
+  /** Which of the two occurrences count when clocks go back and a time comes twice. Default: `earlier`. */
   readonly repeated?: "earlier" | "later" | "both" | undefined
+  /** What becomes of a time that is skipped when clocks go forward. Default: `later`. */
+  readonly skipped?: Skipped | undefined
   /** What becomes of times that passed while nobody could run. Default: `skip`. */
   readonly missed?: Missed | undefined
   /** Whether workers schedule it when they start, under the task's name as key. Default: true. */
@@ -70,9 +86,11 @@ export interface CronOptions {
  * @since 0.1.0
  */
 export const every = (options: PerpetualOptions): Recurrence => {
-  const everyMillis = Duration.toMillis(options.every)
+  const everyMillis = Durations.millisOf(options.every)
   if (!Number.isFinite(everyMillis) || everyMillis < 0) {
-    throw new RangeError(`perpetual: every has to be a finite duration of at least 0; it was ${everyMillis} ms`)
+    throw new RangeError(
+      `perpetual: every has to be a finite duration of at least 0; it was ${Durations.shown(options.every)}`
+    )
   }
   return { _tag: "Every", everyMillis, automatic: options.automatic ?? false }
 }
@@ -102,7 +120,13 @@ export const cron = (options: CronOptions): Recurrence => {
   if (expression.trim().split(/\s+/).length !== 5) {
     throw new RangeError(`cron: ${JSON.stringify(options.expression)} needs five fields: minute hour day month weekday`)
   }
-  return { _tag: "At", cron: parsed.success, missed: options.missed ?? "skip", automatic: options.automatic ?? true }
+  return {
+    _tag: "At",
+    cron: parsed.success,
+    skipped: options.skipped ?? "later",
+    missed: options.missed ?? "skip",
+    automatic: options.automatic ?? true
+  }
 }
 
 /**
@@ -113,7 +137,7 @@ export const cron = (options: CronOptions): Recurrence => {
  * @since 0.1.0
  */
 export const first = (recurrence: Recurrence, now: number): number =>
-  recurrence._tag === "Every" ? now : Cron.next(recurrence.cron, now).getTime()
+  recurrence._tag === "Every" ? now : after(recurrence, now)
 
 /**
  * The calendar time after a run, as epoch milliseconds: the first one that is later than the time the run was due for
@@ -122,7 +146,33 @@ export const first = (recurrence: Recurrence, now: number): number =>
  * @category arithmetic
  * @since 0.1.0
  */
-export const next = (
-  { cron, missed }: Extract<Recurrence, { readonly _tag: "At" }>,
-  { due, now }: { readonly due: number; readonly now: number }
-): number => Cron.next(cron, missed === "skip" ? Math.max(due, now) : due).getTime()
+export const next = (calendar: Calendar, { due, now }: { readonly due: number; readonly now: number }): number =>
+  after(calendar, calendar.missed === "skip" ? Math.max(due, now) : due)
+
+type Calendar = Extract<Recurrence, { readonly _tag: "At" }>
+
+/** The first time of a calendar that is later than a moment. */
+const after = ({ cron, skipped }: Calendar, moment: number): number => {
+  const found = Cron.next(cron, moment).getTime()
+  const change = skipped === "omit" ? forwardBefore(cron, moment, found) : undefined
+  if (change === undefined || found - change.at >= change.by) return found
+  // It stands for a time that did not come. The clocks show what comes next from the change on.
+  return Cron.match(cron, change.at) ? change.at : Cron.next(cron, change.at).getTime()
+}
+
+/** When clocks last went forward between two moments, in the day before the second, and by how much. */
+const forwardBefore = ({ tz }: Cron.Cron, from: number, to: number) => {
+  const zone = Option.getOrUndefined(tz)
+  if (zone === undefined) return undefined
+  const offsetAt = (moment: number) => DateTime.zonedOffset(DateTime.makeZonedUnsafe(moment, { timeZone: zone }))
+  let before = Math.max(from, to - Duration.toMillis("1 day"))
+  let at = to
+  const by = offsetAt(at) - offsetAt(before)
+  if (by <= 0) return undefined
+  while (at - before > 1) {
+    const middle = Math.floor((before + at) / 2)
+    if (offsetAt(middle) === offsetAt(to)) at = middle
+    else before = middle
+  }
+  return { at, by }
+}

@@ -13,6 +13,7 @@ import * as Predicate from "effect/Predicate"
 import * as Pull from "effect/Pull"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
+import * as Durations from "./internal/durations.ts"
 
 /**
  * The identifier of retry policies.
@@ -58,7 +59,10 @@ export interface Options<in E> {
   readonly attempts: number | "unlimited"
   /** Spreads each delay at random by up to this share of it, up and down, within the policy's bounds: 0 to 1. Default: 0. */
   readonly jitter?: number | undefined
-  /** Decides by the typed error whether to retry at all. Defects are always retried. Default: every error is. */
+  /**
+   * Decides by the typed error whether to retry at all. Defects are always retried. Default: every error is. A task can
+   * decide in its `retry` option as well, where the type of its errors is known.
+   */
   readonly while?: ((error: E) => boolean) | undefined
 }
 
@@ -133,6 +137,18 @@ export const fromSchedule = <E>(schedule: Schedule.Schedule<unknown, E>): Policy
 })
 
 /**
+ * Restricts a policy to some errors: others are final.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const onlyWhile = <E>(policy: Policy<E>, predicate: (error: E) => boolean): Policy<E> => ({
+  [TypeId]: TypeId,
+  next: (failed) =>
+    Option.isSome(failed.error) && !predicate(failed.error.value) ? Effect.succeedNone : policy.next(failed)
+})
+
+/**
  * Tells whether a value is a retry policy.
  *
  * @category guards
@@ -149,21 +165,23 @@ const make = <E>(
   if (!(attempts >= 1)) throw new RangeError(`Retry: attempts has to be at least 1; it was ${options.attempts}`)
   const jitter = options.jitter ?? 0
   if (!(jitter >= 0 && jitter <= 1)) throw new RangeError(`Retry: jitter has to be between 0 and 1; it was ${jitter}`)
-  return {
+  const policy: Policy<E> = {
     [TypeId]: TypeId,
-    next: Effect.fnUntraced(function* ({ attempt, error }) {
+    next: Effect.fnUntraced(function* ({ attempt }) {
       if (attempt >= attempts) return Option.none()
-      if (Option.isSome(error) && options.while?.(error.value) === false) return Option.none()
       const delay = delayAfter(attempt)
       if (jitter === 0) return Option.some(delay)
       const spread = yield* Random.nextBetween(1 - jitter, 1 + jitter)
       return Option.some(Math.min(bounds.maximum, Math.max(bounds.minimum, Math.round(delay * spread))))
     })
   }
+  return options.while === undefined ? policy : onlyWhile(policy, options.while)
 }
 
 const millisOf = (option: string, duration: Duration.Input): number => {
-  const millis = Duration.toMillis(duration)
+  const millis = Durations.millisOf(duration)
   if (Number.isFinite(millis) && millis >= 0) return millis
-  throw new RangeError(`Retry: ${option} has to be a finite duration of at least 0; it was ${millis} ms`)
+  throw new RangeError(
+    `Retry: ${option} has to be a finite duration of at least 0; it was ${Durations.shown(duration)}`
+  )
 }

@@ -14,6 +14,7 @@ import * as SchemaAST from "effect/SchemaAST"
 import type * as Types from "effect/Types"
 import * as Admission from "./Admission.ts"
 import type { DocketError } from "./DocketError.ts"
+import * as Durations from "./internal/durations.ts"
 import * as Signal from "./internal/signal.ts"
 import { isTaskName, taskNameRule } from "./internal/taskName.ts"
 import * as Recurrence from "./Recurrence.ts"
@@ -231,10 +232,10 @@ export interface Options<
   /** The payload fields of which the length may appear in logs, or the value of what has no length. Default: none. */
   readonly loggedLength?: ReadonlyArray<keyof PayloadOf<Payload> & string>
   /**
-   * What follows a failed attempt: a policy of `Retry`, or a schedule whose input is the error. Default: nothing; the
-   * first failure is final.
+   * What follows a failed attempt: a policy of `Retry`, or a schedule whose input is the error; with `while`, only for
+   * some of the task's errors. Default: nothing; the first failure is final.
    */
-  readonly retry?: Retry.Policy<Error["Type"]> | Schedule.Schedule<unknown, Error["Type"]>
+  readonly retry?: RetryPolicy<Error["Type"]> | RetryWhile<Error["Type"]>
   /**
    * How long a run may take, from the start of its handler. Then the handler is interrupted, and the attempt has failed
    * with `TaskTimedOut`. Default: no limit.
@@ -252,6 +253,26 @@ export interface Options<
   readonly perpetual?: Recurrence.PerpetualOptions
   /** Runs the task at calendar times, under one key. Not together with `perpetual`. */
   readonly cron?: Recurrence.CronOptions
+}
+
+/**
+ * What follows a failed attempt.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export type RetryPolicy<E> = Retry.Policy<E> | Schedule.Schedule<unknown, E>
+
+/**
+ * What follows a failed attempt, for some errors.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface RetryWhile<in E> {
+  readonly policy: RetryPolicy<E>
+  /** Decides by the task's own error whether to retry at all. Defects are retried as the policy says. */
+  readonly while: (error: E) => boolean
 }
 
 type PayloadOf<Payload extends DataSchema | Schema.Struct.Fields> = Payload extends Schema.Struct.Fields
@@ -394,14 +415,21 @@ const tuplesIn = (payloadSchema: DataSchema): ReadonlySet<string> => {
   return new Set(ast.propertySignatures.filter(isTuple).map(({ name }) => String(name)))
 }
 
-const retryOf = <E>(retry: Retry.Policy<E> | Schedule.Schedule<unknown, E> | undefined) =>
-  retry === undefined || Retry.isPolicy(retry) ? retry : Retry.fromSchedule(retry)
+const retryOf = <E>(retry: RetryPolicy<E> | RetryWhile<E> | undefined): Retry.Policy<E> | undefined => {
+  if (retry === undefined) return undefined
+  return "policy" in retry ? Retry.onlyWhile(policyOf(retry.policy), retry.while) : policyOf(retry)
+}
+
+const policyOf = <E>(retry: RetryPolicy<E>): Retry.Policy<E> =>
+  Retry.isPolicy(retry) ? retry : Retry.fromSchedule(retry)
 
 const timeoutOf = (name: string, timeout: Duration.Input | undefined): number | undefined => {
   if (timeout === undefined) return undefined
-  const millis = Duration.toMillis(timeout)
+  const millis = Durations.millisOf(timeout)
   if (Number.isFinite(millis) && millis > 0) return millis
-  throw new RangeError(`Task "${name}" needs a timeout that is finite and more than 0; it was ${millis} ms`)
+  throw new RangeError(
+    `Task "${name}" needs a timeout that is finite and more than 0; it was ${Durations.shown(timeout)}`
+  )
 }
 
 /**

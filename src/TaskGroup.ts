@@ -7,6 +7,7 @@ import * as Layer from "effect/Layer"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
 import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
+import * as Admission from "./Admission.ts"
 import { handlerOf, type Implementation } from "./internal/handlers.ts"
 import type * as Task from "./Task.ts"
 import type { TaskServices } from "./TaskContext.ts"
@@ -84,7 +85,8 @@ export type HandlerServices<H> = {
 export type Tasks<G> = G extends TaskGroup<infer T> ? T : never
 
 /**
- * Groups tasks. Two different tasks of one name are refused, here and in `add` and `merge`.
+ * Groups tasks. Two different tasks of one name, and tasks that say different things of a control that they share, are
+ * refused, here and in `add` and `merge`.
  *
  * @category constructors
  * @since 0.1.0
@@ -109,6 +111,8 @@ const fromTasks = <T extends Task.Any>(tasks: Iterable<T>): TaskGroup<T> => {
     }
     byName.set(task.name, task)
   }
+  const disagreement = Admission.findDisagreement(byName.values())
+  if (disagreement !== undefined) throw new RangeError(disagreement)
   // The signatures in `TaskGroup` check the handlers against their tasks and name what `build` needs and fails with.
   // Here they are functions by name, so the methods are written without those types.
   const group: Erased = {

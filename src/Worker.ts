@@ -18,6 +18,8 @@ import * as BuiltIn from "./BuiltIn.ts"
 import { Docket } from "./Docket.ts"
 import { DocketError, InvalidRequest } from "./DocketError.ts"
 import type { Depth, WorkerSession } from "./DocketStore.ts"
+import { invalid } from "./internal/docketError.ts"
+import * as Durations from "./internal/durations.ts"
 import { announce } from "./internal/worker/announcement.ts"
 import { type Bounds, atMost, unbounded } from "./internal/worker/bounds.ts"
 import * as Automatic from "./internal/worker/automatic.ts"
@@ -257,8 +259,16 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
   const context = yield* Effect.context<Requirements<T, R, M>>()
   const concurrency = yield* atLeastOne("concurrency", options.concurrency ?? defaults.concurrency)
   const maxDeliveries = yield* atLeastOne("maxDeliveries", options.maxDeliveries ?? defaults.maxDeliveries)
-  const leaseMillis = Math.ceil(Duration.toMillis(options.redeliveryTimeout ?? defaults.redeliveryTimeout))
+  const millisOf = (option: "redeliveryTimeout" | "reconnectionDelay" | "minimumCheckInterval", minimum: number) =>
+    Durations.checked(option, options[option] ?? defaults[option], minimum)
+  const leaseMillis = yield* millisOf("redeliveryTimeout", 1)
+  const reconnectionDelay = yield* millisOf("reconnectionDelay", 0)
+  const checkInterval = yield* millisOf("minimumCheckInterval", 0)
+  // It may be infinite.
   const shutdownTimeout = options.shutdownTimeout ?? defaults.shutdownTimeout
+  if (Number.isNaN(Durations.millisOf(shutdownTimeout))) {
+    return yield* invalid(`shutdownTimeout has to be a duration; it was ${Durations.shown(shutdownTimeout)}`)
+  }
   const { heartbeatMillis, missedHeartbeats } = docket.settings
 
   const registry = Registry.make(
@@ -271,10 +281,7 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
   )
   const metrics = yield* Metrics.ofWorker(docket.name, name)
   const vitals = Vitals.make(yield* Clock.Clock)
-  const outage = Outage.make(
-    Duration.fromInputUnsafe(options.reconnectionDelay ?? defaults.reconnectionDelay),
-    metrics.disrupted
-  )
+  const outage = Outage.make(Duration.millis(reconnectionDelay), metrics.disrupted)
   const opened = yield* outage.untilAnswered(
     () =>
       docket.store.open({
@@ -378,7 +385,7 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
       return outage.untilAnswered(() => docket.store.cancel(keys), session.reconnected)
     }),
     depth: outage.untilAnswered(() => docket.store.depth, session.reconnected),
-    checkInterval: options.minimumCheckInterval ?? defaults.minimumCheckInterval
+    checkInterval
   })
   return Worker.of({
     name,

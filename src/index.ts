@@ -24,6 +24,8 @@ export * as Explanation from "./Explanation.ts"
 export * as Middleware from "./Middleware.ts"
 /** When tasks recur. */
 export * as Recurrence from "./Recurrence.ts"
+/** A place of one's own for results. */
+export type * from "./ResultStore.ts"
 /** What follows a failed attempt. */
 export * as Retry from "./Retry.ts"
 /** What an operator sees of a docket. */

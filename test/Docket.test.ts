@@ -235,6 +235,8 @@ onEveryStore("Docket", (it) => {
         docket.add(Ping, {}, { key: "" }),
         docket.add(Ping, {}, { delay: "1 minute", when: beginning }),
         docket.add(Ping, {}, { delay: Infinity }),
+        // @ts-expect-error: no unit of time
+        docket.add(Ping, {}, { delay: "5 minuts" }),
         docket.add(Ping, {}, { when: "next Tuesday" }),
         docket.replace(Ping, {}),
         docket.addNamed("", {}),
@@ -244,6 +246,10 @@ onEveryStore("Docket", (it) => {
         const error = yield* Effect.flip(attempt)
         assert.strictEqual(error.reason._tag, "InvalidRequest")
       }
+      assert.strictEqual(
+        (yield* Effect.flip(refused[3]!)).message,
+        'delay has to be a finite duration; it was "5 minuts"; write it as in "5 minutes"'
+      )
       assert.deepStrictEqual(yield* docket.store.depth, { queued: 0, scheduled: 0, running: 0 })
     })
   )
@@ -613,6 +619,7 @@ it.effect("a docket with a name or a URL that cannot be is refused", () =>
       { url: "ftp://localhost" },
       { url: "no url at all" },
       { executionTtl: -1 },
+      { executionTtl: "1 fortnight" as "1 week" },
       { heartbeatInterval: Infinity }
     ]) {
       const error = yield* Effect.flip(Dockets.make(options))

@@ -1,8 +1,10 @@
 /** What whoever holds a handle learns: results, failures, and the record of an execution. */
 import { assert } from "@effect/vitest"
-import { Effect, Fiber, Latch, Layer, Option, Queue, Schema } from "effect"
-import { CurrentDocket, CurrentExecution, Docket, Task, TaskGroup, Worker } from "../src/index.ts"
+import { Duration, Effect, Fiber, Latch, Layer, Option, Queue, Schema } from "effect"
+import { CurrentDocket, CurrentExecution, Docket, type ResultStore, Task, TaskGroup, Worker } from "../src/index.ts"
 import { beginning, infoOf, onEveryStore, onMemory, pass, start, stateOf, TestDocket } from "./support/dockets.ts"
+import { collectLogs } from "./support/logs.ts"
+import { follow, passUntil, statesIn } from "./support/runs.ts"
 
 class OutOfStock extends Schema.TaggedError<OutOfStock>()("OutOfStock", {
   product: Schema.String,
@@ -427,3 +429,85 @@ onMemory("Execution", (it) => {
 
 const statesOf = (events: Queue.Dequeue<unknown>, count: number) =>
   Effect.map(Queue.takeN(events, count), (all) => all.map((event) => (event as { readonly state?: string }).state))
+
+class BucketFull extends Schema.TaggedError<BucketFull>()("BucketFull", {}) {
+  override get message() {
+    return "the bucket is full"
+  }
+}
+
+/** A place for results of which the first so many calls fail. */
+const makeResults = (failures = 0) => {
+  const kept = new Map<string, { readonly text: string; readonly millis: number }>()
+  let left = failures
+  const results: ResultStore = {
+    set: (name, text, timeToLive) =>
+      Effect.suspend(() => {
+        if (left-- > 0) return Effect.fail(new BucketFull())
+        kept.set(name, { text, millis: Duration.toMillis(timeToLive) })
+        return Effect.void
+      }),
+    get: (name) => Effect.sync(() => Option.map(Option.fromUndefinedOr(kept.get(name)), ({ text }) => text))
+  }
+  return { kept, results }
+}
+
+onEveryStore("A result store", (it) => {
+  it.effect("RES-10 keeps the results instead, for whoever has it", () =>
+    Effect.gen(function* () {
+      const { kept, results } = makeResults()
+      const docket = yield* (yield* TestDocket).open({ results, executionTtl: "1 hour" })
+      yield* start(makeWorker(Effect.succeed(order))).pipe(Effect.provideService(Docket, docket))
+      const execution = yield* docket.add(Order, { product: "tea" })
+      assert.deepStrictEqual(yield* execution.result, order)
+      assert.deepStrictEqual(
+        Array.from(kept.values(), ({ millis, text }) => [millis, JSON.parse(text).id]),
+        [[3_600_000, 7]]
+      )
+      const elsewhere = yield* (yield* TestDocket).open({ results })
+      assert.deepStrictEqual(yield* elsewhere.execution(Order, "tea").result, order)
+      // The docket's own store has nothing of it, and whoever lacks the other one is told.
+      const [record] = yield* docket.store.read(["tea"])
+      assert(record !== undefined && Option.isSome(record))
+      assert.notInclude(record.value.result, "with care")
+      const error = yield* Effect.flip((yield* Docket).execution(Order, "tea").result)
+      assert(error._tag === "DocketError")
+      assert.include(error.message, "result store")
+      // An empty result is nothing to keep.
+      assert.isUndefined(yield* (yield* docket.add(Nothing)).result)
+      assert.strictEqual(kept.size, 1)
+    })
+  )
+
+  it.effect("RES-10, RES-08 says so when a result is gone", () =>
+    Effect.gen(function* () {
+      const { kept, results } = makeResults()
+      const docket = yield* (yield* TestDocket).open({ results })
+      yield* start(makeWorker(Effect.succeed(order))).pipe(Effect.provideService(Docket, docket))
+      const execution = yield* docket.add(Order, { product: "tea" })
+      yield* execution.result
+      kept.clear()
+      assert.strictEqual((yield* Effect.flip(execution.result))._tag, "ResultNotKept")
+    })
+  )
+
+  it.effect("RES-10, DEP-05 that fails is tried again, and nothing is completed before", () =>
+    Effect.gen(function* () {
+      const { kept, results } = makeResults(3)
+      const logs = yield* collectLogs
+      const docket = yield* (yield* TestDocket).open({ results })
+      let runs = 0
+      const counted = Effect.sync(() => {
+        runs++
+        return order
+      })
+      yield* start(makeWorker(counted)).pipe(Effect.provideService(Docket, docket), Effect.provide(logs.layer))
+      const execution = yield* docket.add(Order, { product: "tea" })
+      const events = yield* follow(execution.events)
+      assert.deepStrictEqual(yield* passUntil("1 second", execution.result), order)
+      assert.deepStrictEqual([runs, kept.size], [1, 1])
+      assert.strictEqual(statesIn(yield* Queue.clear(events)).filter((state) => state === "completed").length, 1)
+      assert(logs.at("Warn").some((line) => line.includes("the bucket is full")))
+    })
+  )
+})

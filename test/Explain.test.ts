@@ -5,7 +5,7 @@ import { CurrentExecution, Docket, type Explanation, Retry, Strike, Task, TaskGr
 import { beginning, onEveryStore, pass, start, stateOf } from "./support/dockets.ts"
 import { waitUntil } from "./support/waitUntil.ts"
 
-const payload = { id: Schema.String, customer: Schema.optionalKey(Schema.Int) }
+const payload = { id: Schema.String, customer: Schema.optionalKey(Schema.Int), name: Schema.optionalKey(Schema.String) }
 const define = <const Name extends string>(
   name: Name,
   options: Omit<Task.Options<typeof payload, typeof Schema.Void, typeof Schema.Never>, "payload" | "key"> = {}
@@ -18,9 +18,10 @@ const Shared = define("shared", { concurrency: { limit: 2, scope: "printer" } })
 const Paced = define("paced", { rateLimit: { limit: 1, per: "1 minute" } })
 const Picky = define("picky", { rateLimit: { limit: 1, per: "1 minute", onExceeded: "drop", scope: "mail" } })
 const Cool = define("cool", { cooldown: { window: "1 minute", by: ({ customer }) => customer } })
+const Named = define("named", { concurrency: { limit: 1, by: ({ name }) => name } })
 const Calm = define("calm", { debounce: { settle: "1 minute" } })
 
-const tasks = TaskGroup.make(Plain, Flaky, Single, Shared, Paced, Picky, Cool, Calm)
+const tasks = TaskGroup.make(Plain, Flaky, Single, Shared, Paced, Picky, Cool, Named, Calm)
 
 /** A worker whose executions run until the gate is open. */
 const startWorker = Effect.fnUntraced(function* (options: Worker.Options = {}) {
@@ -32,7 +33,7 @@ const startWorker = Effect.fnUntraced(function* (options: Worker.Options = {}) {
     if (task === "flaky" && attempt === 1) return yield* Effect.die(new Error("out of ink"))
     yield* gate.await
   })
-  const all = { plain: () => run, flaky: () => run, single: () => run, shared: () => run }
+  const all = { plain: () => run, flaky: () => run, single: () => run, shared: () => run, named: () => run }
   const handlers = tasks.toLayer({ ...all, paced: () => run, picky: () => run, cool: () => run, calm: () => run })
   yield* start(Worker.layer(tasks, options).pipe(Layer.provide(handlers)))
   return { gate, runs }
@@ -151,6 +152,37 @@ onEveryStore("An explanation", (it) => {
       const z = yield* explained("z", "AwaitingSlot")
       assert.sameMembers([...z.holders], ["x", "y"])
       assert.match(z.message, /^shared\{z\} waits for one of 2 slots of the scope "printer", held by [xy], [xy]$/)
+    })
+  )
+
+  it.effect("of one whose limit is for a long value, which it shows in short", () =>
+    Effect.gen(function* () {
+      const docket = yield* Docket
+      const { gate, runs } = yield* startWorker()
+      const name = "a very long name indeed, ".repeat(200)
+      for (const id of ["a", "b"]) yield* docket.add(Named, { id, name })
+      assert.strictEqual(yield* Queue.take(runs), "a")
+      const { control, message } = yield* explained("b", "AwaitingSlot")
+      assert.match(control.value ?? "", /^"a very long name indeed, .*…#[0-9a-f]{32}$/)
+      assert.isBelow(message.length, 200)
+      // Another one that begins like it is another value.
+      yield* docket.add(Named, { id: "c", name: `${name}!` })
+      assert.strictEqual(yield* Queue.take(runs), "c")
+      yield* gate.open
+    })
+  )
+
+  it.effect("of one that has failed, and of one that was cancelled", () =>
+    Effect.gen(function* () {
+      const docket = yield* Docket
+      yield* startWorker()
+      yield* docket.addNamed("named", { id: 7 }, { key: "bad" })
+      const bad = yield* explained("bad", "Settled")
+      assert.strictEqual(bad.state, "failed")
+      assert.match(bad.message, /^named\{bad\} failed at 2026-01-15T12:0.*InvalidPayload/s)
+      yield* docket.add(Plain, { id: "gone" }, { delay: "1 hour" })
+      yield* docket.cancel("gone")
+      assert.match((yield* explained("gone", "Settled")).message, /^plain\{gone\} was cancelled at 2026-01-15T12:0/)
     })
   )
 

@@ -48,6 +48,54 @@ describe("Recurrence", () => {
     assert.strictEqual(next(both, "2026-10-25T00:30:00Z"), "2026-10-25T01:30:00.000Z")
   })
 
+  it("CRN-02 an hour that does not come counts an hour later or not at all, as chosen", () => {
+    for (const [timeZone, expression, days] of [
+      // Lisbon goes from 01:00 to 02:00 on 29 March 2026, New York from 02:00 to 03:00 on 8 March.
+      ["Europe/Lisbon", "30 1 * * *", ["2026-03-28T01:30", "2026-03-29T01:30", "2026-03-30T00:30"]],
+      ["America/New_York", "30 2 * * *", ["2026-03-07T07:30", "2026-03-08T07:30", "2026-03-09T06:30"]],
+      // At the change itself, and not on the same day: Beirut goes from 00:00 to 01:00 on 29 March.
+      ["Asia/Beirut", "0 0 * * *", ["2026-03-27T22:00", "2026-03-28T22:00", "2026-03-29T21:00"]]
+    ] as const) {
+      const [before, change, after] = days.map((time) => `${time}:00.000Z`)
+      const later = calendar({ expression, timeZone })
+      assert.strictEqual(next(later, before!), change)
+      assert.strictEqual(next(later, change!), after)
+      assert.strictEqual(next(calendar({ expression, timeZone, skipped: "omit" }), before!), after)
+    }
+  })
+
+  it("CRN-02 leaving out the hour that does not come leaves all others as they are", () => {
+    const times = (options: Partial<Recurrence.CronOptions>, from: string, count: number) => {
+      const times: Array<string> = []
+      const calendarOf = calendar({ expression: "*/30 * * * *", timeZone: "Europe/Lisbon", ...options })
+      for (let time = from; times.length < count; times.push(time.slice(8, 16))) time = next(calendarOf, time)
+      return times
+    }
+    const halfHours = ["29T00:30", "29T01:00", "29T01:30", "29T02:00"]
+    assert.deepStrictEqual(times({}, "2026-03-29T00:00:00Z", 4), halfHours)
+    assert.deepStrictEqual(times({ skipped: "omit" }, "2026-03-29T00:00:00Z", 4), halfHours)
+    // 01:00, which does not come, would be at the time of 02:00, which does.
+    const both = { expression: "0 1,2 * * *", skipped: "omit" } as const
+    assert.deepStrictEqual(times(both, "2026-03-28T12:00:00Z", 3), ["29T01:00", "30T00:00", "30T01:00"])
+    const first = { expression: "0 1 * * *", skipped: "omit", repeated: "both" } as const
+    assert.deepStrictEqual(times(first, "2026-03-28T12:00:00Z", 2), ["30T00:00", "31T00:00"])
+    assert.deepStrictEqual(times(first, "2026-10-24T12:00:00Z", 3), ["25T00:00", "25T01:00", "26T01:00"])
+    // Lord Howe Island goes from 02:00 to 02:30 on 4 October: 02:15 does not come, 02:40 does.
+    const island = { expression: "15,40 2 * * *", timeZone: "Australia/Lord_Howe", skipped: "omit" } as const
+    assert.deepStrictEqual(times(island, "2026-10-03T00:00:00Z", 2), ["03T15:40", "04T15:15"])
+    // Without a zone that changes its clocks there is nothing to leave out.
+    assert.deepStrictEqual(times({ timeZone: "UTC", skipped: "omit" }, "2026-03-29T00:00:00Z", 4), halfHours)
+  })
+
+  it("CRN-02 a yearly time that is skipped this year comes next year", () => {
+    const yearly = { expression: "30 2 8 3 *", timeZone: "America/New_York" }
+    assert.strictEqual(next(calendar(yearly), "2026-01-01T00:00:00Z"), "2026-03-08T07:30:00.000Z")
+    assert.strictEqual(
+      next(calendar({ ...yearly, skipped: "omit" }), "2026-01-01T00:00:00Z"),
+      "2027-03-08T07:30:00.000Z"
+    )
+  })
+
   it("CRN-04 the next time is later than now and later than the time this run was due for", () => {
     const hourly = calendar({ expression: "@hourly" })
     assert.strictEqual(next(hourly, "2026-01-01T05:00:00Z", "2026-01-01T04:59:59Z"), "2026-01-01T06:00:00.000Z")

@@ -87,6 +87,35 @@ onEveryStore("A strike", (it) => {
     })
   )
 
+  it.effect("LOG-09 is logged at INFO by each process that sees it, with task, field, operator and value", () =>
+    Effect.gen(function* () {
+      const docket = yield* Docket
+      const strike = { task: "greet", field: "customer.id", operator: "between", value: [3, 7] } as const
+      const text = "greet customer.id between [3,7]"
+      const [here, producer, worker] = yield* Effect.all([collectLogs, collectLogs, collectLogs])
+      yield* start(
+        Worker.layer(tasks).pipe(Layer.provide(tasks.toLayer({ greet: () => Effect.void, other: () => Effect.void })))
+      ).pipe(Effect.provide(worker.layer), Effect.provideService(Docket, yield* elsewhere))
+      const there = yield* elsewhere.pipe(Effect.provide(producer.layer))
+      /** Lets every process see what is in force. */
+      const look = Effect.gen(function* () {
+        yield* there.add(Greet, { name: "Ada" })
+        yield* waitUntil(
+          "the worker has run it",
+          Effect.map(stateOf("Ada"), (state) => state === "completed")
+        )
+      })
+      yield* docket.strike(strike).pipe(Effect.provide(here.layer))
+      yield* look
+      yield* docket.restore(strike).pipe(Effect.provide(here.layer))
+      yield* look
+      for (const logs of [here, producer, worker]) {
+        const said = logs.at("Info").filter((line) => line.includes(text))
+        assert.deepStrictEqual(said, [`Striking ${text}`, `Restoring ${text}`])
+      }
+    })
+  )
+
   it.effect("STR-03, STR-04 on a field compares the payload with its defaults", () =>
     Effect.gen(function* () {
       const docket = yield* Docket

@@ -2,8 +2,20 @@
 import { assert } from "@effect/vitest"
 import { Deferred, Effect, Latch, Layer, Queue, Schema } from "effect"
 import { Docket, Retry, Task, TaskGroup, Worker } from "../src/index.ts"
-import { beginning, infoOf, onEveryStore, pass, type RunningWorker, start, stateOf } from "./support/dockets.ts"
+import {
+  beginning,
+  infoOf,
+  onEveryStore,
+  onMemory,
+  onRedis,
+  pass,
+  type RunningWorker,
+  start,
+  stateOf
+} from "./support/dockets.ts"
+import * as MemoryStore from "../src/store/memory/MemoryStore.ts"
 import { collectLogs } from "./support/logs.ts"
+import { RedisServer } from "./support/RedisServer.ts"
 import { passUntil, seen, type Seen } from "./support/runs.ts"
 import { waitUntil } from "./support/waitUntil.ts"
 
@@ -249,6 +261,25 @@ onEveryStore("A concurrency limit", (it) => {
     })
   )
 
+  it.effect("ADM-01 is asked when an execution is about to start, not when it is scheduled", () =>
+    Effect.gen(function* () {
+      const docket = yield* Docket
+      const gate = yield* Latch.make()
+      const { Job, runs } = yield* startWorker({ concurrency: { limit: 1 } }, () => gate.await)
+      const first = yield* docket.add(Job, { id: "first" })
+      assert.strictEqual(yield* next(runs), "first")
+      // All slots are taken, and nobody asks yet: it is scheduled for its time, and not held back.
+      const later = yield* docket.add(Job, { id: "later" }, { delay: "1 minute" })
+      assert.strictEqual(later.disposition, "scheduled")
+      assert.strictEqual((yield* docket.explain("later"))._tag, "Due")
+      yield* gate.open
+      yield* first.result
+      yield* passUntil("5 seconds", later.result)
+      assert.strictEqual(yield* next(runs), "later")
+      assert.strictEqual((yield* infoOf("later")).due.epochMilliseconds >= beginning + 60_000, true)
+    })
+  )
+
   it.effect("UNK-05 an execution whose values cannot be found fails, and the worker goes on", () =>
     Effect.gen(function* () {
       const docket = yield* Docket
@@ -446,6 +477,81 @@ onEveryStore("Several controls", (it) => {
       const b = yield* Queue.take(runs)
       assert.strictEqual(b.key, "b")
       assert.isAtLeast(b.at, (yield* infoOf("a")).started!.epochMilliseconds - beginning + 10_000)
+    })
+  )
+})
+
+/** What a task with a rate limit and a debounce leaves in its store. */
+const Kept: Options = {
+  rateLimit: { limit: 1, per: "10 seconds" },
+  debounce: { settle: "2 seconds", maximum: "1 hour" }
+}
+
+onRedis("What controls keep", (it) => {
+  it.effect("RAT-05, DEB-04 expires two windows after the last start, and ten settle times after a submission", () =>
+    Effect.gen(function* () {
+      const docket = yield* Docket
+      const redis = yield* RedisServer
+      const lives = Effect.fnUntraced(function* (kind: string) {
+        const key = `{${docket.name}}:${kind}:task:job:${kind === "debounce" ? "debounce0" : "rate0"}`
+        return Number(yield* redis.cli("PTTL", key))
+      })
+      const gone = -2
+      const { Job, runs } = yield* startWorker(Kept)
+      yield* docket.add(Job, { id: "a" })
+      yield* waitUntil(
+        "it waits for quiet",
+        Effect.map(docket.explain("a"), ({ _tag }) => _tag === "Debouncing")
+      )
+      const round = yield* lives("debounce")
+      assert.isAbove(round, 0)
+      assert.isAtMost(round, 20_000)
+      assert.strictEqual(yield* lives("starts"), gone)
+      assert.strictEqual(yield* passUntil("500 millis", next(runs)), "a")
+      // The round went when it began to run.
+      assert.strictEqual(yield* lives("debounce"), gone)
+      const starts = yield* lives("starts")
+      assert.isAbove(starts, 10_000)
+      assert.isAtMost(starts, 20_000)
+      // One that waits for its turn has its place for as long as it waits.
+      yield* docket.add(Job, { id: "b" })
+      yield* passUntil(
+        "500 millis",
+        waitUntil(
+          "it waits for the window",
+          Effect.map(docket.explain("b"), ({ _tag }) => _tag === "RateLimited")
+        )
+      )
+      assert.strictEqual(yield* lives("plans"), -1)
+      yield* docket.cancel("b")
+      assert.strictEqual(yield* lives("plans"), gone)
+    })
+  )
+})
+
+onMemory("What controls keep", (it) => {
+  it.effect("RAT-05, DEB-04 expires two windows after the last start, and ten settle times after a submission", () =>
+    Effect.gen(function* () {
+      const docket = yield* Docket
+      const memories = yield* MemoryStore.Memories
+      const kept = [...memories.values()].flatMap(({ dockets }) => dockets.get(docket.name) ?? [])[0]!.executions
+      const { Job } = yield* startWorker(Kept)
+      yield* docket.add(Job, { id: "a" })
+      yield* pass("1 second")
+      assert.deepStrictEqual(
+        Array.from(kept.rounds.values(), ({ expires }) => expires),
+        [beginning + 20_000]
+      )
+      yield* pass("1 second")
+      assert.strictEqual(kept.rounds.size, 0)
+      assert.deepStrictEqual(
+        Array.from(kept.rates.values(), ({ expires }) => expires),
+        [beginning + 22_000]
+      )
+      yield* pass("20 seconds")
+      // Whatever is done next finds it gone.
+      yield* docket.snapshot()
+      assert.strictEqual(kept.rates.size, 0)
     })
   )
 })

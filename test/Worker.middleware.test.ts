@@ -17,7 +17,7 @@ import {
 import { beginning, infoOf, onEveryStore, onMemory, pass, start, stateOf } from "./support/dockets.ts"
 import * as Faults from "./support/faults.ts"
 import { collectLogs } from "./support/logs.ts"
-import { follow, passUntil, statesIn } from "./support/runs.ts"
+import { changesIn, follow, passUntil, statesIn } from "./support/runs.ts"
 import { waitUntil } from "./support/waitUntil.ts"
 
 class Sour extends Schema.TaggedError<Sour>()("Sour", { what: Schema.String }) {
@@ -277,6 +277,30 @@ onEveryStore("Middleware", (it) => {
     })
   )
 
+  it.effect("ADM-05 puts an execution off by 100 milliseconds unless it says otherwise", () =>
+    Effect.gen(function* () {
+      let tries = 0
+      const gatekeeper = Middleware.make("gatekeeper", (run) => (++tries < 3 ? Middleware.postpone() : run))
+      const dues: Array<number> = []
+      const worker = makeWorker(Effect.succeed("done"), [gatekeeper])
+      const docket = yield* Docket
+      const events = yield* follow(docket.events)
+      yield* start(worker)
+      const execution = yield* docket.add(Pour, { what: "milk" })
+      assert.strictEqual(yield* passUntil("50 millis", execution.result), "done")
+      const changes = changesIn(yield* Queue.clear(events))
+      for (const { due, started, state } of changes) {
+        if (state === "running") dues.push(started!.epochMilliseconds)
+        if (state === "scheduled") dues.push(due!.epochMilliseconds)
+      }
+      // It is due 100 ms after the run that it did not let begin.
+      assert.strictEqual(dues.length, 5)
+      assert.isAtLeast(dues[1]! - dues[0]!, 100)
+      assert.isAtLeast(dues[3]! - dues[2]!, 100)
+      assert.isBelow(dues[1]! - dues[0]!, 1_000)
+    })
+  )
+
   it.effect("CTX-07 may put an execution off: that is no failure, and the handler runs once it is let in", () =>
     Effect.gen(function* () {
       const times: Array<number> = []
@@ -460,7 +484,7 @@ onEveryStore("Middleware", (it) => {
 })
 
 onMemory("Middleware", (it) => {
-  it.effect("CTX-07 puts an execution off by 100 milliseconds unless it says otherwise", () =>
+  it.effect("CTX-07, ADM-05 puts an execution off by 100 milliseconds unless it says otherwise", () =>
     Effect.gen(function* () {
       const times: Array<number> = []
       const gatekeeper = Middleware.make("gatekeeper", (run) =>

@@ -1,6 +1,6 @@
 /** Leases: what keeps an execution with its worker, and what happens when the worker is gone. */
 import { assert } from "@effect/vitest"
-import { Effect, Fiber, Latch, Layer, Option, Queue, Schema } from "effect"
+import { Clock, Effect, Fiber, Latch, Layer, Option, Queue, Schema } from "effect"
 import { CurrentExecution, CurrentWorker, Docket, Dockets, Task, TaskGroup, Worker } from "../src/index.ts"
 import { infoOf, onEveryStore, pass, start, stateOf, TestDocket } from "./support/dockets.ts"
 import * as Faults from "./support/faults.ts"
@@ -182,6 +182,47 @@ onEveryStore("Redelivery", (it) => {
         assert.strictEqual(yield* execution.result, "second")
         assert(logs.at("Warn").some((line) => line.includes("lost its lease")))
       })
+  )
+
+  it.effect("CON-01, CON-07, RPL-04 a run whose key was scheduled anew ends before its slot is given to another", () =>
+    Effect.gen(function* () {
+      const Single = Task.make("single", { key: () => "k", concurrency: { limit: 1 } })
+      const singles = TaskGroup.make(Single)
+      const told = yield* Queue.unbounded<{ readonly what: string; readonly at: number }>()
+      const tell = (what: string) => Effect.flatMap(Clock.currentTimeMillis, (at) => Queue.offer(told, { what, at }))
+      const handlers = singles.toLayer({
+        single: Effect.fnUntraced(function* () {
+          const { interruptReason } = yield* CurrentExecution
+          const { name } = yield* CurrentWorker
+          yield* tell(`${name} starts`)
+          const interrupted = Effect.flatMap(interruptReason, (reason) =>
+            tell(`${name} is interrupted: ${Option.getOrElse(reason, () => "none")}`)
+          )
+          if (name === "first") yield* Effect.onInterrupt(Effect.never, () => interrupted)
+        })
+      })
+      const worker = (name: string) =>
+        Worker.layer(singles, { name, redeliveryTimeout: "1 minute" }).pipe(Layer.provide(handlers))
+      const faults = yield* startMortal(worker("first"))
+      const docket = yield* Docket
+      yield* docket.add(Single)
+      assert.strictEqual((yield* Queue.take(told)).what, "first starts")
+      const again = yield* docket.replace(Single)
+      yield* start(worker("second"))
+      // It keeps its slot for as long as it renews it.
+      yield* pass("3 minutes", 36)
+      assert.deepStrictEqual(yield* Queue.clear(told), [])
+      faults.setAway(true)
+      yield* pass("62 seconds", 62)
+      yield* again.result
+      const ends = (yield* Queue.takeN(told, 2)).toSorted((a, b) => (a.what < b.what ? -1 : 1))
+      assert.deepStrictEqual(
+        ends.map(({ what }) => what),
+        ["first is interrupted: lease-lost", "second starts"]
+      )
+      // In memory, where nothing is on its way, both happen at the same moment.
+      assert.isAtMost(ends[0]!.at, ends[1]!.at)
+    })
   )
 
   it.effect(

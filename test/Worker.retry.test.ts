@@ -119,6 +119,21 @@ onEveryStore("A failed attempt", (it) => {
     })
   )
 
+  it.effect("RTY-04 is followed by one that is due twice as long after it, each time, up to the maximum", () =>
+    Effect.gen(function* () {
+      const policy = Retry.exponential({ attempts: 5, minimum: "1 second", maximum: "4 seconds" })
+      const { Flaky, runs } = yield* startFlaky(policy, fails)
+      const docket = yield* Docket
+      const execution = yield* docket.add(Flaky, { id: "k" })
+      yield* passUntil("500 millis", Effect.flip(execution.result))
+      const ends = (yield* execution.attempts).map(({ ended }) => ended.epochMilliseconds - beginning)
+      assert.deepStrictEqual(
+        runs.slice(1).map(({ due }, i) => due - ends[i]!),
+        [1000, 2000, 4000, 4000]
+      )
+    })
+  )
+
   it.effect("RTY-05 is followed by another one for as long as it takes when the policy is unlimited", () =>
     Effect.gen(function* () {
       const policy = Retry.exponential({ attempts: "unlimited", minimum: "1 second", maximum: "10 seconds" })
@@ -469,6 +484,23 @@ onEveryStore("A failed attempt", (it) => {
       assert.deepStrictEqual(attemptsOf(runs), [1, 2, 3])
     })
   )
+
+  for (const [what, policy] of [
+    ["a policy", Retry.linear<Trouble>({ attempts: "unlimited" })],
+    ["a schedule", Schedule.forever]
+  ] as const) {
+    it.effect(`is final when its task, with ${what}, does not want this error; a defect is not asked about`, () =>
+      Effect.gen(function* () {
+        const { Flaky, runs } = yield* startFlaky({ policy, while: ({ attempt }) => attempt < 3 }, (attempt) =>
+          attempt === 1 ? Effect.die("boom") : fails(attempt)
+        )
+        const docket = yield* Docket
+        const error = yield* Effect.flip((yield* docket.add(Flaky, { id: "k" })).result)
+        assert.deepInclude(error, { _tag: "Trouble", attempt: 3 })
+        assert.deepStrictEqual(attemptsOf(runs), [1, 2, 3])
+      })
+    )
+  }
 
   it.effect("is final when the handler says so, with its typed error", () =>
     Effect.gen(function* () {

@@ -5,6 +5,7 @@
 import * as DateTime from "effect/DateTime"
 import * as Schema from "effect/Schema"
 import * as Option from "effect/Option"
+import { shown } from "../internal/redaction.ts"
 import type { ExecutionEvent, ExecutionInfo, FeedInterrupted } from "../Execution.ts"
 import type { WorkerInfo } from "../Snapshot.ts"
 import type { ProgressState } from "../TaskContext.ts"
@@ -15,9 +16,9 @@ export const moment = (at: DateTime.DateTime | undefined): string | undefined =>
 
 const parse = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Unknown))
 
-/** Stored JSON text as data; as text if it is none. */
+/** Stored JSON text as data, without what is redacted; as text if it is none. */
 export const data = (text: string | undefined): unknown =>
-  text === undefined ? undefined : Option.getOrElse(parse(text), () => text)
+  text === undefined ? undefined : Option.getOrElse(parse(shown(text)), () => text)
 
 const progressOf = ({ current, message, total, updated }: ProgressState) => ({
   current,

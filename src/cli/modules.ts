@@ -12,6 +12,7 @@ import { fileURLToPath, pathToFileURL } from "node:url"
 import type { Docket } from "../Docket.ts"
 import { errorText } from "../internal/failureText.ts"
 import type * as Task from "../Task.ts"
+import * as Admission from "../Admission.ts"
 import * as TaskGroup from "../TaskGroup.ts"
 import type { TaskServices } from "../TaskContext.ts"
 import * as TaskModule from "../TaskModule.ts"
@@ -50,8 +51,11 @@ export const load: (
       owners.set(task.name, { module, task })
     }
   }
+  const tasks = Array.from(owners.values(), ({ task }) => task)
+  const disagreement = Admission.findDisagreement(tasks)
+  if (disagreement !== undefined) return yield* new UsageError({ message: disagreement })
   return {
-    tasks: TaskGroup.make(...Array.from(owners.values(), ({ task }) => task)),
+    tasks: TaskGroup.make(...tasks),
     layer: Layer.mergeAll(handlersOf(first), ...rest.map(handlersOf))
   }
 })

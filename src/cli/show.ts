@@ -10,6 +10,7 @@ import type { ExecutionRecord } from "../DocketStore.ts"
 import type { Attempt } from "../Execution.ts"
 import { failWith } from "../internal/docketError.ts"
 import { attemptOf, infoOf } from "../internal/info.ts"
+import { shown } from "../internal/redaction.ts"
 import { keysArgument, notFound } from "./cancel.ts"
 import { NotFound } from "./exits.ts"
 import * as Flags from "./flags.ts"
@@ -63,10 +64,10 @@ const print = Effect.fnUntraced(function* (record: ExecutionRecord, attempts: Re
     ["Attempt", String(info.attempt)],
     ["Deliveries", info.deliveries > 1 ? String(info.deliveries) : undefined],
     ["Progress", progress && progressText(progress.current, progress.total, progress.message)],
-    ["Payload", Text.safe(info.encodedPayload)],
-    ["Result", record.result && Text.safe(record.result)],
+    ["Payload", Text.safe(shown(info.encodedPayload))],
+    ["Result", record.result && Text.safe(shown(record.result))],
     ["Error", info.error && Text.safe(info.error)],
-    ["Failure", record.failure && Text.safe(record.failure)]
+    ["Failure", record.failure && Text.safe(shown(record.failure))]
   ]
   yield* Output.lines(
     fields.flatMap(([title, text]) => (text === undefined || text === "" ? [] : `${dim(Text.pad(title, 11))}${text}`))

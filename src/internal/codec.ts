@@ -6,6 +6,7 @@ import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import type * as Task from "../Task.ts"
 import * as PayloadVersion from "./payloadVersion.ts"
+import * as Redaction from "./redaction.ts"
 
 /** Encodes and decodes the data of one task. */
 export interface Codec {
@@ -79,10 +80,13 @@ const payloadOf = (task: Task.Any): ReturnType<typeof jsonOf> => {
   })
   return {
     encode: (value) =>
-      Exit.map(present.encodeJson(value), (encoded) => JSON.stringify(PayloadVersion.mark(encoded, version))),
+      Exit.map(present.encodeJson(value), (encoded) =>
+        JSON.stringify(PayloadVersion.mark(present.mark(encoded), version))
+      ),
+    mark: present.mark,
     encodeJson: present.encodeJson,
     decode: (text) =>
-      flatMapExit(parseJson(text), (value) => {
+      flatMapExit(parse(text), (value) => {
         const marked = PayloadVersion.unmark(value)
         return (versions[marked.version - 1] ?? present.decodeJson)(marked.payload)
       }),
@@ -98,18 +102,29 @@ const make = (schema: Task.DataSchema, input: unknown): Effect.Effect<unknown, S
 
 const parseJson = Schema.decodeUnknownExit(Schema.fromJsonString(Schema.Unknown))
 
+// As fast as it gets; what is no JSON is left to the schema, for its error.
+const parse = (text: string): Exit.Exit<unknown, Schema.SchemaError> => {
+  try {
+    return Exit.succeed(JSON.parse(text))
+  } catch {
+    return parseJson(text)
+  }
+}
+
 // The fast path for JSON is the plain function: its input is what a codec for JSON just produced, so it cannot throw.
 const jsonOf = (schema: Task.DataSchema) => {
   const json = Schema.toCodecJson(schema)
   const encode = Schema.encodeUnknownExit(json)
-  const decode = Schema.decodeUnknownExit(json)
+  const decodeUnmarked = Schema.decodeUnknownExit(json)
+  const redaction = Redaction.redactionOf(schema)
+  const mark = (encoded: unknown) => (redaction === undefined ? encoded : Redaction.mark(encoded, redaction))
+  const decode = redaction === undefined ? decodeUnmarked : (value: unknown) => decodeUnmarked(Redaction.unmark(value))
   return {
-    encode: (value: unknown) => Exit.map(encode(value), (encoded) => JSON.stringify(encoded)),
+    encode: (value: unknown) => Exit.map(encode(value), (encoded) => JSON.stringify(mark(encoded))),
+    /** Without the mark of what is redacted; see `mark`. */
     encodeJson: encode,
+    mark,
     decodeJson: decode,
-    decode: (text: string) => {
-      const parsed = parseJson(text)
-      return Exit.isSuccess(parsed) ? decode(parsed.value) : parsed
-    }
+    decode: (text: string) => flatMapExit(parse(text), decode)
   }
 }

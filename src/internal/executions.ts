@@ -11,17 +11,22 @@ import { type DocketError, ResultNotKept, ResultTimeout, TaskCancelled, TaskFail
 import type { ResultError } from "../DocketError.ts"
 import * as DocketStore from "../DocketStore.ts"
 import type { Execution, ExecutionInfo } from "../Execution.ts"
+import type { ResultStore } from "../ResultStore.ts"
 import type * as Task from "../Task.ts"
 import { codecOf } from "./codec.ts"
 import { failWith } from "./docketError.ts"
 import * as Events from "./events.ts"
 import { attemptOf, infoOf } from "./info.ts"
+import * as KeptResults from "./keptResults.ts"
+import * as Redaction from "./redaction.ts"
 
 /** Where handles find their executions. */
 export interface Source {
   readonly store: DocketStore.DocketStore["Service"]
   /** Whether the docket keeps results at all. */
   readonly keepsResults: boolean
+  /** Where they are kept, if not in the docket's store. */
+  readonly results: ResultStore | undefined
 }
 
 /** How the data of an execution is read. */
@@ -53,7 +58,7 @@ export const handleNamed = (
   disposition: DocketStore.Disposition | undefined
 ): Execution<unknown, never> =>
   new Handle<unknown, never>(source, key, task, disposition, {
-    success: (text) => (text === undefined ? Exit.succeed(undefined) : parseJson(text))
+    success: (text) => (text === undefined ? Exit.succeed(undefined) : Exit.map(parseJson(text), Redaction.unmark))
   })
 
 /** What the docket knows about a key. */
@@ -125,7 +130,7 @@ const resultOf = Effect.fnUntraced(function* <A, E>(
   const { error, failure, result, state } = record.value
   if (state === "cancelled") return yield* new TaskCancelled({ key })
   if (state === "completed") {
-    const value = decoder.success(result)
+    const value = decoder.success(yield* KeptResults.find(source.results, key, result))
     return Exit.isSuccess(value) ? value.value : yield* unreadable(key, "result")
   }
   if (failure === undefined || decoder.error === undefined) {

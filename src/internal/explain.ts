@@ -8,6 +8,7 @@ import type { DocketError } from "../DocketError.ts"
 import type { DocketStore, ExecutionRecord } from "../DocketStore.ts"
 import * as Explanation from "../Explanation.ts"
 import { judge } from "../Strike.ts"
+import * as ControlValue from "./controlValue.ts"
 import { failWith } from "./docketError.ts"
 import { parsePayload } from "./knownStrikes.ts"
 
@@ -67,5 +68,5 @@ const moment = (epochMillis: number | undefined) =>
 
 const controlOf = ({ scope, value }: { readonly scope: string; readonly value: string }): Explanation.ControlInfo => ({
   scope: scope.startsWith("scope:") ? scope.slice("scope:".length) : undefined,
-  value: value === "" ? undefined : value
+  value: value === "" ? undefined : ControlValue.shown(value)
 })

@@ -8,6 +8,7 @@ import type { Disposition, DocketStore } from "../DocketStore.ts"
 import * as Metrics from "../observability/Metrics.ts"
 import { empty, judge, type Strike, type StrikeSet } from "../Strike.ts"
 import * as PayloadVersion from "./payloadVersion.ts"
+import * as Redaction from "./redaction.ts"
 
 /** The strikes of one docket, as this process knows them. */
 export interface KnownStrikes {
@@ -121,5 +122,5 @@ const parseJson = Schema.decodeUnknownExit(Schema.fromJsonString(Schema.Unknown)
 /** An encoded payload as data; nothing when it is not JSON. */
 export const parsePayload = (text: string): unknown => {
   const parsed = parseJson(text)
-  return Exit.isSuccess(parsed) ? PayloadVersion.unmark(parsed.value).payload : undefined
+  return Exit.isSuccess(parsed) ? Redaction.unmark(PayloadVersion.unmark(parsed.value).payload) : undefined
 }

@@ -3,7 +3,6 @@
  */
 import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
@@ -15,6 +14,7 @@ import { currentTrace } from "../observability/Tracing.ts"
 import type * as Task from "../Task.ts"
 import { codecOf } from "./codec.ts"
 import { failWith, invalid } from "./docketError.ts"
+import * as Durations from "./durations.ts"
 import { isTaskName, taskNameRule } from "./taskName.ts"
 import * as GroupCommit from "./groupCommit.ts"
 import type { KnownStrikes } from "./knownStrikes.ts"
@@ -140,10 +140,10 @@ const dueOf = (options: Task.ScheduleOptions): Effect.Effect<Due, DocketError> =
       : Effect.fail(invalid(`when is not a moment: ${String(options.when)}`))
   }
   if (options.delay === undefined) return Effect.succeed(dueNow)
-  const millis = Math.ceil(Duration.toMillis(options.delay))
+  const millis = Math.ceil(Durations.millisOf(options.delay))
   return Number.isFinite(millis)
     ? Effect.succeed({ _tag: "After", millis: Math.max(0, millis) })
-    : Effect.fail(invalid("delay has to be finite"))
+    : Effect.fail(invalid(`delay has to be a finite duration; it was ${Durations.shown(options.delay)}`))
 }
 
 const chunksOf = <A>(items: ReadonlyArray<A>, size: number): ReadonlyArray<ReadonlyArray<A>> =>

@@ -2,11 +2,11 @@
  * Counts and traces what is asked of a docket.
  */
 import * as DateTime from "effect/DateTime"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { Docket } from "../Docket.ts"
 import type { Execution } from "../Execution.ts"
+import * as Durations from "../internal/durations.ts"
 import type * as Task from "../Task.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Tracing from "./Tracing.ts"
@@ -81,7 +81,7 @@ export const instrumentDocket: (docket: Docket["Service"]) => Effect.Effect<Dock
 )
 
 const dueOf = ({ delay, when }: Task.ScheduleOptions = {}): Readonly<Record<string, unknown>> => {
-  if (delay !== undefined) return { "docket.delay_ms": Duration.toMillis(delay) }
+  if (delay !== undefined) return { "docket.delay_ms": Durations.millisOf(delay) }
   const moment = when === undefined ? Option.none() : DateTime.make(when)
   return Option.isSome(moment) ? { "docket.when": DateTime.formatIso(moment.value) } : {}
 }

@@ -37,7 +37,8 @@ import type { ExecutionEvent } from "../Execution.ts"
 import { codecOf } from "../internal/codec.ts"
 import { failWith } from "../internal/docketError.ts"
 import * as Info from "../internal/info.ts"
-import * as PayloadVersion from "../internal/payloadVersion.ts"
+import { parsePayload } from "../internal/knownStrikes.ts"
+import { shown } from "../internal/redaction.ts"
 import * as Life from "../internal/testing/life.ts"
 import type * as Task from "../Task.ts"
 import { CurrentWorker } from "../TaskContext.ts"
@@ -387,7 +388,7 @@ export const scheduled: Effect.Effect<ReadonlyArray<Scheduled>, DocketError, Doc
     key,
     task,
     encodedPayload,
-    payload: PayloadVersion.unmark(JSON.parse(encodedPayload)).payload,
+    payload: parsePayload(encodedPayload),
     due
   }))
 })
@@ -511,7 +512,8 @@ const executions = (count: number) => (count === 1 ? "execution" : "executions")
 
 const fail = (problem: string, all: ReadonlyArray<Scheduled>): Effect.Effect<never> => {
   const lines = all.map(
-    ({ due, key, payload, task }) => `  ${DateTime.formatIso(due)} ${task}{${key}} ${JSON.stringify(payload)}`
+    ({ due, encodedPayload, key, task }) =>
+      `  ${DateTime.formatIso(due)} ${task}{${key}} ${JSON.stringify(parsePayload(shown(encodedPayload)))}`
   )
   return Effect.die(
     new Error(`${problem}. ${all.length === 0 ? "Nothing is scheduled." : `Scheduled are:\n${lines.join("\n")}`}`)

@@ -1,5 +1,6 @@
 import { assert, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Logger, Redacted, Schema } from "effect"
+import { Docket, Task, TaskGroup, Worker } from "../../src/index.ts"
 import { waitUntil } from "../support/waitUntil.ts"
 import { App, assertSentence, infoOf, open } from "./app.ts"
 import * as docket from "./docket.ts"
@@ -246,6 +247,50 @@ it.layer(App.layer(), { excludeTestServices: true })("commands that look at a do
       assert.deepInclude(shown, { key })
       const cancelled = yield* shop.run(["cancel", key])
       assert.deepStrictEqual([cancelled.code, cancelled.stderr], [0, ""])
+    })
+  )
+
+  it.effect("show leaves out what is redacted, in every form (LOG-05)", () =>
+    Effect.gen(function* () {
+      const shop = yield* (yield* App).shop
+      const Secret = Schema.RedactedFromValue(Schema.String)
+      const Charge = Task.make("charge", {
+        payload: { amount: Schema.Int, card: Secret },
+        success: Schema.Struct({ receipt: Secret, amount: Schema.Int }),
+        error: Secret
+      })
+      const tasks = TaskGroup.make(Charge)
+      const card = Redacted.make("hidden card")
+      const handlers = tasks.toLayer({
+        charge: ({ amount, card }) => (amount > 0 ? Effect.succeed({ receipt: card, amount }) : Effect.fail(card))
+      })
+      yield* shop.docket.add(Charge, { amount: 5, card }, { key: "good" })
+      yield* shop.docket.add(Charge, { amount: 0, card }, { key: "bad" })
+      yield* shop.docket.addNamed("charge", { amount: "hidden", card: "hidden" }, { key: "unreadable" })
+      yield* Worker.runUntilFinished(tasks).pipe(
+        Effect.provide(handlers),
+        Effect.provideService(Docket, shop.docket),
+        Effect.provide(Logger.layer([]))
+      )
+      const good = yield* shop.lines("show", "good")
+      assert.include(good.join("\n"), '{"amount":5,"card":"<redacted>"}')
+      assert.include(good.join("\n"), '{"receipt":"<redacted>","amount":5}')
+      const [object] = yield* shop.json("show", "good")
+      assert.deepInclude(object, {
+        payload: { amount: 5, card: "<redacted>" },
+        result: { receipt: "<redacted>", amount: 5 }
+      })
+      const shown = [
+        good,
+        object,
+        yield* shop.lines("show", "bad"),
+        yield* shop.json("show", "bad"),
+        yield* shop.lines("failed", "ls"),
+        yield* shop.lines("explain", "unreadable"),
+        (yield* shop.json("show", "unreadable")).map(({ payload: _, ...others }) => others)
+      ]
+      assert.include(JSON.stringify(shown), "InvalidPayload")
+      assert.notInclude(JSON.stringify(shown), "hidden")
     })
   )
 })

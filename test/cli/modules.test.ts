@@ -47,6 +47,9 @@ const moduleOf = (name: string, exported = "export default") => `
   ${exported} TaskModule.make(tasks, tasks.toLayer({ ${name}: () => Effect.void }))
 `
 
+const limited = (name: string, limit: number) =>
+  moduleOf(name).replace(`"${name}"`, `"${name}", { concurrency: { limit: ${limit}, scope: "printer" } }`)
+
 it.layer(App.layer)("docket worker --tasks", (it) => {
   it.effect(
     "loads TypeScript and JavaScript, default and named exports, relative to the working directory (CLI-06)",
@@ -125,6 +128,12 @@ it.layer(App.layer)("docket worker --tasks", (it) => {
     tasks: ["./a.ts", "./b.ts"],
     code: 2,
     sentence: /Two different tasks are named "twice", in \.\/a\.ts and in \.\/b\.ts/
+  })
+  fails("says that tasks of two modules contradict each other about what they share (ADM-08)", {
+    files: { "a.ts": limited("print", 2), "b.ts": limited("scan", 3) },
+    tasks: ["./a.ts", "./b.ts"],
+    code: 2,
+    sentence: /of the scope "printer" task "print" says \{"limit":2\} and task "scan" \{"limit":3\}/
   })
   fails("says what a module throws, and where", {
     files: { "throws.ts": "const mailer: any = undefined\nexport default mailer.send()\n" },

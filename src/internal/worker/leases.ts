@@ -24,25 +24,29 @@ export const now = (clock: Clock.Clock): number => Number(clock.monotonicTimeNan
  */
 export const renew = Effect.fnUntraced(
   function* (session: WorkerSession, runs: Runs, pulse: Pulse) {
-    // Those that are superseded as well: they may hold a slot of a limit.
-    const held = runs.all()
+    const held = runs.all().filter(needsLease)
     if (held.length === 0) return pulse.met()
     const asked = now(yield* Clock.Clock)
     const statuses = yield* session.renew(held.map(({ delivery }) => delivery))
     pulse.met()
     held.forEach((run, i) => {
       const status = statuses[i]
-      if (status === "held" || status === "cancelled") run.renewed = Math.max(run.renewed, asked)
-      if (run.superseded) return
-      if (status === "superseded") run.superseded = true
+      if (status === "overtaken" || status === "superseded") run.superseded = true
       if (status === "cancelled") runs.interrupt(run, "cancelled")
-      if (status === "lost" && stillRuns(runs, run)) runs.interrupt(run, "lease-lost")
+      if (status === "lost" || status === "superseded") {
+        if (needsLease(run) && stillRuns(runs, run)) runs.interrupt(run, "lease-lost")
+      } else {
+        run.renewed = Math.max(run.renewed, asked)
+      }
     })
   },
   Effect.catch((error) =>
     Effect.logWarning(`${error.message}. The leases were not renewed; the next attempt follows within their time`)
   )
 )
+
+// One whose key was scheduled anew has nothing to lose but the slot of a limit, which is another's after the lease.
+const needsLease = (run: Run) => !run.superseded || run.holdsSlot
 
 // A run that ended while the renewal was under way may have given up its lease by settling.
 const stillRuns = (runs: Runs, run: Run) => runs.find(run.delivery.key, run.delivery.generation) === run
@@ -77,7 +81,7 @@ export const expireForever = Effect.fnUntraced(function* (
 ) {
   const clock = yield* Clock.Clock
   const chance = lastChance(leaseMillis)
-  const needLease = () => runs.all().filter((run) => !run.superseded && run.interruptReason === undefined)
+  const needLease = () => runs.all().filter((run) => needsLease(run) && run.interruptReason === undefined)
   const left = (run: Run) => run.renewed + leaseMillis - now(clock)
   const leastLeft = () => needLease().reduce((least, run) => Math.min(least, left(run)), Infinity)
   while (true) {

@@ -36,7 +36,9 @@ export interface Run {
   readonly delivery: Delivery
   readonly annotations: Record<string, unknown>
   readonly progress: RunProgress
-  /** Whether the key was scheduled anew meanwhile; such a run needs a lease only for the slot of a limit. */
+  /** Whether it has a slot of a concurrency limit. */
+  readonly holdsSlot: boolean
+  /** Whether the key was scheduled anew meanwhile. */
   superseded: boolean
   /** When its lease was last asked for, or its renewal: see `Leases.now`. The lease lives at least from then on. */
   renewed: number
@@ -111,20 +113,21 @@ export const make: (options: {
   }
 
   const start = (delivery: Delivery, asked: number) => {
-    const run: Run = {
-      delivery,
-      annotations: { ...workerAnnotations, ...RunLog.annotations(delivery) },
-      progress: reporter.start(delivery),
-      superseded: false,
-      renewed: asked,
-      interruptReason: undefined,
-      fiber: undefined
-    }
     const runnable = registry.find(delivery.task, delivery.payload)
     if (runnable === undefined) {
       // The store hands out only what the worker named, so this is for a store that breaks its word.
       const error = `UnknownTask: this worker has no task "${delivery.task}"`
       return onEnd({ delivery, outcome: { _tag: "Failed", error, failure: undefined }, reported: false })
+    }
+    const run: Run = {
+      delivery,
+      annotations: { ...workerAnnotations, ...RunLog.annotations(delivery) },
+      progress: reporter.start(delivery),
+      holdsSlot: runnable.behaviour?.controls.controls.some(({ _tag }) => _tag === "Concurrency") ?? false,
+      superseded: false,
+      renewed: asked,
+      interruptReason: undefined,
+      fiber: undefined
     }
     const id = runId(delivery.key, delivery.generation)
     running.set(id, run)

@@ -36,9 +36,9 @@ export const make = (recurrence: Recurrence.Recurrence, delivery: Delivery): Suc
     if (due !== undefined) return due
     if (everyMillis !== undefined) return after(everyMillis - elapsedMillis)
     if (recurrence._tag === "Every") return after(recurrence.everyMillis - elapsedMillis)
-    const { due: runDue, started } = delivery
     // The store's clock told when the run started; this worker's clock only how long ago that is.
-    return { _tag: "At", epochMillis: Recurrence.next(recurrence, { due: runDue, now: started + elapsedMillis }) }
+    const now = delivery.started + elapsedMillis
+    return { _tag: "At", epochMillis: Recurrence.next(recurrence, { due: delivery.intended, now }) }
   }
 
   return {

@@ -34,6 +34,8 @@ export interface Entry {
   attempt: number
   deliveries: number
   due: number
+  /** When it was due at first, if that is not the same any more. */
+  intended: number | undefined
   worker: string | undefined
   started: number | undefined
   completed: number | undefined
@@ -229,6 +231,7 @@ export const add = (self: Executions, key: string): Entry => {
     attempt: 1,
     deliveries: 0,
     due: 0,
+    intended: undefined,
     worker: undefined,
     started: undefined,
     completed: undefined,
@@ -281,6 +284,12 @@ const wholeMillis = (millis: number) => Math.ceil(Math.min(Math.max(millis, -far
 
 /** The last moment that a date can name. */
 const farAway = 8.64e15
+
+/** Puts off an execution whose schedule stays the same: it is remembered when it was due at first. */
+export const putOff = (self: Executions, entry: Entry, due: DocketStore.Due, step: Step): void => {
+  entry.intended ??= entry.due
+  wait(self, entry, due, step)
+}
 
 /** Moves what has become due to the ready line. */
 export const moveDue = (self: Executions, { now }: Step): void => {
@@ -478,7 +487,8 @@ export const nextDue = (self: Executions): number =>
   Math.min(
     Heap.peek(self.schedule)?.at ?? Number.POSITIVE_INFINITY,
     Heap.peek(self.leases)?.at ?? Number.POSITIVE_INFINITY,
-    Heap.peek(self.asked)?.at ?? Number.POSITIVE_INFINITY
+    Heap.peek(self.asked)?.at ?? Number.POSITIVE_INFINITY,
+    ...Array.from(self.overtaken.values(), ({ expires }) => expires)
   )
 
 /** Whether nothing is live. */

@@ -267,7 +267,7 @@ const later = (candidate: Candidate, due: number) => {
   leavePlans(candidate)
   freeSlot(candidate)
   entry.generation++
-  Executions.wait(executions, entry, { _tag: "At", epochMillis: due }, step)
+  Executions.putOff(executions, entry, { _tag: "At", epochMillis: due }, step)
 }
 
 // Concurrency: an execution that finds no slot stands in line for one.

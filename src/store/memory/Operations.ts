@@ -82,6 +82,7 @@ const startOver = (entry: Executions.Entry) => {
   entry.generation++
   entry.attempt = 1
   entry.deliveries = 0
+  entry.intended = undefined
 }
 
 /** Cancels executions; returns the running ones, whose workers are to be told. */
@@ -231,10 +232,10 @@ const end = (
     case "Retry":
       entry.attempt++
       entry.deliveries = 0
-      return Executions.wait(executions, entry, outcome.due, step)
+      return Executions.putOff(executions, entry, outcome.due, step)
     case "Postponed":
       entry.deliveries--
-      return Executions.wait(executions, entry, outcome.due, step)
+      return Executions.putOff(executions, entry, outcome.due, step)
     case "Held":
       entry.deliveries--
       if (outcome.strikes !== executions.strikes.version) return Executions.reclaim(executions, entry)
@@ -380,6 +381,7 @@ const toDelivery = (entry: Executions.Entry, { now }: Executions.Step): DocketSt
   attempt: entry.attempt,
   deliveries: entry.deliveries,
   due: entry.due,
+  intended: entry.intended ?? entry.due,
   started: entry.started ?? now,
   trace: entry.trace
 })
@@ -400,7 +402,10 @@ export const renew = (
   const entry = Executions.lookup(executions, key, step)
   if (entry?.generation !== generation) {
     const overtaken = executions.overtaken.get(`${generation}:${key}`)
-    if (overtaken !== undefined) overtaken.expires = step.now + worker.leaseMillis
+    if (overtaken !== undefined) {
+      overtaken.expires = step.now + worker.leaseMillis
+      return "overtaken"
+    }
   }
   if (entry === undefined) return "lost"
   if (entry.generation !== generation) return "superseded"

@@ -25,6 +25,7 @@ end
 
 -- Holds an execution back until a moment; it keeps no slot meanwhile.
 local function later(key, found, due, slot)
+  noteIntended(key)
   call('HSET', records .. key, 'state', 'scheduled', 'due', text(due), 'gen', text(found[4] + 1))
   call('ZADD', queueKey, text(due), key)
   if slot then

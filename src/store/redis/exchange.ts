@@ -98,6 +98,12 @@ local function failDamaged(key, problem)
   buryFailed(key, true)
 end
 
+-- Notes when an execution was due at first, before its schedule is put off.
+local function noteIntended(key)
+  local found = call('HMGET', records .. key, 'intended', 'due')
+  if not found[1] and found[2] then call('HSET', records .. key, 'intended', found[2]) end
+end
+
 -- Lets an ended run's key wait for the next one: "fields" are set, "cleared" go.
 local function goOn(key, generation, due, fields, cleared)
   local record, state = records .. key, 'queued'
@@ -215,11 +221,13 @@ local function settle(key, found, generation, held, outcome, isReported, problem
   end
   if outcome == 'P' or outcome == 'B' then
     local was = call('HMGET', record, 'deliveries', 'due')
+    if due then noteIntended(key) end
     goOn(key, generation, due or tonumber(was[2]), { 'was', held, 'deliveries', (tonumber(was[1]) or 1) - 1 }, {})
     return 'a'
   end
   if outcome == 'R' then
     local attempt = (tonumber(run[1]) or 1) + 1
+    noteIntended(key)
     goOn(key, generation, due, { 'was', held, 'attempt', attempt, 'error', problem, 'failures', '1' }, { 'deliveries' })
     return 'a'
   end
@@ -239,10 +247,10 @@ local function settle(key, found, generation, held, outcome, isReported, problem
   end
 
   if due then
-    local fields, cleared = { 'was', held }, { 'deliveries', 'attempt' }
+    local fields, cleared = { 'was', held }, { 'deliveries', 'attempt', 'intended' }
     if payload then
       call('SET', payloads .. key, payload)
-      cleared[3], cleared[4] = 'values', 'judged'
+      cleared[4], cleared[5] = 'values', 'judged'
     end
     if hasFailures then
       fields[3], fields[4] = 'failures', '1'
@@ -287,10 +295,15 @@ end
 -- What a worker is told of an execution; the last value is empty where it would say the same of most.
 local function describe(list, key, task, generation, attempt, count, due, started, trace)
   local n = #list
+  -- Whatever puts an execution off gives it another generation.
+  local intended = generation ~= '1' and call('HGET', records .. key, 'intended')
   list[n + 1] = key
   list[n + 2] = task
   list[n + 3] = tonumber(due) or now
-  list[n + 4] = table.concat({ tonumber(generation) or 0, isWhole(attempt) and attempt or 1, count or 1, started or nowText, trace or '' }, ' ')
+  list[n + 4] = table.concat({
+    tonumber(generation) or 0, isWhole(attempt) and attempt or 1, count or 1, started or nowText,
+    isWhole(intended) and intended or '-', trace or ''
+  }, ' ')
 end
 
 function seldom.deliver(key, ...)
@@ -781,7 +794,8 @@ const decodeDeliveries = (
     // The script pushes these four values a delivery, of these types.
     const [key, task, due, rest] = values.slice(i * 4, i * 4 + 4) as [string, string, number, string]
     // Empty for a first delivery of the first attempt in the first generation, without a trace.
-    const [, generation = 1, attempt = 1, count = 1, started = now, trace = ""] = restPattern.exec(rest) ?? []
+    const found = restPattern.exec(rest) ?? []
+    const [, generation = 1, attempt = 1, count = 1, started = now, intended = due, trace = ""] = found
     deliveries.push({
       key,
       task,
@@ -789,6 +803,7 @@ const decodeDeliveries = (
       attempt: Number(attempt),
       deliveries: Number(count),
       due,
+      intended: intended === "-" ? due : Number(intended),
       started: Number(started),
       trace,
       // A payload that was lost does not decode, and so fails the execution rather than being forgotten.
@@ -799,7 +814,7 @@ const decodeDeliveries = (
   return deliveries
 }
 
-const restPattern = /^(\d+) (\d+) (\d+) (\d+) (.*)$/s
+const restPattern = /^(\d+) (\d+) (\d+) (\d+) (-?\d+|-) (.*)$/s
 
 const inGroups = <A>(values: ReadonlyArray<A>, size: number): ReadonlyArray<ReadonlyArray<A>> =>
   Array.from({ length: values.length / size }, (_, i) => values.slice(i * size, i * size + size))

@@ -11,7 +11,7 @@ import * as Redis from "./Redis.ts"
  * ARGV[2]   prefix of the docket's keys
  * ARGV[3]   how long they live from now, ms
  * ARGV[4…]  for each lease: key, generation, lease
- * Reply     a letter for each: `h` held, `c` held and to be cancelled, `s` superseded, `l` lost
+ * Reply     a letter for each: `h` held, `c` held and to be cancelled, `o` overtaken, `s` superseded, `l` lost
  * Cost      O(log n) a lease, n being what runs
  */
 export const renew = Redis.script(
@@ -36,8 +36,12 @@ for i = 4, #ARGV, 3 do
     -- It needs its lease for the slot that it may hold.
     local holder = ARGV[i + 1] .. ':' .. key
     local overtaken = call('HGET', overtakenKey, holder)
-    if overtaken then call('HSET', overtakenKey, holder, leaseEnd .. (string.match(overtaken, ' .*$') or '')) end
-    if found[1] or overtaken then status = 's' end
+    if overtaken then
+      call('HSET', overtakenKey, holder, leaseEnd .. (string.match(overtaken, ' .*$') or ''))
+      status = 'o'
+    elseif found[1] then
+      status = 's'
+    end
   elseif found[2] == 'running' and found[3] == ARGV[i + 2] then
     status = found[4] and 'c' or 'h'
     held[#held + 1] = leaseEnd
@@ -54,6 +58,12 @@ return table.concat(statuses)
   }
 ).withReplyType<string>()
 
+const statuses = new Map<string, DocketStore.LeaseStatus>([
+  ["h", "held"],
+  ["c", "cancelled"],
+  ["o", "overtaken"],
+  ["s", "superseded"]
+])
+
 /** A letter of the reply in the words of the port. */
-export const decode = (letter: string): DocketStore.LeaseStatus =>
-  letter === "h" ? "held" : letter === "c" ? "cancelled" : letter === "s" ? "superseded" : "lost"
+export const decode = (letter: string): DocketStore.LeaseStatus => statuses.get(letter) ?? "lost"

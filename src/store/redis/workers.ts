@@ -103,13 +103,22 @@ for _, key in ipairs(lent) do
 end
 if #lent > 0 then call('ZREM', askedKey, unpack(lent)) end
 
+local untilExpiry = -1
+local function expect(expiry)
+  local left = expiry and math.max(0, expiry - now)
+  if left and (untilExpiry < 0 or left < untilExpiry) then untilExpiry = left end
+end
+
 -- The slots of runs that were overtaken, and whose workers fell silent. There are few.
 if call('EXISTS', overtakenKey) == 1 then
   local overtaken = call('HGETALL', overtakenKey)
   for i = 1, #overtaken, 2 do
-    if (tonumber(string.match(overtaken[i + 1], '^%d+') or '') or 0) <= now then
+    local expiry = tonumber(string.match(overtaken[i + 1], '^%d+') or '') or 0
+    if expiry <= now then
       local generation, key = string.match(overtaken[i], '^(%d+):(.*)$')
       if key then endOvertaken(key, generation) else call('HDEL', overtakenKey, overtaken[i]) end
+    else
+      expect(expiry)
     end
   end
 end
@@ -124,11 +133,8 @@ if not isWorkThere then
     if knows(task) then isWorkThere = true end
   end
 end
-local untilExpiry = -1
 for _, held in ipairs({ leasesKey, askedKey }) do
-  local first = tonumber(call('ZRANGE', held, 0, 0, 'WITHSCORES')[2])
-  local left = first and math.max(0, first - now)
-  if left and (untilExpiry < 0 or left < untilExpiry) then untilExpiry = left end
+  expect(tonumber(call('ZRANGE', held, 0, 0, 'WITHSCORES')[2]))
 end
 return { reclaimed, isWorkThere and 1 or 0, untilNext, untilExpiry }
 `

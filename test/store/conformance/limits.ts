@@ -236,7 +236,7 @@ export const limits = (test: Test) => {
       assert.deepStrictEqual(yield* take(5), [])
       for (let n = 0; n < 8; n++) {
         yield* pass(leaseMillis / 4)
-        assert.deepStrictEqual(yield* renew(old!), ["superseded"])
+        assert.deepStrictEqual(yield* renew(old!), ["overtaken"])
         yield* (yield* worker()).session.heartbeat
         assert.deepStrictEqual(yield* take(5), [])
       }
@@ -249,14 +249,21 @@ export const limits = (test: Test) => {
     Effect.gen(function* () {
       const { add, pass, store, worker } = under(kit, concurrency(1))
       yield* add("a")
-      yield* (yield* worker()).take(5)
+      const { renew, take } = yield* worker()
+      const [old] = yield* take(5)
       yield* store.cancel(["a"])
       yield* add("a")
       const heir = yield* worker()
       assert.deepStrictEqual(yield* heir.take(5), [])
-      yield* pass(leaseMillis)
+      yield* pass(1_000)
+      // Whoever waits for it comes in time: where heartbeats take back what has expired, they know when that is.
+      const { nextDueMillis, nextExpiryMillis } = yield* heir.session.heartbeat
+      assert.strictEqual(nextExpiryMillis ?? nextDueMillis, leaseMillis - 1_000)
+      yield* pass(leaseMillis - 1_000)
       yield* heir.session.heartbeat
       assert.deepStrictEqual(keysOf(yield* heir.take(5)), ["a"])
+      // If it lives after all, it learns that it has no slot any more.
+      assert.deepStrictEqual(yield* renew(old!), ["superseded"])
     }))
 
   test("CON-07 CON-08 RED-06 what a dead worker ran is run by another in its slot, and those that wait follow", (kit) =>
@@ -500,6 +507,20 @@ export const limits = (test: Test) => {
       assert.deepStrictEqual(keysOf(yield* take(5)), ["d"])
       yield* pass(9_000)
       assert.deepStrictEqual(keysOf(yield* take(5)), ["e"])
+    }))
+
+  test("CRN-04 RAT-02 what a control puts off says when it was due at first", (kit) =>
+    Effect.gen(function* () {
+      const { add, pass, worker } = under(kit, rate(1, 10_000))
+      const { settle, take, takeOne } = yield* worker()
+      yield* add("a")
+      yield* settle(yield* takeOne)
+      yield* pass(2_000)
+      yield* add("b")
+      assert.deepStrictEqual(yield* take(5), [])
+      yield* pass(8_000)
+      const { due, intended } = yield* takeOne
+      assert.deepStrictEqual([due - beginning, intended - beginning], [10_000, 2_000])
     }))
 
   test("RAT-01 after a time without workers no more start at once than the limit allows", (kit) =>

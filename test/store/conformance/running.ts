@@ -4,6 +4,7 @@ import { Effect, Option, Queue } from "effect"
 import type { Outcome } from "../../../src/DocketStore.ts"
 import {
   after,
+  beginning,
   at,
   cancelled,
   completed,
@@ -349,6 +350,45 @@ export const running = (test: Test) => {
         assert.deepStrictEqual([end, error], ["completed", undefined])
       }))
   }
+
+  test("CRN-04 a run says when its schedule was due at first, however often it was put off", ({
+    add,
+    pass,
+    replace,
+    worker
+  }) =>
+    Effect.gen(function* () {
+      const { settle, takeOne } = yield* worker()
+      const dues: Array<readonly [due: number, intended: number]> = []
+      const note = Effect.map(takeOne, (delivery) => {
+        dues.push([delivery.due - beginning, delivery.intended - beginning])
+        return delivery
+      })
+      yield* add("k", { due: after(1_000) })
+      yield* pass(1_000)
+      yield* settle(yield* note, retry(2_000))
+      yield* pass(2_000)
+      yield* settle(yield* note, postponed(3_000))
+      yield* pass(3_000)
+      yield* settle(yield* note, released)
+      yield* settle(yield* note, retry(0))
+      // Its next run is another schedule, and so is whatever is added once it has ended.
+      yield* settle(yield* note, { ...completed, next: { due: after(4_000) } })
+      yield* pass(4_000)
+      yield* settle(yield* note, retry(1_000))
+      yield* replace("k", { due: after(500) })
+      yield* pass(500)
+      yield* settle(yield* note)
+      assert.deepStrictEqual(dues, [
+        [1_000, 1_000],
+        [3_000, 1_000],
+        [6_000, 1_000],
+        [6_000, 1_000],
+        [6_000, 1_000],
+        [10_000, 10_000],
+        [10_500, 10_500]
+      ])
+    }))
 
   test("a run that is given back goes to another worker as if it had not been delivered", ({
     add,

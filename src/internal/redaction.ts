@@ -1,0 +1,89 @@
+/**
+ * How stored data says what of it is redacted. The store has to keep such a value as it is, so that a worker can use it; a
+ * tool that shows what is stored, and has no contract, leaves it out.
+ */
+import * as Exit from "effect/Exit"
+import * as Predicate from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import * as SchemaAST from "effect/SchemaAST"
+import * as PayloadVersion from "./payloadVersion.ts"
+
+// An object has the mark among its fields, so that whoever looks for another field finds it.
+const redactedField = "~redacted"
+const valueField = "~value"
+
+/** What to leave out of the data of a schema: all of it, or some fields of an object. */
+export type Redaction = "all" | ReadonlyArray<string>
+
+/** What to leave out of the data of a schema; nothing when nothing in it is redacted. */
+export const redactionOf = (schema: Schema.Top): Redaction | undefined => {
+  const { ast } = schema
+  if (!holdsRedacted(ast, new Set())) return undefined
+  // Fields of an object that is encoded as something else may have other names there.
+  if (!SchemaAST.isObjects(ast) || ast.encoding !== undefined || ast.indexSignatures.length > 0) return "all"
+  return ast.propertySignatures.filter(({ type }) => holdsRedacted(type, new Set())).map(({ name }) => String(name))
+}
+
+const holdsRedacted = (ast: SchemaAST.AST, seen: Set<SchemaAST.AST>): boolean => {
+  if (seen.has(ast)) return false
+  seen.add(ast)
+  const inside = (parts: ReadonlyArray<SchemaAST.AST>) => parts.some((part) => holdsRedacted(part, seen))
+  switch (ast._tag) {
+    case "Declaration":
+      return isRedacted(ast) || inside(ast.typeParameters)
+    case "Objects":
+      return (
+        inside(ast.propertySignatures.map(({ type }) => type)) ||
+        inside(ast.indexSignatures.flatMap(({ parameter, type }) => [parameter, type]))
+      )
+    case "Arrays":
+      return inside(ast.elements) || inside(ast.rest)
+    case "Union":
+      return inside(ast.types)
+    case "Suspend":
+      return inside([ast.thunk()])
+    default:
+      return false
+  }
+}
+
+const isRedacted = ({ annotations }: SchemaAST.Declaration): boolean =>
+  Predicate.hasProperty(annotations, "representation") &&
+  Predicate.hasProperty(annotations.representation, "id") &&
+  annotations.representation.id === "effect/schema/Redacted"
+
+/** Marks encoded data. */
+export const mark = (encoded: unknown, redaction: Redaction): unknown =>
+  Predicate.isObject(encoded) && !Array.isArray(encoded)
+    ? { ...encoded, [redactedField]: redaction }
+    : { [redactedField]: "all", [valueField]: encoded }
+
+/** Takes the mark from data. */
+export const unmark = (value: unknown): unknown => {
+  if (!isMarked(value)) return value
+  const { [redactedField]: _, ...fields } = value
+  return valueField in fields ? fields[valueField] : fields
+}
+
+const isMarked = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  Predicate.isObject(value) && redactedField in value
+
+/** Stored JSON text as it may be shown: without the mark, and without what it says is redacted. */
+export const shown = (text: string): string => {
+  // Nearly nothing is marked.
+  if (!text.includes(`"${redactedField}":`)) return text
+  const parsed = parseJson(text)
+  const value = Exit.isSuccess(parsed) ? PayloadVersion.unmark(parsed.value).payload : undefined
+  if (!isMarked(value)) return text
+  const { [redactedField]: redaction, ...fields } = value
+  if (!Array.isArray(redaction)) return JSON.stringify(hidden)
+  return JSON.stringify(
+    Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, redaction.includes(name) ? hidden : value]))
+  )
+}
+
+/** What Effect shows of a redacted value. */
+const hidden = String(Redacted.make(undefined))
+
+const parseJson = Schema.decodeUnknownExit(Schema.fromJsonString(Schema.Unknown))
