@@ -59,6 +59,10 @@ export const supervise =
     while (world.workers().length < count) await world.startWorker()
   }
 
+/** Whether no worker hangs or has yet to start. */
+export const areAwake = (world: World): boolean =>
+  world.workers().every((worker) => now() - (worker.lastSign() ?? 0) < patienceMillis / 2)
+
 /** A worker writes several lines a second. */
 const patienceMillis = 6000
 

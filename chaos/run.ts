@@ -4,7 +4,7 @@ import { existsSync } from "node:fs"
 import { isSettled } from "../src/DocketStore.ts"
 import { assertNothingLeaks } from "../test/support/leaks.ts"
 import { check, type Verdict } from "./checker.ts"
-import { supervise } from "./faults.ts"
+import { areAwake, supervise } from "./faults.ts"
 import { now, readLedgers } from "./ledger.ts"
 import { tickMillis } from "./programs/tasks.ts"
 import { makeRandom } from "./random.ts"
@@ -112,6 +112,7 @@ const torment = async (
   const isOver = async () => {
     if (scenario.poison !== undefined) await supervise(scenario.workers)(world)
     while (world.workers().length < scenario.workers) await startWorker(0)
+    if (!areAwake(world)) return false
     const { queued, running, scheduled } = await Effect.runPromise(docket.store.depth)
     // The recurring task is always one of them.
     if (queued + running + scheduled > (ticks ? 1 : 0)) return false

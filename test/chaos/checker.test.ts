@@ -64,7 +64,9 @@ const a = began("work-a", 1000)
 const b1 = began("work-b", 1010)
 const b2 = began("work-b", 7000, { deliveries: 2, worker: "worker-2" })
 const poison = [1, 2, 3].map((deliveries) => began("poison-1", 10_000 * deliveries, { deliveries }))
-const ticks = [100_100, 100_600, 101_100, 101_600, 102_100, 102_600, 103_100, 103_600].map((at, i) => began("tick", at, { generation: i + 1 }))
+const ticks = [100_100, 100_600, 101_100, 101_600, 102_100, 102_600, 103_100, 103_600].map((at, i) =>
+  began("tick", at, { generation: i + 1 })
+)
 const asked = (key: string, task: "work" | "narrow" | "poison", delayMillis = 0): ReadonlyArray<Line> => [
   { kind: "asked", key, at: 900, delayMillis, task },
   { kind: "acked", key, at: 950, attempts: 1 }
