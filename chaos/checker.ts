@@ -1,7 +1,7 @@
 /**
  * Compares what was written down with what is promised. Pure: from a history to violations and figures.
  */
-import type { Acked, Asked, Began, Ended, Fault, Line } from "./ledger.ts"
+import type { Acked, Asked, Began, Ended, Fault, Line, Sample, Said } from "./ledger.ts"
 
 /** What the store says when all is over. */
 export interface Final {
@@ -16,11 +16,42 @@ export interface Final {
 
 export interface Settings {
   readonly leaseMillis: number
-  /** How often the task `tick` is due, and the time without faults in which it was watched. */
-  readonly tick: { readonly everyMillis: number; readonly from: number; readonly until: number } | undefined
+  /** The time without faults, in which all was watched. */
+  readonly quiet: { readonly from: number; readonly until: number }
+  /** How often the task `tick` is due, if it is. */
+  readonly tickMillis: number | undefined
   /** How many executions of `narrow` may run at once. */
   readonly limit: number
   readonly maxDeliveries: number
+  /** Whether workers may end by themselves, since there are tasks that take them down. */
+  readonly mayCrash: boolean
+  readonly bounds: Bounds
+}
+
+/** What is promised of times and costs. A machine that is too slow breaks it without a fault of the docket. */
+export interface Bounds {
+  /** How many faults there have to be. */
+  readonly faults?: number
+  /** From the moment at which the store is there again until every worker that was busy begins a run. */
+  readonly resumeMillis?: number
+  /** The same, from the beginning of the fault. */
+  readonly recoverMillis?: number
+  /** From the kill of a worker until all that it ran is run again, beyond its lease. */
+  readonly redeliverMillis?: number
+  /** From the last fault to the end of the last task. */
+  readonly afterLastMillis?: number
+  /** The CPU time of a worker for each second without the store, in percent of a core. */
+  readonly awayCpuPercent?: number
+  /** What a worker warns of, from a fault to the next. */
+  readonly warnings?: number
+}
+
+/** One of the figures that are compared with their bounds. */
+export interface Measure {
+  readonly what: string
+  readonly value: number
+  readonly unit: "ms" | "%" | "" | "MB"
+  readonly bound: number | undefined
 }
 
 export interface Figures {
@@ -38,13 +69,22 @@ export interface Figures {
 
 export interface Verdict {
   readonly violations: ReadonlyArray<string>
-  /** What Redis had acknowledged and lost in a failover: no fault of the docket. */
-  readonly rolledBack: number
+  /** What Redis had acknowledged and lost in failovers, by the kind of these: no fault of the docket. */
+  readonly rolledBack: Readonly<Record<string, number>>
   readonly figures: Figures
+  /** Each fault, and how long it took until work went on, in milliseconds. */
+  readonly resumes: ReadonlyArray<{ readonly fault: Fault; readonly millis: number | undefined }>
+  readonly measures: ReadonlyArray<Measure>
 }
 
-/** Clocks of one machine, read by processes that may be held up in between. */
+/** One clock, read by processes that may be held up in between. */
 const toleranceMillis = 5
+
+/** A platform's probe may believe for so long that a worker is able. */
+const healthMillis = 10_000
+
+/** What the heap of a worker may grow by, after its first ten seconds. Caches fill up; a leak grows with the run. */
+const heapMegabytes = 12
 
 export const check = (history: ReadonlyArray<Line>, final: Final, settings: Settings): Verdict => {
   const violations: Array<string> = []
@@ -52,7 +92,20 @@ export const check = (history: ReadonlyArray<Line>, final: Final, settings: Sett
     history.filter((line): line is Extract<Line, { kind: K }> => line.kind === kind)
   const asked = byKey<Asked>(of("asked"))
   const acked = byKey<Acked>(of("acked"))
-  const faults = of("fault").toSorted((a, b) => a.from - b.from)
+  const samples = groupBy(of("sample"), ({ worker }) => worker)
+  /** A worker that takes all memory is out of its mind for a while before it ends. */
+  const lastSign = (worker: string) => samples.get(worker)?.at(-1)?.at
+  const faults = [
+    ...of("fault"),
+    ...of("crashed").map(({ at, how, worker }): Fault => ({
+      kind: "fault",
+      name: `a worker ended with ${how}`,
+      target: worker,
+      from: lastSign(worker) ?? at,
+      until: at,
+      mayRollBack: false
+    }))
+  ].toSorted((a, b) => a.from - b.from)
   const begans = of("began")
   const ends = new Map(of("ended").map((line) => [`${line.lease} ${line.key}`, line]))
   const interrupted = new Map(of("interrupted").map((line) => [`${line.lease} ${line.key}`, line]))
@@ -65,7 +118,7 @@ export const check = (history: ReadonlyArray<Line>, final: Final, settings: Sett
   const settledBy = ({ key, lease }: Began) => (ends.get(`${lease} ${key}`)?.at ?? Infinity) + 2000
 
   let lost = 0
-  let rolledBack = 0
+  const rolledBack: Record<string, number> = {}
   for (const [key, { task }] of asked) {
     const confirmed = acked.get(key)
     if (confirmed === undefined) {
@@ -78,8 +131,11 @@ export const check = (history: ReadonlyArray<Line>, final: Final, settings: Sett
         ? record?.state === "failed" && record.error?.startsWith("DeliveriesExhausted") === true
         : record?.state === "completed"
     if (!isOver) {
-      if (record === undefined && faults.some((fault) => fault.mayRollBack && fault.until >= confirmed.at)) {
-        rolledBack++
+      const failovers = faults.filter((fault) => fault.mayRollBack && fault.until >= confirmed.at)
+      // What was confirmed after it was lost in the next one, unless there is none.
+      const failover = failovers.find((fault) => (fault.sure ?? backOf(fault)) >= confirmed.at) ?? failovers[0]
+      if (record === undefined && failover !== undefined) {
+        rolledBack[failover.name] = (rolledBack[failover.name] ?? 0) + 1
         continue
       }
       lost++
@@ -130,8 +186,17 @@ export const check = (history: ReadonlyArray<Line>, final: Final, settings: Sett
   }
 
   violations.push(...overLimit(begans, ends, interrupted, faults, settings))
-  if (settings.tick !== undefined) violations.push(...wrongTicks(runs.get("tick") ?? [], settings.tick))
+  if (settings.tickMillis !== undefined) {
+    violations.push(...wrongTicks(runs.get("tick") ?? [], settings.tickMillis, settings.quiet))
+  }
+  violations.push(...wrongHealth(samples, faults, settings.quiet))
   for (const { text, worker } of of("unhandled")) violations.push(`${worker} met an error that nobody handled: ${text}`)
+  if (!settings.mayCrash) {
+    for (const { how, worker } of of("crashed")) violations.push(`${worker} ended by itself, with ${how}`)
+  }
+  for (const { text, worker } of [...of("warning"), ...of("refused")]) {
+    if (wrongKeys.test(text)) violations.push(`${worker} used a key that it may not use: ${text}`)
+  }
   for (const key of final.leaks) violations.push(`the key ${key} is left for ever`)
   const { queued, running, scheduled } = final.depth
   if (queued + running + scheduled > 0) {
@@ -142,31 +207,186 @@ export const check = (history: ReadonlyArray<Line>, final: Final, settings: Sett
       `there were ${final.clients.before} connections before the faults, and ${final.clients.after} after`
     )
   }
+  if (faults.length > 0 && faults.every(({ held }) => held !== undefined)) {
+    const held = faults.reduce((sum, fault) => sum + fault.held!, 0)
+    if (duplicates > held)
+      violations.push(`${duplicates} were run again, though only ${held} ran when workers were killed`)
+  }
 
-  const endTimes = Array.from(ends.values(), ({ at }) => at).toSorted((a, b) => a - b)
-  const resumes = faults
-    .map(({ until }) => {
-      const next = endTimes.find((at) => at >= until)
-      return next === undefined ? undefined : next - until
-    })
-    .filter((millis) => millis !== undefined)
-    .toSorted((a, b) => a - b)
+  const resumes = faults.map((fault) => resumeOf(fault, begans, samples))
+  const known = resumes.filter((millis) => millis !== undefined).toSorted((a, b) => a - b)
   const lastEnd = of("ended").reduce((latest, { at, key }) => (asked.has(key) ? Math.max(latest, at) : latest), 0)
   const lastFault = faults.reduce((latest, { until }) => Math.max(latest, until), 0)
+  const afterLastMillis = faults.length === 0 ? undefined : Math.max(0, lastEnd - lastFault)
+  const recoveries = resumes.map((millis, i) => {
+    const { back, from, held } = faults[i]!
+    return millis === undefined || back === undefined || held !== undefined ? undefined : back + millis - from
+  })
+
+  const { bounds } = settings
+  const measures: Array<Measure> = []
+  const measure = (
+    what: string,
+    unit: Measure["unit"],
+    bound: number | undefined,
+    values: ReadonlyArray<number | undefined>
+  ) => {
+    const found = values.filter((value) => value !== undefined)
+    if (found.length > 0) measures.push({ what, value: Math.max(...found), unit, bound })
+    else if (bound !== undefined) violations.push(`it could not be measured: ${what}`)
+  }
+  const ofStore = resumes.filter((_, i) => faults[i]!.target === "store")
+  measure("until work goes on, from the store's return", "ms", bounds.resumeMillis, ofStore)
+  measure("until work goes on, from the beginning of a failover", "ms", bounds.recoverMillis, recoveries)
+  measure(
+    "until what a killed worker ran is run again, beyond the lease",
+    "ms",
+    bounds.redeliverMillis,
+    redeliveries(faults, runs, ends).map((millis) => millis - settings.leaseMillis)
+  )
+  measure("until the last task ends, from the last fault", "ms", bounds.afterLastMillis, [afterLastMillis])
+  measure("CPU of a worker without the store", "%", bounds.awayCpuPercent, awayCpu(faults, samples))
+  measure("warnings of a worker for each fault", "", bounds.warnings, warningsPerFault(faults, of("warning"), samples))
+  measure("growth of a worker's heap", "MB", undefined, heapGrowth(samples))
+  for (const { bound, unit, value, what } of measures) {
+    if (bound !== undefined && value > bound) violations.push(`${what}: ${quantity(value, unit)}, more than ${bound}`)
+  }
+  for (const growth of heapGrowth(samples)) {
+    if (growth > heapMegabytes) violations.push(`the heap of a worker grew by ${Math.round(growth)} MB`)
+  }
+  if (bounds.resumeMillis !== undefined) {
+    const never = ofStore.filter((millis) => millis === undefined).length
+    if (never > 0) violations.push(`work did not go on after ${never} faults`)
+  }
+  if (bounds.faults !== undefined && faults.length < bounds.faults) {
+    violations.push(`there were ${faults.length} faults, fewer than ${bounds.faults}`)
+  }
+
   return {
     violations,
     rolledBack,
+    resumes: faults.map((fault, i) => ({ fault, millis: resumes[i] })),
+    measures,
     figures: {
       tasks: acked.size,
       faults: faults.length,
       lost,
       duplicates,
-      resumeMedianMillis: resumes[Math.floor(resumes.length / 2)],
-      resumeMaximumMillis: resumes.at(-1),
-      afterLastMillis: faults.length === 0 ? undefined : Math.max(0, lastEnd - lastFault)
+      resumeMedianMillis: known[Math.floor(known.length / 2)],
+      resumeMaximumMillis: known.at(-1),
+      afterLastMillis
     }
   }
 }
+
+/** What a script is refused that touches another slot, or a key that it did not name. */
+const wrongKeys = /CROSSSLOT|same slot|non.local key|undeclared/i
+
+export const quantity = (value: number, unit: Measure["unit"]): string => `${Math.round(value)} ${unit}`.trimEnd()
+
+const backOf = ({ back, until }: Fault) => back ?? until
+
+/** From when on a worker that was busy right before a fault is busy again; the last of them, or else anyone. */
+const resumeOf = (
+  fault: Fault,
+  begans: ReadonlyArray<Began>,
+  samples: ReadonlyMap<string, ReadonlyArray<Sample>>
+): number | undefined => {
+  const back = backOf(fault)
+  const sure = Math.max(back, fault.sure ?? back)
+  const first = (isOf: (worker: string) => boolean) =>
+    begans.reduce(
+      (least, { at, worker }) => (at >= sure && isOf(worker) ? Math.min(least, at - back) : least),
+      Infinity
+    )
+  const busy = new Set<string>()
+  for (const { at, key, worker } of begans) {
+    if (key === "tick" || at > fault.from || at < fault.from - 1000 || fault.target !== "store") continue
+    // Not one that was gone by then.
+    if (samples.get(worker)?.some(({ at }) => at > back) === true) busy.add(worker)
+  }
+  const last =
+    busy.size === 0 ? first(() => true) : Math.max(...Array.from(busy, (name) => first((other) => other === name)))
+  return last === Infinity ? undefined : last
+}
+
+/** For each run that was cut off by a kill: how long it took until the next run of the same. */
+const redeliveries = (
+  faults: ReadonlyArray<Fault>,
+  runs: ReadonlyMap<string, ReadonlyArray<Began>>,
+  ends: ReadonlyMap<string, Ended>
+): ReadonlyArray<number> => {
+  const kills = new Map(faults.flatMap((fault) => (fault.held === undefined ? [] : [[fault.target, fault] as const])))
+  return Array.from(runs).flatMap(([key, all]) =>
+    all.flatMap((run) => {
+      const kill = kills.get(run.worker)
+      if (kill === undefined || ends.has(`${run.lease} ${key}`)) return []
+      const next = all.filter(({ at }) => at > backOf(kill)).map(({ at }) => at - kill.from)
+      return next.length === 0 ? [] : [Math.min(...next)]
+    })
+  )
+}
+
+/** For each worker and each time without the store: its CPU time, in percent of a core. */
+const awayCpu = (
+  faults: ReadonlyArray<Fault>,
+  samples: ReadonlyMap<string, ReadonlyArray<Sample>>
+): ReadonlyArray<number> =>
+  faults
+    .filter(({ isAway }) => isAway)
+    .flatMap(({ from, until }) =>
+      Array.from(samples.values(), (all) => {
+        const within = all.filter(({ at }) => at >= from && at <= until)
+        const [first, last] = [within[0], within.at(-1)]
+        if (first === undefined || last === undefined || last.at - first.at < (until - from) / 2) return undefined
+        return (100 * (last.cpuMillis - first.cpuMillis)) / (last.at - first.at)
+      }).filter((share) => share !== undefined)
+    )
+
+/** For each worker and each fault of the store: how often the worker warned until the next one. */
+const warningsPerFault = (
+  faults: ReadonlyArray<Fault>,
+  warnings: ReadonlyArray<Said>,
+  samples: ReadonlyMap<string, ReadonlyArray<Sample>>
+): ReadonlyArray<number> => {
+  const ofStore = faults.filter(({ target }) => target === "store")
+  return ofStore.flatMap(({ from }, i) => {
+    const until = ofStore[i + 1]?.from ?? Infinity
+    return Array.from(
+      samples.keys(),
+      (name) => warnings.filter(({ at, worker }) => worker === name && at >= from && at < until).length
+    )
+  })
+}
+
+/** For each worker that was there for long enough: how its heap grew, in megabytes. */
+const heapGrowth = (samples: ReadonlyMap<string, ReadonlyArray<Sample>>): ReadonlyArray<number> =>
+  Array.from(samples.values(), (all) => {
+    const collected = all.filter(({ at, heapBytes }) => heapBytes !== undefined && at >= all[0]!.at + 10_000)
+    const [first, last] = [collected[0], collected.at(-1)]
+    if (first === undefined || last === undefined || last.at - first.at < 20_000) return undefined
+    return (last.heapBytes! - first.heapBytes!) / 2 ** 20
+  }).filter((growth) => growth !== undefined)
+
+/** Workers that say that they are able although the store has been away for long, or that they are not although all is well. */
+const wrongHealth = (
+  samples: ReadonlyMap<string, ReadonlyArray<Sample>>,
+  faults: ReadonlyArray<Fault>,
+  quiet: Settings["quiet"]
+): ReadonlyArray<string> =>
+  Array.from(samples, ([worker, all]) => {
+    const hidden = faults.some(
+      ({ from, isAway, until }) =>
+        isAway === true && all.some(({ able, at }) => able && at > from + healthMillis && at < until)
+    )
+    const invented = all.find(({ able, at }) => !able && at > quiet.from && at < quiet.until)
+    return [
+      ...(hidden ? [`${worker} said that it was able while the store was away for more than ${healthMillis} ms`] : []),
+      ...(invented === undefined
+        ? []
+        : [`${worker} said that it was not able while all was well: ${invented.problems ?? "it did not say why"}`])
+    ]
+  }).flat()
 
 const isFor = (fault: Fault, target: string | undefined) =>
   target === undefined || fault.target === "store" || fault.target === target
@@ -199,9 +419,13 @@ const overLimit = (
   return most > limit ? [`${most} executions ran at once under a limit of ${limit}`] : []
 }
 
+/** How late a tick may be: a machine may stand still for a moment, a chain that is cut never goes on. */
+const tickPatienceMillis = 2500
+
 const wrongTicks = (
   all: ReadonlyArray<Began>,
-  { everyMillis, from, until }: NonNullable<Settings["tick"]>
+  everyMillis: number,
+  { from, until }: Settings["quiet"]
 ): ReadonlyArray<string> => {
   const wrong: Array<string> = []
   const ticks = all.filter(({ at }) => at >= from && at <= until).toSorted((a, b) => a.at - b.at)
@@ -218,7 +442,8 @@ const wrongTicks = (
   }
   let before = from
   for (const at of [...ticks.map((tick) => tick.at), until]) {
-    if (at - before > everyMillis * 2 + 1000) wrong.push(`there was no tick for ${at - before} ms after the faults`)
+    if (at - before > everyMillis + tickPatienceMillis)
+      wrong.push(`there was no tick for ${at - before} ms after the faults`)
     before = at
   }
   return wrong

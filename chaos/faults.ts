@@ -1,6 +1,7 @@
 /** The ways in which a scenario can be harmed. Each heals what it did before it ends, but for processes, which come back. */
 import { Effect } from "effect"
-import { prefix, sleep, type World, waitFor } from "./world.ts"
+import { now } from "./ledger.ts"
+import { prefix, type Server, sleep, type World, waitFor, type WorkerProcess } from "./world.ts"
 
 export type Strike = (world: World) => Promise<void>
 
@@ -9,13 +10,25 @@ const single = (world: World) => {
   return world.topology
 }
 
+/** Ends a worker without warning, and counts what it ran. */
+export const kill = (world: World, victim: WorkerProcess): Promise<void> =>
+  world.harm({ name: "worker killed", target: victim.name }, async () => {
+    await victim.kill()
+    const back = now()
+    const held = await world.cli("EVAL", countLeases, "1", `${prefix}leases`, `${prefix}runs:`, victim.name)
+    return { back, held: Number(held) }
+  })
+
+const countLeases = `
+local held = 0
+for _, key in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  if redis.call('HGET', ARGV[1] .. key, 'worker') == ARGV[2] then held = held + 1 end
+end
+return held`
+
 /** Ends a worker without warning; another process takes its place. */
 export const killWorker: Strike = async (world) => {
-  const victim = world.random.pick(world.workers())
-  await world.harm({ name: "worker killed", target: victim.name }, async () => {
-    victim.child.kill("SIGKILL")
-    await victim.exited
-  })
+  await kill(world, world.random.pick(world.workers()))
   await world.startWorker()
 }
 
@@ -31,11 +44,62 @@ export const freezeWorker =
     })
   }
 
-/** Starts a worker for each that ended by itself. */
-export const replaceDead =
+/** Ends each worker that hangs, as a platform does that gets no answer from it, and starts one for each that is gone. */
+export const supervise =
   (count: number): Strike =>
   async (world) => {
+    for (const worker of world.workers()) {
+      const from = worker.lastSign()
+      if (from === undefined || now() - from < patienceMillis) continue
+      await world.harm({ name: "hanging worker killed", target: worker.name }, async () => {
+        await worker.kill()
+        return { from }
+      })
+    }
     while (world.workers().length < count) await world.startWorker()
+  }
+
+/** Whether no worker hangs or has yet to start. */
+export const areAwake = (world: World): boolean =>
+  world.workers().every((worker) => now() - (worker.lastSign() ?? 0) < patienceMillis / 2)
+
+/** A worker writes several lines a second. */
+const patienceMillis = 6000
+
+/** Kills a worker that runs ten tasks, while another one holds so many leases that are older, and keeps them. */
+export const orphan = async (world: World, leases: number): Promise<void> => {
+  const running = async (count: number) => {
+    const isSo = async () => (await Effect.runPromise(world.docket.store.depth)).running === count
+    if (!(await waitFor(isSo, 60_000))) throw new Error(`${count} tasks do not run`)
+  }
+  await world.startWorker({ WORKER_CONCURRENCY: String(leases), TICKS: "no" })
+  await world.add(leases, 30_000)
+  await running(leases)
+  const victim = await world.startWorker({ WORKER_CONCURRENCY: String(orphans), TICKS: "no" })
+  await world.add(orphans, 10_000)
+  await running(leases + orphans)
+  // What was handed out has begun by then.
+  await sleep(1000)
+  await kill(world, victim)
+  await world.startWorker({ WORKER_CONCURRENCY: String(orphans), TICKS: "no" })
+}
+
+const orphans = 10
+
+/** Sets the date of one worker forth or back, by up to a day; it stays like that. */
+export const shiftClock: Strike = async (world) => {
+  const victim = world.random.pick(world.workers())
+  await world.harm({ name: "clock set", target: victim.name }, async () =>
+    victim.shiftClock(world.random.between(-86_400, 86_400))
+  )
+}
+
+/** Lets a task be added as soon as the store is there again, to a docket that has nothing else to do. */
+export const withProbe =
+  (strike: Strike): Strike =>
+  async (world) => {
+    await strike(world)
+    await world.add(1, 10)
   }
 
 /** Ends Redis without warning, and starts it again with its data. */
@@ -43,7 +107,7 @@ export const killRedis =
   (least: number, most: number): Strike =>
   async (world) => {
     const { server } = single(world)
-    await world.harm({ name: "Redis killed" }, async () => {
+    await world.harm({ name: "Redis killed", isAway: true }, async () => {
       await Effect.runPromise(server.kill)
       await sleep(world.random.between(least, most))
       await Effect.runPromise(server.start)
@@ -54,7 +118,7 @@ export const freezeRedis =
   (least: number, most: number): Strike =>
   async (world) => {
     const { server } = single(world)
-    await world.harm({ name: "Redis frozen" }, async () => {
+    await world.harm({ name: "Redis frozen", isAway: true }, async () => {
       await Effect.runPromise(server.freeze)
       await sleep(world.random.between(least, most))
       await Effect.runPromise(server.thaw)
@@ -81,7 +145,7 @@ export const silence =
   (least: number, most: number): Strike =>
   async (world) => {
     const { proxy } = single(world)
-    await world.harm({ name: "half-open connections" }, async () => {
+    await world.harm({ name: "half-open connections", isAway: true }, async () => {
       proxy.setSilent(true)
       await sleep(world.random.between(least, most))
       proxy.setSilent(false)
@@ -138,6 +202,35 @@ export const confuse: Strike = (world) =>
     )
   })
 
+/** Writes random bytes over a part of the record or of the payload of a task that nobody else counts on. */
+export const scribble: Strike = async (world) => {
+  const key = await world.sacrifice(world.random.between(0, 500))
+  const bytes = Array.from({ length: world.random.between(1, 40) }, () => world.random.between(0, 255))
+  const hex = bytes.map((byte) => byte.toString(16).padStart(2, "0")).join("")
+  const keys = [`${prefix}runs:${key}`, `${prefix}payload:${key}`]
+  await world.harm({ name: "random bytes" }, async () => {
+    await world.cli("EVAL", overwrite, "2", ...keys, hex, String(world.random.between(0, 1000)))
+    await sleep(1000)
+    await world.cli("EVAL", forgetAll, "5", ...keys, `${prefix}queue`, `${prefix}leases`, `${prefix}parked`, key)
+  })
+}
+
+const overwrite = `
+local bytes = string.gsub(ARGV[1], '..', function(pair) return string.char(tonumber(pair, 16)) end)
+local fields = redis.call('HKEYS', KEYS[1])
+local chosen = ARGV[2] % (#fields + 1)
+if chosen == 0 then redis.call('SET', KEYS[2], bytes) else redis.call('HSET', KEYS[1], fields[chosen], bytes) end`
+
+const forgetAll = `
+redis.call('DEL', KEYS[1], KEYS[2])
+redis.call('ZREM', KEYS[3], ARGV[1])
+redis.call('ZREM', KEYS[4], ARGV[1])
+-- A task of a strange name waits for a worker that knows it.
+for _, task in ipairs(redis.call('SMEMBERS', KEYS[5])) do
+  redis.call('ZREM', KEYS[5] .. ':' .. task, ARGV[1])
+  if redis.call('EXISTS', KEYS[5] .. ':' .. task) == 0 then redis.call('SREM', KEYS[5], task) end
+end`
+
 /** Takes away one of the lists that say what waits and what runs, for good: as an operator's mistake does. */
 export const forget: Strike = (world) =>
   world.harm({ name: "index deleted" }, async () => {
@@ -151,14 +244,25 @@ export const failover =
     const { topology } = world
     if (topology._tag === "Single") throw new Error("This fault needs replicas")
     if (topology._tag === "Sentinel") {
-      const { failover, master, untilPromoted, untilWhole } = topology.sentinel
+      const { failover, master, servers, untilWhole } = topology.sentinel
       const old = await Effect.runPromise(master)
+      const heir = servers.find((server) => server !== old)!
       await world.harm({ name: `failover, master ${how}`, mayRollBack: true }, async () => {
         await Effect.runPromise(how === "forced" ? failover : how === "killed" ? old.kill : old.freeze)
-        await Effect.runPromise(untilPromoted(old))
-        // Until then the old master takes writes as well, from whoever still believes in it.
-        await Effect.runPromise(Effect.andThen(old.thaw, old.start))
+        // Now and then the Sentinels do not agree on one; then this was no more than a server that was away.
+        const isPromoted = await waitFor(() => isMaster(heir), 15_000)
+        const back = now()
+        // One that did not fall out takes writes for a while, from whoever still believes in it.
+        const isOne = async () => !((await isMaster(old)) && (await isMaster(heir)))
+        // A frozen one goes on at the worst of times.
+        await Effect.runPromise(old.thaw)
+        if (how !== "killed") await waitFor(isOne, 20_000)
+        const sure = now()
+        if (how === "killed") await sleep(absenceMillis)
+        await Effect.runPromise(old.start)
+        await waitFor(isOne, 20_000)
         await Effect.runPromise(untilWhole)
+        return isPromoted ? { back, sure } : { name: `no failover, master ${how}` }
       })
       return
     }
@@ -169,14 +273,20 @@ export const failover =
       await Effect.runPromise(
         how === "forced" ? Effect.asVoid(heir.cli("CLUSTER", "FAILOVER")) : how === "killed" ? old.kill : old.freeze
       )
-      await waitFor(
-        async () => (await Effect.runPromise(heir.cli("INFO", "replication"))).includes("role:master"),
-        20_000
-      )
+      await waitFor(() => isMaster(heir), 20_000)
+      const back = now()
+      if (how === "killed") await sleep(absenceMillis)
       await Effect.runPromise(Effect.andThen(old.thaw, old.start))
       await Effect.runPromise(untilWhole)
+      return { back }
     })
   }
+
+const isMaster = async (server: Server) =>
+  (await Effect.runPromise(server.cli("INFO", "replication"))).includes("role:master")
+
+/** A master that was killed comes back so long after another one has taken its place. */
+const absenceMillis = 2000
 
 /** Moves the docket's slot to another node, key by key. */
 export const migrateSlot: Strike = async (world) => {

@@ -1,16 +1,17 @@
 /**
  * The fault laboratory: real processes and real Redis servers, harmed on purpose, and what became of the tasks.
  *
- *     npm run chaos -- [--quick] [--only scenario,…] [--seed N] [--scale 1] [--json FILE] [--list]
+ *     npm run chaos -- [--quick] [--only scenario,…] [--seed N] [--scale 1] [--parallel 1] [--json FILE] [--list]
  *
  * Everything is on the loopback, and ends with this process. The same seed chooses the same tasks and faults; when each
- * of them meets which task is up to the machine.
+ * of them meets which task is up to the machine. `--quick` leaves out what takes long, runs two scenarios at a time, and
+ * does not look at times and costs, which a slow machine breaks without a fault of the docket.
  */
 import { writeFileSync } from "node:fs"
 import { cpus, loadavg } from "node:os"
 import { parseArgs } from "node:util"
-import { details, table } from "./report.ts"
-import { type Outcome, runScenario } from "./run.ts"
+import { byFault, details, table } from "./report.ts"
+import { libfaketime, type Outcome, runScenario } from "./run.ts"
 import { scenarios } from "./scenarios.ts"
 
 const { values: options } = parseArgs({
@@ -19,6 +20,7 @@ const { values: options } = parseArgs({
     only: { type: "string" },
     seed: { type: "string" },
     scale: { type: "string", default: "1" },
+    parallel: { type: "string" },
     json: { type: "string" },
     list: { type: "boolean", default: false }
   }
@@ -49,13 +51,22 @@ console.log(`Seed ${seed}. Node ${process.version}, ${cpus().length} cores, load
 // The servers' processes do not keep this one alive.
 setInterval(() => {}, 60_000)
 
-const outcomes: Array<Outcome> = []
-for (const scenario of chosen) {
-  const outcome = await runScenario(scenario, settings)
-  outcomes.push(outcome)
-  console.log(`${details(outcome)}\n`)
+const missing = chosen.filter(({ fakeTime }) => fakeTime === true && libfaketime === undefined)
+for (const { name } of missing)
+  console.log(`${name} is left out: it needs libfaketime (on Debian, the package faketime).\n`)
+
+const done = new Map<string, Outcome>()
+const waiting = chosen.filter((scenario) => !missing.includes(scenario))
+const inTurn = async () => {
+  for (let scenario = waiting.shift(); scenario !== undefined; scenario = waiting.shift()) {
+    const outcome = await runScenario(scenario, settings)
+    done.set(scenario.name, outcome)
+    console.log(`${details(outcome)}\n`)
+  }
 }
-console.log(table(outcomes))
+await Promise.all(Array.from({ length: Number(options.parallel ?? (options.quick ? 2 : 1)) }, inTurn))
+const outcomes = chosen.flatMap(({ name }) => done.get(name) ?? [])
+console.log(`${table(outcomes)}\n\n${byFault(outcomes)}`)
 if (options.json !== undefined) writeFileSync(options.json, JSON.stringify({ seed, options, outcomes }, null, 2))
 const violations = outcomes.reduce((sum, outcome) => sum + outcome.violations.length, 0)
 console.log(

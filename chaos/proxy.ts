@@ -20,13 +20,19 @@ export const startProxy = async (target: number): Promise<Proxy> => {
   let silent = false
   let mute = false
 
-  const pass = (from: Net.Socket, to: Net.Socket, isReply: boolean) =>
+  const pass = (from: Net.Socket, to: Net.Socket, isReply: boolean) => {
+    // What was delayed goes before what came later, also once there is no more delay.
+    const delayed: Array<Buffer> = []
     from.on("data", (data) => {
       if (silent || (mute && isReply)) return
-      if (delayMillis === 0) to.write(data)
-      // In order: timers of the same length are.
-      else setTimeout(() => to.writable && to.write(data), delayMillis)
+      if (delayMillis === 0 && delayed.length === 0) return to.write(data)
+      delayed.push(data)
+      setTimeout(() => {
+        const next = delayed.shift()
+        if (next !== undefined && to.writable) to.write(next)
+      }, delayMillis)
     })
+  }
 
   const server = Net.createServer((client) => {
     const upstream = Net.connect(target, "127.0.0.1")

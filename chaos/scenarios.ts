@@ -1,6 +1,7 @@
 /** What is tried: a load, and who harms it how. */
+import type { Bounds } from "./checker.ts"
 import * as Faults from "./faults.ts"
-import { sleep, type Topology } from "./world.ts"
+import { nodeTimeoutMillis, sleep, type Topology, type World } from "./world.ts"
 
 export interface Scenario {
   readonly name: string
@@ -21,11 +22,21 @@ export interface Scenario {
   /** How long one runs, on average. */
   readonly millis: number
   readonly narrow?: number
-  readonly poison?: number
+  readonly poison?: readonly [long: number, quick: number]
   /** Milliseconds by which the clocks of workers are wrong, one after the other. */
   readonly skews?: ReadonlyArray<number>
+  /** Whether there is a recurring task. Default: yes. */
+  readonly ticks?: boolean
+  /** Whether workers have clocks that can be set; it needs libfaketime. */
+  readonly fakeTime?: boolean
   /** What happens, one after the other, again and again for as long as tasks are added. */
   readonly faults: ReadonlyArray<Faults.Strike>
+  /** What happens instead of all that, and adds its tasks itself. */
+  readonly script?: (world: World, tasks: number) => Promise<void>
+  /** How often; then tasks are added for as long as that takes. Default: for as long as tasks are added. */
+  readonly times?: readonly [long: number, quick: number]
+  /** What is promised of times and costs; only the long form looks at it. */
+  readonly bounds?: Omit<Bounds, "faults">
   /** Between two faults. */
   readonly pauseMillis: readonly [least: number, most: number]
 }
@@ -42,7 +53,49 @@ const usual = {
   pauseMillis: [300, 1500]
 } as const satisfies Partial<Scenario>
 
-const keepWorkers = Faults.replaceDead(usual.workers)
+const keepWorkers = Faults.supervise(usual.workers)
+
+/** Redis away for so long, again and again, while the workers have much to do or nothing. */
+const away = (seconds: number, times: number): ReadonlyArray<Scenario> => {
+  const strike = Faults.killRedis(seconds * 1000, seconds * 1000)
+  const common = {
+    ...usual,
+    // As by default: what runs goes on.
+    leaseMillis: 300_000,
+    times: [times, 1],
+    pauseMillis: [2000, 3000],
+    bounds: { resumeMillis: 3000, awayCpuPercent: 20, warnings: 1 },
+    isLong: true
+  } as const satisfies Partial<Scenario>
+  const endless = 1200
+  return [
+    {
+      ...common,
+      name: `away-${seconds}-busy`,
+      title: `Redis is away for ${seconds} s, and there is much to do`,
+      tasks: [100 * endless, 100 * endless],
+      seconds: [endless, endless],
+      faults: [strike]
+    },
+    {
+      ...common,
+      name: `away-${seconds}-idle`,
+      title: `Redis is away for ${seconds} s, and there is nothing to do`,
+      tasks: [0, 0],
+      narrow: 0,
+      ticks: false,
+      faults: [Faults.withProbe(strike)]
+    }
+  ]
+}
+
+const failovers = {
+  ...usual,
+  tasks: [100_000, 100_000],
+  seconds: [2000, 2000],
+  pauseMillis: [1000, 2000]
+} as const satisfies Partial<Scenario>
+const sentinelFailovers = [Faults.failover("forced"), Faults.failover("killed"), Faults.failover("frozen")]
 
 export const scenarios: ReadonlyArray<Scenario> = [
   {
@@ -53,7 +106,20 @@ export const scenarios: ReadonlyArray<Scenario> = [
     seconds: [60, 12],
     millis: 30,
     faults: [Faults.killWorker],
-    pauseMillis: [2000, 2000]
+    pauseMillis: [2000, 2000],
+    bounds: { afterLastMillis: 15_000, redeliverMillis: 5000 }
+  },
+  {
+    ...usual,
+    name: "orphans",
+    title: "10 orphans behind 5,000 fresh leases",
+    workers: 0,
+    tasks: [5000, 500],
+    narrow: 0,
+    ticks: false,
+    script: Faults.orphan,
+    faults: [],
+    bounds: { redeliverMillis: 5000 }
   },
   {
     ...usual,
@@ -71,14 +137,18 @@ export const scenarios: ReadonlyArray<Scenario> = [
   },
   {
     ...usual,
-    name: "away-7",
+    name: "outlived",
     isLong: true,
-    title: "Redis is away for 7 s (lease 5 s)",
+    title: "Redis is away for 7 s, longer than leases last (5 s)",
     tasks: [3000, 800],
     seconds: [100, 12],
     faults: [Faults.killRedis(7000, 7000)],
     pauseMillis: [2000, 4000]
   },
+  ...away(1, 25),
+  ...away(7, 25),
+  ...away(35, 8),
+  ...away(120, 3),
   {
     ...usual,
     name: "redis-freezes",
@@ -102,9 +172,9 @@ export const scenarios: ReadonlyArray<Scenario> = [
   {
     ...usual,
     name: "poison",
-    title: "tasks that end their process (at most 3 deliveries)",
-    tasks: [2000, 600],
-    poison: 3,
+    title: "tasks that end their process, hang, or take all memory",
+    tasks: [4000, 600],
+    poison: [3, 2],
     leaseMillis: 2000,
     faults: [keepWorkers],
     pauseMillis: [100, 300]
@@ -121,39 +191,66 @@ export const scenarios: ReadonlyArray<Scenario> = [
   },
   {
     ...usual,
-    name: "confusion",
-    title: "wrong types under the docket's own keys, for a while",
-    faults: [Faults.confuse]
+    name: "clocks",
+    title: "the dates of workers are set forth and back, by up to a day",
+    tasks: [6000, 1000],
+    fakeTime: true,
+    isLong: true,
+    faults: [Faults.shiftClock]
   },
   {
     ...usual,
+    name: "memory",
+    title: "much work over connections that break: is memory flat?",
+    workers: 2,
+    tasks: [30_000, 2000],
+    seconds: [90, 10],
+    millis: 10,
+    isLong: true,
+    faults: [Faults.cutConnections, Faults.dropReplies, Faults.killRedis(0, 500), Faults.killClients],
+    pauseMillis: [500, 1500]
+  },
+  {
+    ...usual,
+    name: "confusion",
+    title: "wrong types under the docket's own keys for a while, and random bytes in records",
+    faults: [Faults.confuse, Faults.scribble]
+  },
+  {
+    ...usual,
+    name: "forgetting",
+    isLong: true,
+    title: "the lists of what waits and what runs are deleted",
+    faults: [Faults.forget],
+    pauseMillis: [3000, 5000]
+  },
+  {
+    ...failovers,
     name: "sentinel",
     topology: "Sentinel",
     title: "Sentinel failovers: forced, master killed, master frozen",
-    tasks: [6000, 1000],
-    seconds: [120, 20],
-    faults: [Faults.failover("forced"), Faults.failover("killed"), Faults.failover("frozen")],
-    pauseMillis: [1000, 2000]
+    times: [30, 3],
+    faults: sentinelFailovers,
+    bounds: { resumeMillis: 5000 }
   },
   {
-    ...usual,
+    ...failovers,
     name: "sentinel-wait",
     isLong: true,
     title: "the same, and each write has to be on the replica",
     topology: "Sentinel",
     query: "?replicas=1",
-    tasks: [6000, 1000],
-    seconds: [120, 20],
-    faults: [Faults.failover("forced"), Faults.failover("killed"), Faults.failover("frozen")],
-    pauseMillis: [1000, 2000]
+    times: [30, 3],
+    faults: sentinelFailovers,
+    // How soon a replica is there again is up to Redis and the Sentinels.
+    bounds: {}
   },
   {
-    ...usual,
+    ...failovers,
     name: "cluster",
     topology: "Cluster",
     title: "cluster failovers, forced, killed and frozen, and the slot moved",
-    tasks: [6000, 1000],
-    seconds: [120, 20],
+    times: [20, 4],
     faults: [
       Faults.failover("forced"),
       Faults.migrateSlot,
@@ -161,7 +258,7 @@ export const scenarios: ReadonlyArray<Scenario> = [
       Faults.migrateSlot,
       Faults.failover("frozen")
     ],
-    pauseMillis: [1000, 2000]
+    bounds: { resumeMillis: 5000, recoverMillis: nodeTimeoutMillis + 5000 }
   },
   {
     ...usual,

@@ -1,15 +1,16 @@
 /** What a scenario has at hand: servers, processes, and ways to harm them. All of it ends with the scope. */
 import { Effect, Schedule, type Scope } from "effect"
 import * as ChildProcess from "node:child_process"
-import { mkdtempSync, rmSync } from "node:fs"
+import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { Dockets, type Docket } from "../src/index.ts"
+import { Work } from "./programs/tasks.ts"
 import * as RedisCluster from "../test/support/RedisCluster.ts"
 import * as RedisSentinel from "../test/support/RedisSentinel.ts"
 import * as RedisServer from "../test/support/RedisServer.ts"
-import { openLedger } from "./ledger.ts"
+import { epoch, type Fault, now, openLedger } from "./ledger.ts"
 import { type Proxy, startProxy } from "./proxy.ts"
 import type { Random } from "./random.ts"
 
@@ -21,6 +22,9 @@ export type Topology =
   | { readonly _tag: "Sentinel"; readonly sentinel: RedisSentinel.RedisSentinel["Service"] }
   | { readonly _tag: "Cluster"; readonly cluster: RedisCluster.RedisCluster["Service"] }
 
+/** After how long without an answer a node of the cluster counts as failed. */
+export const nodeTimeoutMillis = 1000
+
 export const docketName = "chaos"
 export const prefix = `{${docketName}}:`
 
@@ -29,6 +33,12 @@ export interface WorkerProcess {
   readonly name: string
   readonly child: ChildProcess.ChildProcess
   readonly exited: Promise<void>
+  /** Ends it as a crash does. */
+  readonly kill: () => Promise<void>
+  /** When it last wrote something into its ledger; nothing before it is there. */
+  readonly lastSign: () => number | undefined
+  /** Makes its clock wrong by so many seconds from now on, if it was started with `fakeTime`. */
+  readonly shiftClock: (seconds: number) => void
 }
 
 export interface World {
@@ -41,12 +51,23 @@ export interface World {
   readonly directory: string
   readonly workers: () => ReadonlyArray<WorkerProcess>
   readonly startWorker: (env?: Readonly<Record<string, string>>) => Promise<WorkerProcess>
-  /** Starts a producer; completes when it has had everything confirmed. */
-  readonly produce: (env: Readonly<Record<string, string>>) => Promise<void>
-  /** Does harm, and writes down from when until when. */
+  /** Tells all workers to stop, and completes when they have. */
+  readonly stopWorkers: () => Promise<void>
+  /** Starts a producer. */
+  readonly produce: (env: Readonly<Record<string, string>>) => {
+    /** Completes when it has had everything confirmed. */
+    readonly done: Promise<void>
+    /** Lets it begin with nothing new. */
+    readonly stop: () => void
+  }
+  /** Adds tasks from this process, until they are confirmed; they run for so long. */
+  readonly add: (count: number, millis: number) => Promise<void>
+  /** Adds a task, due after so many milliseconds, of which nothing is expected; gives its key. */
+  readonly sacrifice: (delayMillis: number) => Promise<string>
+  /** Does harm, and writes down from when until when. The act may tell more of it. */
   readonly harm: (
-    fault: { readonly name: string; readonly target?: string; readonly mayRollBack?: boolean },
-    act: () => Promise<unknown>
+    fault: Pick<Fault, "name"> & Partial<Pick<Fault, "target" | "mayRollBack" | "isAway">>,
+    act: () => Promise<Partial<Pick<Fault, "name" | "from" | "back" | "sure" | "held">> | void>
   ) => Promise<void>
   /** Runs a command at the server that has the docket now. */
   readonly cli: (...args: ReadonlyArray<string>) => Promise<string>
@@ -60,7 +81,24 @@ export interface WorldOptions {
   readonly concurrency: number
   readonly leaseMillis: number
   readonly maxDeliveries: number
+  /** Gives workers a clock of their own, with libfaketime at this path. */
+  readonly fakeTime: string | undefined
 }
+
+/** Of tasks that are added from this process, apart from those of producers. */
+const firstOwnId = 1_000_000
+
+/** With little memory, so that a task that takes all of it is done soon. */
+const nodeOptions = ["--expose-gc", "--max-old-space-size=256"]
+
+/** The offset is read from a file again and again; the monotonic clock, by which the ledger is written, stays right. */
+const fakeTimeOf = (library: string, file: string) => ({
+  LD_PRELOAD: library,
+  FAKETIME_TIMESTAMP_FILE: file,
+  FAKETIME_CACHE_DURATION: "1",
+  FAKETIME_DONT_FAKE_MONOTONIC: "1",
+  DONT_FAKE_MONOTONIC: "1"
+})
 
 const program = (name: string) => fileURLToPath(new URL(`./programs/${name}`, import.meta.url))
 
@@ -72,7 +110,7 @@ const exitOf = (child: ChildProcess.ChildProcess) =>
   })
 
 export const makeWorld: (options: WorldOptions) => Effect.Effect<World, unknown, Scope.Scope> = Effect.fnUntraced(
-  function* ({ concurrency, leaseMillis, maxDeliveries, query, random, topology: kind }) {
+  function* ({ concurrency, fakeTime, leaseMillis, maxDeliveries, query, random, topology: kind }) {
     const directory = yield* Effect.acquireRelease(
       Effect.sync(() => mkdtempSync(join(tmpdir(), "docket-chaos-"))),
       (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
@@ -92,9 +130,10 @@ export const makeWorld: (options: WorldOptions) => Effect.Effect<World, unknown,
       })
     )
     const spawn = (name: string, processName: string, env: Readonly<Record<string, string>>) => {
-      const child = ChildProcess.spawn(process.execPath, [program(name)], {
+      const child = ChildProcess.spawn(process.execPath, [...nodeOptions, program(name)], {
         env: {
           PATH: process.env["PATH"] ?? "",
+          LEDGER_EPOCH: String(epoch),
           DOCKET_NAME: docketName,
           DOCKET_URL: url,
           LEDGER: join(directory, `${processName}.ledger`),
@@ -109,28 +148,54 @@ export const makeWorld: (options: WorldOptions) => Effect.Effect<World, unknown,
 
     const workers = new Set<WorkerProcess>()
     let incarnations = 0
+    let isStopping = false
     const startWorker = async (env: Readonly<Record<string, string>> = {}) => {
       const name = `worker-${++incarnations}`
+      const clock = join(directory, `${name}.clock`)
+      if (fakeTime !== undefined) writeFileSync(clock, "+0")
       const { child, exited } = spawn("worker.ts", name, {
         WORKER_NAME: name,
         WORKER_CONCURRENCY: String(concurrency),
         WORKER_LEASE: `${leaseMillis} millis`,
         WORKER_DELIVERIES: String(maxDeliveries),
+        ...(fakeTime === undefined ? {} : fakeTimeOf(fakeTime, clock)),
         ...env
       })
+      let isKilled = false
       const worker: WorkerProcess = {
         name,
         child,
         exited: exited.then(() => {
           workers.delete(worker)
-          // Only a task that takes down its process ends it like this.
-          if (child.exitCode !== 1) return
-          const at = Date.now()
-          ledger.write({ kind: "fault", name: "process ended", target: name, from: at, until: at, mayRollBack: false })
-        })
+          if (isKilled || isStopping) return
+          ledger.write({ kind: "crashed", worker: name, at: now(), how: String(child.exitCode ?? child.signalCode) })
+        }),
+        kill: () => {
+          isKilled = true
+          child.kill("SIGKILL")
+          return worker.exited
+        },
+        lastSign: () => {
+          const file = statSync(join(directory, `${name}.ledger`), { throwIfNoEntry: false })
+          return file === undefined || file.size === 0 ? undefined : now() - (Date.now() - file.mtimeMs)
+        },
+        shiftClock: (seconds) => writeFileSync(clock, seconds < 0 ? String(seconds) : `+${seconds}`)
       }
       workers.add(worker)
       return worker
+    }
+
+    let added = 0
+    const addOne = async (millis: number) => {
+      const id = firstOwnId + added++
+      const key = `work-${id}`
+      ledger.write({ kind: "asked", key, at: now(), delayMillis: 0, task: "work" })
+      let attempts = 1
+      const add = Effect.tapError(docket.add(Work, { id, millis, padding: undefined }), () =>
+        Effect.sync(() => attempts++)
+      )
+      await Effect.runPromise(Effect.retry(add, Schedule.spaced(20)))
+      ledger.write({ kind: "acked", key, at: now(), attempts })
     }
 
     const serverNow = async (): Promise<Server> => {
@@ -152,15 +217,34 @@ export const makeWorld: (options: WorldOptions) => Effect.Effect<World, unknown,
       directory,
       workers: () => Array.from(workers),
       startWorker,
-      produce: async (env) => {
-        const { child, exited } = spawn("producer.ts", `producer-${++incarnations}`, env)
-        await exited
-        if (child.exitCode !== 0) throw new Error(`The producer ended with ${child.exitCode ?? child.signalCode}`)
+      stopWorkers: async () => {
+        isStopping = true
+        const all = Array.from(workers)
+        for (const { child } of all) child.kill("SIGTERM")
+        await Promise.race([Promise.all(all.map(({ exited }) => exited)), sleep(15_000)])
       },
-      harm: async ({ mayRollBack = false, name, target = "store" }, act) => {
-        const from = Date.now()
-        await act()
-        ledger.write({ kind: "fault", name, target, from, until: Date.now(), mayRollBack })
+      produce: (env) => {
+        const { child, exited } = spawn("producer.ts", `producer-${++incarnations}`, env)
+        return {
+          done: exited.then(() => {
+            if (child.exitCode !== 0) throw new Error(`The producer ended with ${child.exitCode ?? child.signalCode}`)
+          }),
+          stop: () => void child.kill("SIGUSR2")
+        }
+      },
+      add: async (count, millis) => {
+        await Promise.all(Array.from({ length: count }, () => addOne(millis)))
+      },
+      sacrifice: async (delay) => {
+        const id = firstOwnId + added++
+        const add = docket.add(Work, { id, millis: 1, padding: undefined }, { delay })
+        await Effect.runPromise(Effect.retry(add, Schedule.spaced(20)))
+        return `work-${id}`
+      },
+      harm: async ({ target = "store", mayRollBack = false, ...fault }, act) => {
+        const from = now()
+        const more = await act()
+        ledger.write({ kind: "fault", ...fault, target, mayRollBack, from, until: now(), ...more })
       },
       cli: async (...args) => Effect.runPromise((await serverNow()).cli(...args))
     }
@@ -182,7 +266,7 @@ const startTopology = Effect.fnUntraced(function* (
     case "Sentinel":
       return { _tag: "Sentinel", sentinel: yield* RedisSentinel.make({ downAfterMillis: 2000 }) }
     case "Cluster":
-      return { _tag: "Cluster", cluster: yield* RedisCluster.make({ replicas: 1 }) }
+      return { _tag: "Cluster", cluster: yield* RedisCluster.make({ replicas: 1, nodeTimeoutMillis }) }
   }
 })
 

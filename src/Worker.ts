@@ -345,14 +345,12 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
     vitals
   })
   const renewal = vitals.pulse("The renewal of leases", leaseMillis / Leases.renewalsPerLease)
-  vitals.loop(
-    "The loop that renews leases",
-    yield* Effect.forkScoped(Leases.renewForever(session, runs, leaseMillis, renewal))
-  )
+  yield* vitals.loop("The loop that renews leases", Leases.renewForever(session, runs, leaseMillis, renewal))
   yield* Effect.forkScoped(Leases.expireForever(session, runs, leaseMillis, renewal))
   yield* Effect.forkScoped(Effect.forever(listenForCancellations(session, runs)))
-  const heartbeats = yield* session.needsHeartbeat ? Effect.forkScoped(beatFrom(heartbeatMillis)) : Effect.undefined
-  const forgetHeartbeats = heartbeats && vitals.loop("The loop that announces the worker", heartbeats)
+  const heartbeats = yield* session.needsHeartbeat
+    ? vitals.loop("The loop that announces the worker", beatFrom(heartbeatMillis))
+    : Effect.undefined
   // What was cancelled while the connection was down did not arrive as a message; a renewal tells.
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(session.reconnected, Leases.renew(session, runs, renewal))))
 
@@ -365,13 +363,13 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
   })
   // It is listed only while it can take work; a heartbeat would bring it back.
   const stopHeartbeats = Effect.sync(() => {
-    forgetHeartbeats?.()
+    heartbeats?.forget()
     heartbeat.met()
   })
   const withdraw =
     heartbeats === undefined
       ? leaveOnce
-      : Effect.andThen(Fiber.interrupt(heartbeats), Effect.andThen(stopHeartbeats, leaveOnce))
+      : Effect.andThen(Fiber.interrupt(heartbeats.fiber), Effect.andThen(stopHeartbeats, leaveOnce))
   const drain = Effect.sync(vitals.close).pipe(
     Effect.andThen(intake.close),
     Effect.andThen(withdraw),

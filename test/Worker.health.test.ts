@@ -5,6 +5,7 @@ import { HttpRouter } from "effect/http"
 import { TestClock } from "effect/testing"
 import { Docket, Dockets, type DocketStore, Task, TaskGroup, Worker } from "../src/index.ts"
 import * as Health from "../src/observability/Health.ts"
+import { collectLogs } from "./support/logs.ts"
 import { RedisServer } from "./support/RedisServer.ts"
 import { waitUntil } from "./support/waitUntil.ts"
 
@@ -144,17 +145,21 @@ describe("A worker's health", () => {
     ["renew", "The loop that renews leases has ended"],
     ["heartbeat", "The loop that announces the worker has ended"]
   ] as const) {
-    it.effect(`HLT-01 is bad as soon as a loop was killed by a bug in ${call}`, () =>
+    it.effect(`HLT-01 is bad as soon as a loop was killed by a bug in ${call}, and the log says why`, () =>
       withinTime(
         Effect.gen(function* () {
           const { break: breakCall, docket } = yield* makeDocket
-          const worker = yield* startOn(docket)
+          const logs = yield* collectLogs
+          const worker = yield* Effect.provide(startOn(docket), logs.layer)
           yield* docket.add(Hold)
           yield* TestClock.adjust("1 second")
           breakCall(call)
           yield* docket.add(Hold)
           yield* TestClock.adjust("10 seconds")
           assert.include((yield* worker.health).problems, problem)
+          const [line] = logs.lines.filter(({ level }) => level === "Fatal")
+          assert.include(line?.message, problem)
+          assert.include(line?.cause, "a bug")
         })
       )
     )

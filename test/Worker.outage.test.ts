@@ -1,7 +1,9 @@
 /** A store that fails, or whose replies are lost: nothing is lost and nothing is run twice. */
-import { assert } from "@effect/vitest"
-import { Effect, Fiber, Latch, Layer, Queue, Schema } from "effect"
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Fiber, Latch, Layer, Queue, Schema } from "effect"
+import { TestClock } from "effect/testing"
 import { Docket, DocketError, Dockets, StoreError, Task, TaskGroup, Worker } from "../src/index.ts"
+import * as Outage from "../src/internal/worker/outage.ts"
 import { infoOf, onEveryStore, pass, start, stateOf } from "./support/dockets.ts"
 import * as Faults from "./support/faults.ts"
 import { collectLogs } from "./support/logs.ts"
@@ -188,6 +190,64 @@ onEveryStore("A store that fails", (it) => {
       }
       yield* start(Worker.layer(tasks).pipe(Layer.provide(handlers)))
       assert.strictEqual(yield* execution.result, 1)
+    })
+  )
+})
+
+describe("What a worker says of an outage", () => {
+  it.effect("REC-02 an answer that was on its way when the store was lost is no sign that it is back", () =>
+    Effect.gen(function* () {
+      const logs = yield* collectLogs
+      const outage = Outage.make(Duration.seconds(5), () => {})
+      const call = (answer: Effect.Effect<unknown, StoreError>) =>
+        Effect.forkChild(outage.untilAnswered(() => answer, Effect.never).pipe(Effect.provide(logs.layer)))
+      const broken = new StoreError({ operation: "exchange", cause: new Error("the connection broke") })
+      const isBack = yield* Latch.make(false)
+      const late = yield* Latch.make(false)
+      const untilBack = Effect.suspend(() => (isBack.isOpen() ? Effect.void : Effect.fail(broken)))
+
+      const [onItsWay, lateFailure] = [yield* call(late.await), yield* call(Effect.andThen(late.await, untilBack))]
+      const exchange = yield* call(untilBack)
+      yield* TestClock.adjust("1 second")
+      yield* late.open
+      yield* Fiber.join(onItsWay)
+      const heartbeat = yield* call(untilBack)
+      yield* TestClock.adjust("1 second")
+      assert.lengthOf(logs.at("Warn"), 1)
+      assert.lengthOf(logs.at("Info"), 0)
+
+      yield* isBack.open
+      yield* TestClock.adjust("5 seconds")
+      yield* Effect.forEach([exchange, heartbeat, lateFailure], Fiber.join)
+      assert.lengthOf(logs.at("Warn"), 1)
+      assert.lengthOf(logs.at("Info"), 1)
+    })
+  )
+
+  it.effect("REC-02 a failure that was on its way when the store was back is no sign that it is lost again", () =>
+    Effect.gen(function* () {
+      const logs = yield* collectLogs
+      const outage = Outage.make(Duration.seconds(5), () => {})
+      const call = (answer: Effect.Effect<unknown, StoreError>) =>
+        Effect.forkChild(outage.untilAnswered(() => answer, Effect.never).pipe(Effect.provide(logs.layer)))
+      const broken = new StoreError({ operation: "exchange", cause: new Error("the connection broke") })
+      const late = yield* Latch.make(false)
+      let failures = 0
+      const failingOnce = Effect.suspend(() => (failures++ === 0 ? Effect.fail(broken) : Effect.void))
+      let lateFailures = 0
+
+      const first = yield* call(failingOnce)
+      yield* TestClock.adjust(0)
+      const second = yield* call(
+        Effect.suspend(() => (lateFailures++ === 0 ? Effect.andThen(late.await, Effect.fail(broken)) : Effect.void))
+      )
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(first)
+      yield* late.open
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(second)
+      assert.lengthOf(logs.at("Warn"), 1)
+      assert.lengthOf(logs.at("Info"), 1)
     })
   )
 })

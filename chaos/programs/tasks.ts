@@ -1,7 +1,7 @@
 /** The tasks of the fault laboratory. Each run leaves lines in the ledger of its process. */
 import { Effect, Option, Schema } from "effect"
 import { CurrentExecution, CurrentWorker, Task, TaskGroup } from "../../src/index.ts"
-import type { openLedger } from "../ledger.ts"
+import { now, type openLedger } from "../ledger.ts"
 
 export const Work = Task.make("work", {
   payload: { id: Schema.Int, millis: Schema.Int, padding: Schema.optional(Schema.String) },
@@ -16,8 +16,11 @@ export const Narrow = Task.make("narrow", {
   concurrency: { limit: 2 }
 })
 
-/** Takes down the process that runs it. */
-export const Poison = Task.make("poison", { payload: { id: Schema.Int }, key: ({ id }) => `poison-${id}` })
+/** Takes down the process that runs it: it ends it, never gives it back to the event loop, or takes all of its memory. */
+export const Poison = Task.make("poison", {
+  payload: { id: Schema.Int, how: Schema.Literals(["exit", "hang", "exhaust"]) },
+  key: ({ id }) => `poison-${id}`
+})
 
 export const tickMillis = 500
 
@@ -37,7 +40,7 @@ export const handlers = (ledger: ReturnType<typeof openLedger>) => {
       lease,
       started: started.epochMilliseconds,
       due: due.epochMilliseconds,
-      at: Date.now(),
+      at: now(),
       worker
     })
     yield* Effect.sleep(millis).pipe(
@@ -48,19 +51,29 @@ export const handlers = (ledger: ReturnType<typeof openLedger>) => {
             key,
             lease,
             reason: Option.getOrElse(reason, () => "none"),
-            at: Date.now(),
+            at: now(),
             worker
           })
         )
       )
     )
-    ledger.write({ kind: "ended", key, lease, at: Date.now(), worker })
+    ledger.write({ kind: "ended", key, lease, at: now(), worker })
     return { lease }
   })
   return tasks.toLayer({
     work: ({ millis }) => run(millis),
     narrow: ({ millis }) => run(millis),
-    poison: () => Effect.tap(run(0), () => Effect.sync(() => process.exit(1))),
+    poison: ({ how }) => Effect.tap(run(0), () => Effect.sync(() => takeDown[how]())),
     tick: () => Effect.asVoid(run(5))
   })
+}
+
+const takeDown = {
+  exit: () => process.exit(1),
+  hang: () => {
+    for (;;);
+  },
+  exhaust: () => {
+    for (const all: Array<unknown> = []; ;) all.push(Array.from({ length: 100_000 }, Math.random))
+  }
 }

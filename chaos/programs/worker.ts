@@ -2,14 +2,14 @@
 import { NodeRuntime } from "@effect/platform-node"
 import { Cause, Clock, Config, Effect, Layer, Logger } from "effect"
 import { DocketLive, Worker } from "../../src/index.ts"
-import { openLedger } from "../ledger.ts"
+import { now, openLedger } from "../ledger.ts"
 import { handlers, tasks } from "./tasks.ts"
 
-const { LEDGER = "", WORKER_NAME: name = "", CLOCK_SKEW = "0" } = process.env
+const { LEDGER = "", WORKER_NAME: name = "", CLOCK_SKEW = "0", TICKS = "yes" } = process.env
 const ledger = openLedger(LEDGER)
 for (const event of ["unhandledRejection", "uncaughtException"] as const) {
   process.on(event, (error) => {
-    ledger.write({ kind: "unhandled", text: String(error), at: Date.now(), worker: name })
+    ledger.write({ kind: "unhandled", text: String(error), at: now(), worker: name })
   })
 }
 
@@ -18,7 +18,7 @@ const LogToLedger = Logger.layer([
   Logger.make(({ cause, logLevel, message }) => {
     if (logLevel !== "Warn" && logLevel !== "Error" && logLevel !== "Fatal") return
     const text = [message].flat().map(String).join(" ") + (cause.reasons.length > 0 ? ` ${Cause.pretty(cause)}` : "")
-    ledger.write({ kind: "warning", text: text.slice(0, 500), at: Date.now(), worker: name })
+    ledger.write({ kind: "warning", text: text.slice(0, 500), at: now(), worker: name })
   })
 ])
 
@@ -35,6 +35,26 @@ const skewed = (millis: number): Clock.Clock => {
   })
 }
 
+/** Writes down how the worker is. */
+const SamplesLive = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const { health } = yield* Worker.Worker
+    const sample = Effect.map(health, ({ able, problems }) => {
+      const { system, user } = process.cpuUsage()
+      const beat = {
+        ...({ kind: "sample", worker: name, at: now(), able, cpuMillis: (system + user) / 1000 } as const),
+        ...(able ? {} : { problems: problems.join(", ") })
+      }
+      if (samples++ % samplesPerCollection !== 0 || globalThis.gc === undefined) return ledger.write(beat)
+      globalThis.gc()
+      ledger.write({ ...beat, heapBytes: process.memoryUsage().heapUsed })
+    })
+    let samples = 0
+    yield* Effect.forkScoped(Effect.forever(Effect.andThen(sample, Effect.sleep("200 millis"))))
+  })
+)
+const samplesPerCollection = 25
+
 const WorkerLive = Layer.unwrap(
   Effect.gen(function* () {
     const concurrency = yield* Config.Int("WORKER_CONCURRENCY")
@@ -45,13 +65,14 @@ const WorkerLive = Layer.unwrap(
       concurrency,
       redeliveryTimeout,
       maxDeliveries,
-      reconnectionDelay: "1 second",
+      scheduleAutomaticTasks: TICKS === "yes",
       shutdownTimeout: "5 seconds"
     })
   })
 )
 
-WorkerLive.pipe(
+SamplesLive.pipe(
+  Layer.provide(WorkerLive),
   Layer.provide([handlers(ledger), DocketLive, LogToLedger]),
   Layer.launch,
   Effect.provideService(Clock.Clock, skewed(Number(CLOCK_SKEW))),

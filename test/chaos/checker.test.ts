@@ -1,13 +1,16 @@
 /** The checker of the fault laboratory finds what it is there to find: violations that are planted in a good history. */
 import { assert, describe, it } from "@effect/vitest"
 import { check, type Final, type Settings } from "../../chaos/checker.ts"
-import type { Began, Line } from "../../chaos/ledger.ts"
+import type { Began, Fault, Line, Sample } from "../../chaos/ledger.ts"
 
 const settings: Settings = {
   leaseMillis: 5000,
-  tick: { everyMillis: 500, from: 100_000, until: 102_500 },
+  quiet: { from: 100_000, until: 104_000 },
+  tickMillis: 500,
   limit: 2,
-  maxDeliveries: 3
+  maxDeliveries: 3,
+  mayCrash: false,
+  bounds: {}
 }
 
 const began = (key: string, at: number, more: Partial<Began> = {}): Began => ({
@@ -31,12 +34,39 @@ const ended = (run: Began, at: number): Line => ({
   worker: run.worker
 })
 
+const fault = (at: number, more: Partial<Fault> = {}): Fault => ({
+  kind: "fault",
+  name: "something",
+  target: "store",
+  from: at,
+  until: at,
+  mayRollBack: false,
+  ...more
+})
+
+/** The samples of a worker, one every 200 ms, which uses so much of the CPU. */
+const samples = (
+  from: number,
+  until: number,
+  percent: number,
+  more: (at: number) => Partial<Sample> = () => ({})
+): ReadonlyArray<Sample> =>
+  Array.from({ length: Math.floor((until - from) / 200) }, (_, i): Sample => {
+    const at = from + i * 200
+    return { kind: "sample", worker: "worker-1", at, able: true, cpuMillis: i * 2 * percent, ...more(at) }
+  })
+
+const away = fault(200_000, { isAway: true, until: 230_000 })
+const isAble = (at: number) => at < 209_000 || at >= 230_000
+
 /** A good history: `a` ran once, `b` again after its worker had been killed, `poison` took down three. */
 const a = began("work-a", 1000)
 const b1 = began("work-b", 1010)
 const b2 = began("work-b", 7000, { deliveries: 2, worker: "worker-2" })
 const poison = [1, 2, 3].map((deliveries) => began("poison-1", 10_000 * deliveries, { deliveries }))
-const ticks = [100_100, 100_600, 101_100, 101_600].map((at, i) => began("tick", at, { generation: i + 1 }))
+const ticks = [100_100, 100_600, 101_100, 101_600, 102_100, 102_600, 103_100, 103_600].map((at, i) =>
+  began("tick", at, { generation: i + 1 })
+)
 const asked = (key: string, task: "work" | "narrow" | "poison", delayMillis = 0): ReadonlyArray<Line> => [
   { kind: "asked", key, at: 900, delayMillis, task },
   { kind: "acked", key, at: 950, attempts: 1 }
@@ -161,7 +191,7 @@ describe("The checker of the fault laboratory", () => {
       final,
       "poison-1, which takes its process down, was delivered 4 times"
     ],
-    "ticks that stop": [without(...ticks), final, "there was no tick for 2500 ms"],
+    "ticks that stop": [without(...ticks), final, "there was no tick for 4000 ms"],
     "a tick that runs twice": [
       [...good, began("tick", 100_700, { generation: 2, deliveries: 2 })],
       final,
@@ -194,8 +224,138 @@ describe("The checker of the fault laboratory", () => {
       { ...final, depth: { queued: 0, scheduled: 0, running: 1 } },
       "0 are still queued, 1 running"
     ],
-    "connections that pile up": [good, { ...final, clients: { before: 12, after: 15 } }, "and 15 after"]
+    "connections that pile up": [good, { ...final, clients: { before: 12, after: 15 } }, "and 15 after"],
+    "a worker that ends by itself": [
+      [...good, { kind: "crashed", worker: "worker-9", at: 50_000, how: "1" }],
+      final,
+      "worker-9 ended by itself, with 1"
+    ],
+    "a script that touches another slot": [
+      [
+        ...good,
+        {
+          kind: "warning",
+          text: "CROSSSLOT Keys in request don't hash to the same slot",
+          at: 50_000,
+          worker: "worker-1"
+        }
+      ],
+      final,
+      "worker-1 used a key that it may not use: CROSSSLOT"
+    ],
+    "a script that touches a key that it did not name": [
+      [
+        ...good,
+        {
+          kind: "refused",
+          text: "ERR Script attempted to access a non local key in a cluster node",
+          at: 50_000,
+          worker: "producer"
+        }
+      ],
+      final,
+      "producer used a key that it may not use"
+    ],
+    "a worker that calls itself able without the store": [
+      [...good, away, ...samples(195_000, 235_000, 1)],
+      final,
+      "worker-1 said that it was able while the store was away"
+    ],
+    "a worker that calls itself unable though all is well": [
+      [...good, ...samples(98_000, 104_000, 1, (at) => ({ able: at < 101_000 }))],
+      final,
+      "worker-1 said that it was not able while all was well"
+    ],
+    "a heap that grows": [
+      [...good, ...samples(0, 60_000, 1, (at) => ({ heapBytes: 50e6 + at * 1000 }))],
+      final,
+      "the heap of a worker grew by 47 MB"
+    ],
+    "more runs again than there were at the kills": [
+      [
+        ...good.map((line) => (line.kind === "fault" && line.target === "worker-1" ? { ...line, held: 0 } : line)),
+        b1,
+        b2
+      ],
+      final,
+      "were run again, though only 0 ran when workers were killed"
+    ]
   }
+
+  /** Bounds of times and costs. */
+  const broken: Record<string, readonly [history: ReadonlyArray<Line>, bounds: Settings["bounds"], finding: string]> = {
+    "work that goes on too late": [
+      [...good, fault(200_000, { until: 201_000 }), began("tick", 204_500, { generation: 9 })],
+      { resumeMillis: 3000 },
+      "until work goes on, from the store's return: 3500 ms, more than 3000"
+    ],
+    "a busy worker that goes on too late, though others do not": [
+      [
+        ...good,
+        ...samples(190_000, 210_000, 1),
+        began("work-x", 199_500),
+        fault(200_000, { until: 201_000 }),
+        began("work-y", 201_100, { worker: "worker-2" }),
+        began("work-z", 205_000)
+      ],
+      { resumeMillis: 3000 },
+      "until work goes on, from the store's return: 4000 ms, more than 3000"
+    ],
+    "work that does not go on": [
+      [...good, fault(200_000)],
+      { resumeMillis: 3000 },
+      "work did not go on after 1 faults"
+    ],
+    "a failover that takes too long": [
+      [...good, fault(200_000, { back: 207_000, until: 210_000 }), began("tick", 207_100, { generation: 9 })],
+      { recoverMillis: 6000 },
+      "from the beginning of a failover: 7100 ms, more than 6000"
+    ],
+    "work that only a master went on with that had lost its place": [
+      [
+        ...good,
+        fault(200_000, { back: 202_000, sure: 206_000, until: 210_000 }),
+        began("tick", 202_100, { generation: 9 }),
+        began("tick", 208_000, { generation: 10 })
+      ],
+      { resumeMillis: 5000 },
+      "until work goes on, from the store's return: 6000 ms, more than 5000"
+    ],
+    "orphans that are taken over too late": [
+      [
+        ...good,
+        began("work-o", 200_000),
+        fault(200_010, { target: "worker-1", held: 1 }),
+        began("work-o", 211_010, { deliveries: 2 })
+      ],
+      { redeliverMillis: 5000 },
+      "beyond the lease: 6000 ms, more than 5000"
+    ],
+    "a bound for what did not happen": [good, { redeliverMillis: 5000 }, "it could not be measured"],
+    "an end that is too late": [
+      [...good, ...asked("work-l", "work"), fault(200_000), ended(began("work-l", 216_000), 216_000)],
+      { afterLastMillis: 15_000 },
+      "from the last fault: 16000 ms, more than 15000"
+    ],
+    "a worker that is busy without the store": [
+      [...good, away, ...samples(195_000, 235_000, 25, (at) => ({ able: isAble(at) }))],
+      { awayCpuPercent: 20 },
+      "CPU of a worker without the store: 25 %, more than 20"
+    ],
+    "a log that is flooded": [
+      [
+        ...good,
+        away,
+        ...samples(195_000, 235_000, 1, (at) => ({ able: isAble(at) })),
+        { kind: "warning", text: "away", at: 201_000, worker: "worker-1" },
+        { kind: "warning", text: "away", at: 202_000, worker: "worker-1" }
+      ],
+      { warnings: 1 },
+      "warnings of a worker for each fault: 2, more than 1"
+    ],
+    "too few faults": [good, { faults: 30 }, "there were 4 faults, fewer than 30"]
+  }
+
   for (const [what, [history, final, finding]] of Object.entries(planted)) {
     it(`finds ${what}`, () => {
       const { violations } = check(history, final, settings)
@@ -205,6 +365,32 @@ describe("The checker of the fault laboratory", () => {
       )
     })
   }
+
+  for (const [what, [history, bounds, finding]] of Object.entries(broken)) {
+    it(`finds ${what}`, () => {
+      const { violations } = check(history, final, { ...settings, bounds })
+      assert(
+        violations.some((violation) => violation.includes(finding)),
+        violations.join("\n") || "it found nothing"
+      )
+    })
+  }
+
+  it("finds nothing wrong with a worker that says in time that the store is away, and does little meanwhile", () => {
+    const worker = samples(195_000, 240_000, 1, (at) => ({ able: isAble(at), heapBytes: 50e6 }))
+    const history = [
+      ...good,
+      away,
+      ...worker,
+      began("tick", 231_000, { generation: 9 }),
+      { kind: "warning", text: "away", at: 201_000, worker: "worker-1" } as const
+    ]
+    const bounds = { resumeMillis: 3000, awayCpuPercent: 20, warnings: 1 }
+    const { measures, violations } = check(history, final, { ...settings, bounds })
+    assert.deepStrictEqual(violations, [])
+    const cpu = measures.find(({ what }) => what.startsWith("CPU"))
+    assert.strictEqual(cpu?.value, 1)
+  })
 
   it("what Redis lost in a failover, after it had confirmed it, is counted by itself", () => {
     const failover: Line = {
@@ -217,7 +403,7 @@ describe("The checker of the fault laboratory", () => {
     }
     const verdict = check([...good, failover], withRecord("work-a", undefined), settings)
     assert.deepStrictEqual(verdict.violations, [])
-    assert.strictEqual(verdict.rolledBack, 1)
+    assert.deepStrictEqual(verdict.rolledBack, { failover: 1 })
     assert.strictEqual(verdict.figures.lost, 0)
   })
 })

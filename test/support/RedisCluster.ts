@@ -26,7 +26,7 @@ export class RedisCluster extends Context.Service<
     readonly untilWhole: Effect.Effect<void, RedisServer.RedisServerError>
     /** A replica of a node. */
     readonly replicaOf: (node: Node) => Effect.Effect<Node, RedisServer.RedisServerError>
-    /** Moves a slot and its keys to another master, with a pause before each key. */
+    /** Moves a slot and its keys to another master: all at once, or one after the other with a pause before each. */
     readonly migrate: (
       slot: number,
       to: Node,
@@ -133,11 +133,7 @@ export const make: (
     return byPort(line?.[1]?.split(/[:@]/)[1])
   })
 
-  const migrate = Effect.fnUntraced(function* (
-    slot: number,
-    to: Node,
-    beforeEachKey: Effect.Effect<void> = Effect.void
-  ) {
+  const migrate = Effect.fnUntraced(function* (slot: number, to: Node, beforeEachKey?: Effect.Effect<void>) {
     const lines = yield* list
     const from = byPort(
       lines
@@ -153,10 +149,10 @@ export const make: (
     yield* to.cli("CLUSTER", "SETSLOT", text, "IMPORTING", idOf(from))
     yield* from.cli("CLUSTER", "SETSLOT", text, "MIGRATING", idOf(to))
     for (;;) {
-      const keys = yield* from.cli("CLUSTER", "GETKEYSINSLOT", text, "1")
+      const keys = yield* from.cli("CLUSTER", "GETKEYSINSLOT", text, beforeEachKey === undefined ? "100" : "1")
       if (keys === "") break
-      yield* beforeEachKey
-      yield* from.cli("MIGRATE", "127.0.0.1", String(to.port), keys, "0", "2000")
+      if (beforeEachKey !== undefined) yield* beforeEachKey
+      yield* from.cli("MIGRATE", "127.0.0.1", String(to.port), "", "0", "5000", "KEYS", ...keys.split("\n"))
     }
     for (const node of [to, from]) yield* node.cli("CLUSTER", "SETSLOT", text, "NODE", idOf(to))
   })

@@ -247,9 +247,9 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
     }
   })
 
-  vitals.loop("The wait for work", yield* Effect.forkScoped(waiter))
+  yield* vitals.loop("The wait for work", waiter)
   for (let i = 0; i < lanes; i++) {
-    vitals.loop("The loop that takes work", yield* Effect.forkScoped(lane))
+    yield* vitals.loop("The loop that takes work", lane)
   }
 
   return {

@@ -23,32 +23,38 @@ export interface Outage {
 /** Makes the shared memory of an outage, so that several callers log and count it once. */
 export const make = (longestPause: Duration.Duration, onLost: () => void): Outage => {
   let away = false
+  /** Counts losses and returns: what a call that began before the last of them brings says nothing of the time since. */
+  let turns = 0
 
-  const lost = (error: StoreError) =>
+  const lost = (error: StoreError, began: number) =>
     Effect.suspend(() => {
-      if (away) return Effect.void
+      if (away || began < turns) return Effect.void
       away = true
+      turns++
       onLost()
       return Effect.logWarning(
         `${error.message.replace(/\.+$/, "")}. The worker goes on with what it runs, and tries again at least every ${Duration.format(longestPause)}`
       )
     })
 
-  const found = Effect.suspend(() => {
-    if (!away) return Effect.void
-    away = false
-    return Effect.logInfo("The store answers again")
-  })
+  const found = (began: number) =>
+    Effect.suspend(() => {
+      if (!away || began < turns) return Effect.void
+      away = false
+      turns++
+      return Effect.logInfo("The store answers again")
+    })
 
   return {
     untilAnswered: Effect.fnUntraced(function* (call, reconnected, givenUp = Effect.never) {
       for (let failures = 0; ; failures++) {
+        const began = turns
         const answer = yield* Effect.result(call(failures))
         if (answer._tag === "Success") {
-          yield* found
+          yield* found(began)
           return answer.success
         }
-        yield* lost(answer.failure)
+        yield* lost(answer.failure, began)
         const pause = Duration.min(Duration.times(firstPause, 2 ** Math.min(failures, 20)), longestPause)
         const instead = yield* Effect.raceAllFirst([
           Effect.as(Effect.sleep(pause), undefined),

@@ -1,8 +1,11 @@
 /**
  * What tells whether a worker is able to take work: that its loops are alive, and that the store answers in time.
  */
+import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
+import type * as Scope from "effect/Scope"
 
 // With a heartbeat every two seconds, a store that stopped to answer is noticed within seven, below the ten that a probe
 // of a container platform usually allows.
@@ -14,11 +17,18 @@ export interface Vitals {
   readonly expect: (what: string, withinMillis: number) => () => void
   /** Watches something that happens at intervals. */
   readonly pulse: (what: string, intervalMillis: number) => Pulse
-  /** Watches a loop that has to go on. Returns how to watch it no longer. */
-  readonly loop: (what: string, fiber: Fiber.Fiber<unknown, unknown>) => () => void
+  /** Starts a loop that has to go on, and watches it. When it ends by itself the log says why. */
+  readonly loop: (what: string, body: Effect.Effect<never>) => Effect.Effect<Loop, never, Scope.Scope>
   /** The worker was told to stop. */
   readonly close: () => void
   readonly health: () => { readonly able: boolean; readonly ready: boolean; readonly problems: ReadonlyArray<string> }
+}
+
+/** A loop that is watched. */
+export interface Loop {
+  readonly fiber: Fiber.Fiber<never>
+  /** Watches it no longer. */
+  readonly forget: () => void
 }
 
 /** Something that happens at intervals. */
@@ -65,10 +75,17 @@ export const make = (clock: Clock.Clock): Vitals => {
         }
       }
     },
-    loop: (what, fiber) => {
-      loops.set(fiber, what)
-      return () => void loops.delete(fiber)
-    },
+    loop: (what, body) =>
+      body.pipe(
+        Effect.tapCause((cause) =>
+          Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logFatal(`${what} has ended: restart the worker`, cause)
+        ),
+        Effect.forkScoped,
+        Effect.map((fiber) => {
+          loops.set(fiber, what)
+          return { fiber, forget: () => void loops.delete(fiber) }
+        })
+      ),
     close: () => {
       open = false
     },
