@@ -242,8 +242,9 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
         nextDue === undefined
           ? Effect.never
           : Effect.sleep(Duration.millis(Math.max(0, nextDue - clock.currentTimeMillisUnsafe())))
-      const woken = Effect.raceAllFirst([work, due, session.reconnected])
-      if (yield* Effect.raceFirst(Effect.as(woken, true), Effect.as(retime.await, false))) yield* wake
+      // Whatever comes first wakes a lane at once, before the others have stopped.
+      const wakes = [work, due, session.reconnected].map((cause) => Effect.andThen(cause, wake))
+      yield* Effect.raceAllFirst([...wakes, retime.await])
     }
   })
 

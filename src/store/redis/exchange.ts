@@ -419,9 +419,9 @@ export const exchange = Redis.script(
     numberOfKeys: Keys.numberOfFixed,
     lua: /* lua */ `
 ${fragments.prologue}
-local worker, lease, leaseMillis, maxDeliveries, known = ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
+local worker, lease, leaseMillis, known = ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[7]
 local take, isResent, ownWakeKey = tonumber(ARGV[8]), ARGV[9] == '1', prefix .. '${Keys.segments.wake}' .. worker
-local ttl, failedTtl, failedMaximum = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
+local ttl = tonumber(ARGV[10])
 local controls = ARGV[14] ~= '' and cjson.decode(ARGV[14])
 local isAnySpecial = call('EXISTS', strikesKey, watchersKey, releaseKey, parkedKey, frontKey) > 0
 local version = isAnySpecial and call('HGET', strikesKey, 'version') or ''
@@ -447,6 +447,8 @@ end
 ${fragments.seldom(
   ["moveDue", "enqueue", "goFirst", "isFollowed", "announce"],
   /* lua */ `
+local worker, lease, maxDeliveries = ARGV[3], ARGV[4], tonumber(ARGV[6])
+local ttl, failedTtl, failedMaximum = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
 ${fragments.announcing}
 ${fragments.enqueue}
 ${fragments.wake}

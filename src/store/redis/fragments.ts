@@ -8,6 +8,21 @@
  */
 import * as Keys from "./keys.ts"
 
+/** What `prologue` defines, but for `now`. */
+const names = /* lua */ `
+local call = redis.call
+local streamKey, queueKey, leasesKey, failedKey = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local wakeKey, parkedKey, watchersKey, workersKey = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local strikesKey, heldKey, releaseKey, askedKey, waitingKey, overtakenKey, frontKey = KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15]
+local prefix = ARGV[2]
+local function text(number)
+  return string.format('%.0f', number)
+end
+local nowText = text(now)
+local records, payloads, results = prefix .. '${Keys.segments.record}', prefix .. '${Keys.segments.payload}', prefix .. '${Keys.segments.result}'
+local progresses, attempts = prefix .. '${Keys.segments.progress}', prefix .. '${Keys.segments.attempts}'
+`
+
 /**
  * Names for what scripts are given: KEYS as `Keys.fixed` lists them; ARGV[1] now, epoch ms, empty for the server's
  * clock; ARGV[2] the docket's prefix.
@@ -16,21 +31,12 @@ import * as Keys from "./keys.ts"
  * and `text(number)`.
  */
 export const prologue = /* lua */ `
-local call = redis.call
-local streamKey, queueKey, leasesKey, failedKey = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local wakeKey, parkedKey, watchersKey, workersKey = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
-local strikesKey, heldKey, releaseKey, askedKey, waitingKey, overtakenKey, frontKey = KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15]
-local now, prefix = tonumber(ARGV[1]), ARGV[2]
+local now = tonumber(ARGV[1])
 if not now then
-  local time = call('TIME')
+  local time = redis.call('TIME')
   now = time[1] * 1000 + math.floor(time[2] / 1000)
 end
-local function text(number)
-  return string.format('%.0f', number)
-end
-local nowText = text(now)
-local records, payloads, results = prefix .. '${Keys.segments.record}', prefix .. '${Keys.segments.payload}', prefix .. '${Keys.segments.result}'
-local progresses, attempts = prefix .. '${Keys.segments.progress}', prefix .. '${Keys.segments.attempts}'
+${names}
 `
 
 /**
@@ -97,10 +103,12 @@ ${announcing}
 /**
  * Defines a table `seldom` whose functions are made when one of them is first asked for: a script makes its functions
  * anew in each call, for 0.2 µs each, and most calls need few of them. The Lua given defines them as `seldom.NAME`, or as
- * the locals with these names.
+ * the locals with these names. It has the names of the prologue: each name that a function takes from around it costs as
+ * well.
  */
 export const seldom = (locals: ReadonlyArray<string>, lua: string): string => /* lua */ `
 local seldom = setmetatable({}, { __index = function(seldom, name)
+${names}
 ${lua}
 ${locals.map((name) => `seldom.${name}`).join(", ")} = ${locals.join(", ")}
 return rawget(seldom, name)

@@ -109,7 +109,7 @@ local isAnyFollowed = isAnySpecial and call('EXISTS', watchersKey) == 1
 ${fragments.nextDueTime}
 ${fragments.absolute}
 ${fragments.seldom(
-  ["moveDue", "wake"],
+  ["moveDue"],
   /* lua */ `
 ${fragments.announcing}
 ${fragments.enqueue}
@@ -167,7 +167,7 @@ while i <= #ARGV do
   isWorkThere = isWorkThere or (disposition ~= 'a' and (due <= now or due < (head or math.huge)))
 end
 
-if isWorkThere then seldom.wake() end
+if isWorkThere and call('EXISTS', wakeKey) == 0 then call('RPUSH', wakeKey, '1') end
 return table.concat(dispositions)
 `
   }
