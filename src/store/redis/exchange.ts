@@ -322,7 +322,7 @@ function seldom.ask(key, ...)
   left = left - 1
 end
 
-local admit
+local controls, admit = controlled ~= '' and cjson.decode(string.match(controlled, '[^%z]*$')), nil
 if controls then
   ${admission.admit}
 end
@@ -422,7 +422,7 @@ ${fragments.prologue}
 local worker, lease, leaseMillis, known = ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[7]
 local take, isResent, ownWakeKey = tonumber(ARGV[8]), ARGV[9] == '1', prefix .. '${Keys.segments.wake}' .. worker
 local ttl = tonumber(ARGV[10])
-local controls = ARGV[14] ~= '' and cjson.decode(ARGV[14])
+local controlled = ARGV[14]
 local isAnySpecial = call('EXISTS', strikesKey, watchersKey, releaseKey, parkedKey, frontKey) > 0
 local version = isAnySpecial and call('HGET', strikesKey, 'version') or ''
 local isAnyFollowed = isAnySpecial and call('EXISTS', watchersKey) == 1
@@ -433,6 +433,17 @@ local asked, askedBodies, unknownTasks, exhausted, dropped = {}, {}, {}, {}, {}
 -- What was told about in this call: queued, and not in the stream.
 local determined = {}
 ${fragments.knows}
+
+-- Whether the worker knows a task, and no control of it has a say.
+local plainTasks = {}
+local function isPlainTask(task)
+  local answer = plainTasks[task]
+  if answer == nil then
+    answer = knows(task) and not string.find(controlled, '\\0' .. task .. '\\0', 1, true)
+    plainTasks[task] = answer
+  end
+  return answer
+end
 
 -- Writes the grants of a round, and reads the payloads.
 local function flush()
@@ -584,7 +595,7 @@ for _, key in ipairs(determined) do
 end
 flush()
 
-isPlain = version == '' and not controls and not isAnyFollowed
+isPlain = version == '' and not isAnyFollowed
 local budget = take + 200
 -- What ended in this call may have let others go first.
 local isAnyAhead = isAnySpecial or next(seldom) ~= nil
@@ -599,7 +610,7 @@ for _, stream in ipairs(isAnyAhead and { frontKey, streamKey } or { streamKey })
       local found = call('HMGET', record, 'state', 'entry', 'task', 'gen', 'attempt', 'deliveries', 'due', 'trace', 'needs', 'aside')
       local task, due = found[3], tonumber(found[7])
       if isPlain and found[1] == 'queued' and found[2] == id and found[4] == '1' and task and due and due >= 0 and due <= 8.64e15
-        and not (found[5] or found[6] or found[8] or found[9] or found[10]) and knows(task) then
+        and not (found[5] or found[6] or found[8] or found[9] or found[10]) and isPlainTask(task) then
         -- As most runs begin: "consider" would do the same.
         call('HSET', record, 'state', 'running', 'worker', worker, 'lease', lease, 'started', nowText, 'deliveries', '1')
         local n = #deliveries
@@ -642,7 +653,7 @@ if call('XLEN', streamKey) > 0 or call('XLEN', frontKey) > 0 then
 end
 
 -- A control may have put something at the head.
-if controls then head = nextDueTime() end
+if next(seldom) ~= nil then head = nextDueTime() end
 local reply = { table.concat(statuses), head and math.max(0, head - now) or -1, now, deliveries, bodies }
 if #unknown + #exhausted + #dropped + #asked > 0 or version ~= ARGV[13] then
   for _, list in ipairs({ unknown, exhausted, dropped, asked, askedBodies }) do
@@ -659,11 +670,15 @@ return reply
 export const encodeTasks = (tasks: DocketStore.WorkerOptions["tasks"]): string =>
   tasks === "any" ? "*" : `${Array.from(tasks, (task) => `\0${task}`).join("")}\0`
 
-/** The controls of a worker's tasks as the script reads them: JSON by the tasks' names; empty when there are none. */
+/**
+ * The controls of a worker's tasks as the script reads them: the tasks' names as in `encodeTasks`, and JSON by these names;
+ * empty when there are none.
+ */
 export const encodeControls = (controls: DocketStore.WorkerOptions["controls"]): string =>
   controls.size === 0
     ? ""
-    : JSON.stringify(Object.fromEntries(Array.from(controls, ([task, all]) => [task, all.map(encodeControl)])))
+    : encodeTasks(new Set(controls.keys())) +
+      JSON.stringify(Object.fromEntries(Array.from(controls, ([task, all]) => [task, all.map(encodeControl)])))
 
 const encodeControl = (control: Control) => {
   switch (control._tag) {
