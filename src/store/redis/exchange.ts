@@ -608,13 +608,13 @@ for _, stream in ipairs(isAnyAhead and { frontKey, streamKey } or { streamKey })
       local id, key = entry[1], entry[2][2]
       local record = records .. key
       local found = call('HMGET', record, 'state', 'entry', 'task', 'gen', 'attempt', 'deliveries', 'due', 'trace', 'needs', 'aside')
-      local task, due = found[3], tonumber(found[7])
-      if isPlain and found[1] == 'queued' and found[2] == id and found[4] == '1' and task and due and due >= 0 and due <= 8.64e15
+      local task, due = found[3], found[7]
+      if isPlain and found[1] == 'queued' and found[2] == id and found[4] == '1' and task and due and #due < 16 and string.find(due, '^%d+$')
         and not (found[5] or found[6] or found[8] or found[9] or found[10]) and isPlainTask(task) then
         -- As most runs begin: "consider" would do the same.
         call('HSET', record, 'state', 'running', 'worker', worker, 'lease', lease, 'started', nowText, 'deliveries', '1')
         local n = #deliveries
-        deliveries[n + 1], deliveries[n + 2], deliveries[n + 3], deliveries[n + 4] = key, task, due, ''
+        deliveries[n + 1], deliveries[n + 2], deliveries[n + 3], deliveries[n + 4] = key, task, tonumber(due), ''
         bodyKeys[#bodyKeys + 1] = payloads .. key
         grants[#grants + 1] = leaseEnd
         grants[#grants + 1] = key
