@@ -1,5 +1,5 @@
 import type { Control } from "../../Admission.ts"
-import * as DocketStore from "../../DocketStore.ts"
+import type * as DocketStore from "../../DocketStore.ts"
 import { claim } from "./claiming.ts"
 import * as fragments from "./fragments.ts"
 import * as Keys from "./keys.ts"
