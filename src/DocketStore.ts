@@ -319,6 +319,8 @@ export interface HeartbeatReply {
   readonly nextDueMillis: number | undefined
   /** Milliseconds until the next lease expires, unless it is renewed; `undefined` when there is none. */
   readonly nextExpiryMillis: number | undefined
+  /** How many executions are live. */
+  readonly depth: Depth
 }
 
 /**

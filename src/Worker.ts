@@ -320,7 +320,7 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
   const beat = Effect.gen(function* () {
     const reply = yield* outage.untilAnswered(() => session.heartbeat, session.reconnected)
     yield* intake.heard(reply)
-    metrics.depth(yield* outage.untilAnswered(() => docket.store.depth, session.reconnected))
+    metrics.depth(reply.depth)
     heartbeat.met()
     return Math.max(shortestBeat, Math.min(heartbeatMillis, (reply.nextExpiryMillis ?? heartbeatMillis) + 1))
   })

@@ -14,7 +14,7 @@ const bounds: Counts = {
   enqueueConcurrent: { sent: 44, scriptCalls: 44, insideScripts: 4250 },
   enqueueBatch: { sent: 12, scriptCalls: 11, insideScripts: 4120 },
   processing: { sent: 95, scriptCalls: 80, insideScripts: 6800 },
-  bytesPerTask: 650
+  bytesPerTask: 630
 }
 
 const assertWithin = (name: Exclude<keyof Counts, "bytesPerTask">, counts: Counts) => {

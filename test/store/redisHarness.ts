@@ -69,14 +69,14 @@ export const makeHarness = Effect.fnUntraced(function* (
     const left: Array<string> = []
     for (const key of await redis.keys("*}:runs:*")) {
       const [, docket = "", execution = ""] = /^(\{[^}]*\}):runs:(.*)$/s.exec(key) ?? []
-      const { aside, entry, gen, slot, state, task, waits } = await redis.hgetall(key)
+      const { aside, gen, id: place, slot, state, task, waits } = await redis.hgetall(key)
       const isIn = async (place: string) => (await redis.zscore(`${docket}:${place}`, execution)) !== null
       const places = {
         ready: (await redis.xrange(`${docket}:stream`, "-", "+")).some(
-          ([id, [, member]]) => member === execution && id === entry
+          ([id, [, member]]) => member === execution && id === place
         ),
         first: (await redis.xrange(`${docket}:front`, "-", "+")).some(
-          ([id, [, member]]) => member === execution && id === entry
+          ([id, [, member]]) => member === execution && id === place
         ),
         aside: await isIn(`parked:${task}`),
         asked: await isIn("asked"),

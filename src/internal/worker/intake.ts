@@ -150,9 +150,9 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
     )
     answered()
     if (reply.strikes !== undefined) yield* strikes.update(reply.strikes)
-    yield* reportSettled(batch, reply, resent)
-    yield* reportTaken(reply)
-    return { ...reply, asked }
+    for (const line of linesOf(batch, reply, resent)) yield* line
+    if (reply.unknown.length + reply.dropped.length + reply.exhausted.length > 0) yield* reportTaken(reply)
+    return { reply, asked }
   })
 
   const lane = Effect.gen(function* () {
@@ -169,7 +169,7 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
       if (take > 0 && supply === "unknown") supply = "asked"
       claiming += take
       exchanging++
-      const reply = yield* exchange(batch, take)
+      const { asked, reply } = yield* exchange(batch, take)
       exchanging--
       claiming -= take
       nextDue = reply.nextDueMillis === undefined ? undefined : clock.currentTimeMillisUnsafe() + reply.nextDueMillis
@@ -190,7 +190,7 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
         if (lacks !== undefined) {
           finished.push({ delivery, outcome: { _tag: "Unreadable", needs: lacks }, reported: false })
         } else if (bounds.admit(delivery.key)) {
-          runs.start(delivery, reply.asked)
+          runs.start(delivery, asked)
         } else {
           finished.push({ delivery, outcome: { _tag: "Cancelled" }, reported: false })
         }
@@ -200,7 +200,13 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
     }
   })
 
-  const reportSettled = Effect.fnUntraced(function* (batch: typeof finished, reply: ExchangeReply, resent: boolean) {
+  /** Counts what was settled; gives the lines to log about it. */
+  const linesOf = (
+    batch: typeof finished,
+    reply: ExchangeReply,
+    resent: boolean
+  ): ReadonlyArray<Effect.Effect<void>> => {
+    const lines: Array<Effect.Effect<void>> = []
     for (let i = 0; i < batch.length; i++) {
       const status = reply.settled[i]
       const { asked, outcome } = batch[i]!
@@ -212,13 +218,14 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
       if (status === "applied" || (status === "lost" && resent)) continue
       const { call, delivery } = batch[i]!
       const run = call?.() ?? RunLog.describe(delivery, undefined, undefined)
-      yield* (
+      const line =
         status === "superseded"
           ? Effect.logInfo(`↬ ${run} was superseded while it ran`)
           : Effect.logWarning(`✗ ${run} ended after its lease had passed to another worker; its outcome was dropped`)
-      ).pipe(Effect.annotateLogs(RunLog.annotations(delivery)))
+      lines.push(Effect.annotateLogs(line, RunLog.annotations(delivery)))
     }
-  })
+    return lines
+  }
 
   const reportTaken = Effect.fnUntraced(function* (reply: ExchangeReply) {
     for (const unknown of reply.unknown) yield* unknownTasks.report(unknown)

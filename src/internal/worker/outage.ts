@@ -45,24 +45,31 @@ export const make = (longestPause: Duration.Duration, onLost: () => void): Outag
       return Effect.logInfo("The store answers again")
     })
 
-  return {
-    untilAnswered: Effect.fnUntraced(function* (call, reconnected, givenUp = Effect.never) {
-      for (let failures = 0; ; failures++) {
-        const began = turns
-        const answer = yield* Effect.result(call(failures))
-        if (answer._tag === "Success") {
-          yield* found(began)
-          return answer.success
-        }
-        yield* lost(answer.failure, began)
-        const pause = Duration.min(Duration.times(firstPause, 2 ** Math.min(failures, 20)), longestPause)
-        const instead = yield* Effect.raceAllFirst([
-          Effect.as(Effect.sleep(pause), undefined),
-          Effect.as(reconnected, undefined),
-          Effect.map(givenUp, (answer) => ({ answer }))
-        ])
-        if (instead !== undefined) return instead.answer
-      }
+  // Nearly every call is answered at once, so that case has few steps.
+  const attempt = <A, R>(
+    call: (failures: number) => Effect.Effect<A, StoreError, R>,
+    reconnected: Effect.Effect<void>,
+    givenUp: Effect.Effect<A>,
+    failures: number
+  ): Effect.Effect<A, never, R> =>
+    Effect.suspend(() => {
+      const began = turns
+      return Effect.matchEffect(call(failures), {
+        onSuccess: (answer) => (away ? Effect.as(found(began), answer) : Effect.succeed(answer)),
+        onFailure: Effect.fnUntraced(function* (error) {
+          yield* lost(error, began)
+          const pause = Duration.min(Duration.times(firstPause, 2 ** Math.min(failures, 20)), longestPause)
+          const instead = yield* Effect.raceAllFirst([
+            Effect.as(Effect.sleep(pause), undefined),
+            Effect.as(reconnected, undefined),
+            Effect.map(givenUp, (answer) => ({ answer }))
+          ])
+          return instead === undefined ? yield* attempt(call, reconnected, givenUp, failures + 1) : instead.answer
+        })
+      })
     })
+
+  return {
+    untilAnswered: (call, reconnected, givenUp = Effect.never) => attempt(call, reconnected, givenUp, 0)
   }
 }

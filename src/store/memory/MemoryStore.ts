@@ -313,7 +313,8 @@ const open = Effect.fnUntraced(function* (
       work: Wakeups.hasWork(executions, worker, step),
       nextDueMillis: nextDueMillis(step),
       // Exchanges take back what has expired, and come in time for it.
-      nextExpiryMillis: undefined
+      nextExpiryMillis: undefined,
+      depth: Executions.depth(executions)
     })),
     leave: run(() => {
       session.isListed = false

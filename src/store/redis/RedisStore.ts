@@ -74,6 +74,29 @@ export const make: (
       depth: redis.eval(Read.depth)
     }
 
+    // Also without requests: the caller may know strikes that are in force no more.
+    const scheduleBatch = (requests: ReadonlyArray<DocketStore.ScheduleRequest>, strikes: string) =>
+      Effect.flatMap(now, (now) =>
+        Effect.map(run.schedule(keys, now, strikes, requests), (reply): DocketStore.ScheduleReply =>
+          typeof reply === "string"
+            ? { _tag: "Scheduled", dispositions: Array.from(reply, toDisposition) }
+            : { _tag: "StrikesChanged", strikes: Strikes.decode(reply), dispositions: [] }
+        )
+      )
+
+    const scheduleMany = Effect.fnUntraced(function* (
+      requests: ReadonlyArray<DocketStore.ScheduleRequest>,
+      strikes: string
+    ): Effect.fn.Return<DocketStore.ScheduleReply, StoreError> {
+      const dispositions: Array<DocketStore.Disposition> = []
+      for (const batch of Arr.chunksOf(requests, batchSize.schedule)) {
+        const reply = yield* scheduleBatch(batch, strikes)
+        dispositions.push(...reply.dispositions)
+        if (reply._tag === "StrikesChanged") return { ...reply, dispositions }
+      }
+      return { _tag: "Scheduled", dispositions }
+    })
+
     /** Goes on until nothing waits: what comes in meanwhile may stand before what waited at the beginning. */
     const clearFurther = (before: number): Effect.Effect<number, StoreError> =>
       Effect.flatMap(now, (now) =>
@@ -83,18 +106,8 @@ export const make: (
       )
 
     return DocketStore.DocketStore.of({
-      schedule: Effect.fnUntraced(function* (requests, strikes) {
-        const dispositions: Array<DocketStore.Disposition> = []
-        // Also without requests: the caller may know strikes that are in force no more.
-        for (const batch of requests.length === 0 ? [[]] : Arr.chunksOf(requests, batchSize.schedule)) {
-          const reply = yield* run.schedule(keys, yield* now, strikes, batch)
-          if (typeof reply !== "string") {
-            return { _tag: "StrikesChanged", strikes: Strikes.decode(reply), dispositions }
-          }
-          for (const letter of reply) dispositions.push(toDisposition(letter))
-        }
-        return { _tag: "Scheduled", dispositions }
-      }),
+      schedule: (requests, strikes) =>
+        requests.length <= batchSize.schedule ? scheduleBatch(requests, strikes) : scheduleMany(requests, strikes),
 
       strikes: Effect.map(run.strikes(keys), Strikes.decode),
 

@@ -12,6 +12,7 @@ import { batchSize, inBatches } from "./batches.ts"
 import * as Exchange from "./exchange.ts"
 import type * as Keys from "./keys.ts"
 import { progress } from "./progress.ts"
+import * as Read from "./read.ts"
 import * as Redis from "./Redis.ts"
 import * as Repair from "./repair.ts"
 import * as Repairs from "./Repairs.ts"
@@ -85,7 +86,7 @@ export const open: (
     needsHeartbeat: true,
 
     heartbeat: Effect.gen(function* () {
-      const [reclaimed, isWorkThere, nextDueMillis, nextExpiryMillis] = yield* run.heartbeat(
+      const [reclaimed, isWorkThere, nextDueMillis, nextExpiryMillis, depth] = yield* run.heartbeat(
         keys,
         yield* now,
         keeping.executionTtlMillis,
@@ -97,7 +98,8 @@ export const open: (
         ...found,
         work: isWorkThere === 1 || found.repaired !== undefined,
         nextDueMillis: nextDueMillis < 0 ? undefined : nextDueMillis,
-        nextExpiryMillis: nextExpiryMillis < 0 ? undefined : nextExpiryMillis
+        nextExpiryMillis: nextExpiryMillis < 0 ? undefined : nextExpiryMillis,
+        depth: Read.decodeDepth(depth)
       }
     }).pipe(orMend),
 

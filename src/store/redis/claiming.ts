@@ -50,7 +50,7 @@ end
 -- Gives the worker an execution that is due, unless something keeps it from starting.
 local function consider(key, id, found)
   local record = records .. key
-  found = found or call('HMGET', record, 'state', 'entry', 'task', 'gen', 'attempt', 'deliveries', 'due', 'trace', 'needs', 'aside')
+  found = found or call('HMGET', record, 'state', 'id', 'task', 'gen', 'attempt', 'deliveries', 'due', 'trace', 'needs', 'aside')
   -- An entry that its record does not name is of an execution that is gone or elsewhere.
   if found[1] ~= 'queued' or found[2] ~= id then return end
   if found[10] then call('HDEL', record, 'aside') end

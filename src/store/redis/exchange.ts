@@ -211,7 +211,7 @@ if untilPlace then
   local keys = call('ZRANGEBYSCORE', heldKey, '-inf', string.match(untilPlace, '^%d+$') or '+inf', 'LIMIT', 0, 100)
   for _, key in ipairs(keys) do
     local generation = text((tonumber(call('HGET', records .. key, 'gen')) or 0) + 1)
-    call('HSET', records .. key, 'state', 'queued', 'entry', seldom.enqueue(key), 'gen', generation)
+    call('HSET', records .. key, 'state', 'queued', 'id', seldom.enqueue(key), 'gen', generation)
     call('HDEL', records .. key, 'aside')
     if seldom.isFollowed(key) then seldom.announce(key) end
   end
@@ -229,7 +229,7 @@ for _, task in ipairs(isAnySpecial and call('SMEMBERS', parkedKey) or {}) do
       local record = records .. key
       local found = call('HMGET', record, 'state', 'aside')
       if found[1] == 'queued' and found[2] == 't' then
-        call('HSET', record, 'entry', seldom.enqueue(key))
+        call('HSET', record, 'id', seldom.enqueue(key))
         call('HDEL', record, 'aside')
       end
     end
@@ -278,7 +278,7 @@ for _, stream in ipairs(isAnyAhead and { frontKey, streamKey } or { streamKey })
     for _, entry in ipairs(entries) do
       local id, key = entry[1], entry[2][2]
       local record = records .. key
-      local found = call('HMGET', record, 'state', 'entry', 'task', 'gen', 'attempt', 'deliveries', 'due', 'trace', 'needs', 'aside')
+      local found = call('HMGET', record, 'state', 'id', 'task', 'gen', 'attempt', 'deliveries', 'due', 'trace', 'needs', 'aside')
       local task, due = found[3], found[7]
       if isPlain and found[1] == 'queued' and found[2] == id and found[4] == '1' and task and due and #due < 16 and string.find(due, '^%d+$')
         and not (found[5] or found[6] or found[8] or found[9] or found[10]) and isPlainTask(task) then

@@ -155,7 +155,7 @@ local function moveDue()
   for _, key in ipairs(keys) do
     local record = records .. key
     if call('HGET', record, 'state') == 'scheduled' then
-      call('HSET', record, 'state', 'queued', 'entry', enqueue(key))
+      call('HSET', record, 'state', 'queued', 'id', enqueue(key))
       if isFollowed(key) then announce(key) end
     end
   end
@@ -175,7 +175,7 @@ local isAnyLetGo = false
 
 -- Puts a queued execution before all others, since it had its turn.
 local function goFirst(key)
-  call('HSET', records .. key, 'state', 'queued', 'aside', 'f', 'entry', call('XADD', frontKey, '*', 'key', key))
+  call('HSET', records .. key, 'state', 'queued', 'aside', 'f', 'id', call('XADD', frontKey, '*', 'key', key))
 end
 
 -- Gives the free slots of a limit to those that wait longest. One becomes free at a time, as a rule; at most 100 do.
@@ -311,7 +311,7 @@ end
 export const cancelWaiting = /* lua */ `
 local function cancelWaiting(key, ttl)
   local record = records .. key
-  local found = call('HMGET', record, 'state', 'entry', 'aside', 'task', 'failures', 'values', 'gen')
+  local found = call('HMGET', record, 'state', 'id', 'aside', 'task', 'failures', 'values', 'gen')
   if found[1] ~= 'queued' and found[1] ~= 'scheduled' then return false end
   if found[6] then giveUp(key, found[7]) end
   withdraw(key, found[1], found[2], found[3], found[4])
@@ -353,5 +353,17 @@ local function nextDue()
   local head = call('ZRANGE', queueKey, 0, 0, 'WITHSCORES')
   if not head[2] then return -1 end
   return math.max(0, tonumber(head[2]) - now)
+end
+`
+
+/** Defines `depth()`: the numbers of queued, scheduled and running executions. One call a task that is set aside. */
+export const depth = /* lua */ `
+local function depth()
+  local queued = call('XLEN', streamKey) + call('XLEN', frontKey) + call('ZCARD', askedKey)
+  for _, task in ipairs(call('SMEMBERS', parkedKey)) do
+    queued = queued + call('ZCARD', prefix .. '${Keys.segments.parked}' .. task)
+  end
+  local scheduled = call('ZCARD', queueKey) + call('ZCARD', waitingKey) + call('ZCARD', heldKey)
+  return { queued, scheduled, call('ZCARD', leasesKey) }
 end
 `

@@ -84,7 +84,7 @@ export const ahead = Redis.script(
     numberOfKeys: Keys.numberOfFixed,
     lua: /* lua */ `
 ${fragments.prologue}
-local found = call('HMGET', records .. ARGV[3], 'state', 'entry', 'aside')
+local found = call('HMGET', records .. ARGV[3], 'state', 'id', 'aside')
 if found[1] ~= 'queued' or not found[2] or (found[3] and found[3] ~= 'f') then return -1 end
 if found[3] then return #call('XRANGE', frontKey, '-', '(' .. found[2], 'COUNT', 10000) end
 return math.min(10000, call('XLEN', frontKey) + #call('XRANGE', streamKey, '-', '(' .. found[2], 'COUNT', 10000))
@@ -92,19 +92,8 @@ return math.min(10000, call('XLEN', frontKey) + #call('XRANGE', streamKey, '-', 
   }
 ).withReplyType<number>()
 
-type Depth = readonly [queued: number, scheduled: number, running: number]
-
-/** Lua that defines `depth()`. Builds on `fragments.prologue`. */
-const depthOfDocket = /* lua */ `
-local function depth()
-  local queued = call('XLEN', streamKey) + call('XLEN', frontKey) + call('ZCARD', askedKey)
-  for _, task in ipairs(call('SMEMBERS', parkedKey)) do
-    queued = queued + call('ZCARD', prefix .. '${Keys.segments.parked}' .. task)
-  end
-  local scheduled = call('ZCARD', queueKey) + call('ZCARD', waitingKey) + call('ZCARD', heldKey)
-  return { queued, scheduled, call('ZCARD', leasesKey) }
-end
-`
+/** What `fragments.depth` gives. */
+export type Depth = readonly [queued: number, scheduled: number, running: number]
 
 /**
  * Counts what is live.
@@ -120,7 +109,7 @@ export const depth = Redis.script((keys: Keys.Keys) => [...Keys.fixed(keys), 0, 
   numberOfKeys: Keys.numberOfFixed,
   lua: /* lua */ `
 ${fragments.prologue}
-${depthOfDocket}
+${fragments.depth}
 return depth()
 `
 }).withReplyType<Depth>()
@@ -157,7 +146,7 @@ export const snapshot = Redis.script(
 ${fragments.prologue}
 local limit = tonumber(ARGV[3])
 ${Record.readRecord}
-${depthOfDocket}
+${fragments.depth}
 
 -- Bounded by the slots of all workers.
 local runs = {}
@@ -177,7 +166,7 @@ for _, stream in ipairs({ frontKey, streamKey }) do
   if left > 0 then
     for _, entry in ipairs(call('XRANGE', stream, '-', '+', 'COUNT', left)) do
       local key = entry[2][2]
-      if call('HGET', records .. key, 'entry') == entry[1] then waiting[#waiting + 1] = key end
+      if call('HGET', records .. key, 'id') == entry[1] then waiting[#waiting + 1] = key end
     end
     left = limit - #waiting
   end

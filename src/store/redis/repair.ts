@@ -104,7 +104,7 @@ local function isInStream(place, key, entry)
 end
 local function again(key, ...)
   local record = records .. key
-  call('HSET', record, 'state', 'queued', 'entry', enqueue(key))
+  call('HSET', record, 'state', 'queued', 'id', enqueue(key))
   if ... then call('HDEL', record, ...) end
   repaired = repaired + 1
   if isFollowed(key) then announce(key) end
@@ -127,7 +127,7 @@ local function checkWaiting(key, control)
 end
 
 local function checkRecord(key, record)
-  local found = call('HMGET', record, 'state', 'aside', 'entry', 'due', 'task', 'waits', 'gen', 'slot', 'needs')
+  local found = call('HMGET', record, 'state', 'aside', 'id', 'due', 'task', 'waits', 'gen', 'slot', 'needs')
   local state, aside, entry, due, task, waits, generation, slot, needs = unpack(found)
   if not (task and due and generation) then return end
   if state == 'running' then

@@ -7,7 +7,7 @@ import * as Redis from "./Redis.ts"
 const scheduleOther = /* lua */ `
 function seldom.schedule(key, task, payload, due, trace, values, how)
   local record = records .. key
-  local old = call('HMGET', record, 'state', 'gen', 'cancel', 'entry', 'aside', 'task', 'lease', 'was')
+  local old = call('HMGET', record, 'state', 'gen', 'cancel', 'id', 'aside', 'task', 'lease', 'was')
   local state = old[1]
   local isLive = state == 'queued' or state == 'scheduled' or (state == 'running' and not old[3])
   if isLive and not string.find(how, 'r', 1, true) then return 'a' end
@@ -49,7 +49,7 @@ function seldom.schedule(key, task, payload, due, trace, values, how)
     fields[#fields + 1] = version
   end
   if due <= now then
-    call('HSET', record, 'state', 'queued', 'entry', enqueue(key), unpack(fields))
+    call('HSET', record, 'state', 'queued', 'id', enqueue(key), unpack(fields))
   else
     call('ZADD', queueKey, text(due), key)
     call('HSET', record, 'state', 'scheduled', unpack(fields))
@@ -153,7 +153,7 @@ while i <= #ARGV do
     -- As most requests are: "schedule" would do the same.
     if due <= now then
       local entry = call('XADD', streamKey, '*', 'key', key)
-      call('HSET', record, 'state', 'queued', 'entry', entry, 'task', task, 'due', due == now and nowText or text(due), 'gen', '1')
+      call('HSET', record, 'state', 'queued', 'id', entry, 'task', task, 'due', due == now and nowText or text(due), 'gen', '1')
     else
       call('ZADD', queueKey, text(due), key)
       call('HSET', record, 'state', 'scheduled', 'task', task, 'due', text(due), 'gen', '1')

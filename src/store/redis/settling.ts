@@ -65,7 +65,7 @@ end
 local function goOn(key, generation, due, fields, cleared)
   local record, state = records .. key, 'queued'
   if due <= now then
-    fields[#fields + 1] = 'entry'
+    fields[#fields + 1] = 'id'
     fields[#fields + 1] = enqueue(key)
   else
     state = 'scheduled'
@@ -117,12 +117,12 @@ local function settleAsked(key, generation, held, outcome, problem, values, judg
   if outcome == 'H' and judged == version then return holdByStrike(key, generation, held) end
   if outcome == 'D' then
     determined[#determined + 1] = key
-    call('HSET', record, 'was', held, 'entry', 'told', 'judged', judged, 'values', values)
+    call('HSET', record, 'was', held, 'id', 'told', 'judged', judged, 'values', values)
     return 'a'
   end
   if not ends[outcome] then
     if outcome == 'N' then call('HSET', record, 'needs', values) end
-    call('HSET', record, 'was', held, 'entry', enqueue(key))
+    call('HSET', record, 'was', held, 'id', enqueue(key))
     return 'a'
   end
   giveUp(key, generation)

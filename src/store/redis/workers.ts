@@ -2,6 +2,7 @@ import type { WorkerOptions, WorkerRecord } from "../../DocketStore.ts"
 import { encodeTasks } from "./exchange.ts"
 import * as fragments from "./fragments.ts"
 import * as Keys from "./keys.ts"
+import type { Depth } from "./read.ts"
 import * as Record from "./record.ts"
 import * as Redis from "./Redis.ts"
 
@@ -21,7 +22,8 @@ const suspectGapMillis = 1000
  * ARGV[6]  the tasks that it knows (see `encodeTasks`)
  * ARGV[7]  deliveries after which an execution is failed
  * Reply    how many executions are to be delivered again, 1 if an exchange would find something, the ms until the next
- *          due time or -1, the ms until the next lease expires or -1
+ *          due time or -1, the ms until the next lease expires or -1, the numbers of queued, scheduled and running
+ *          executions
  * Cost     O(log n), n being the workers; at most 100 leases and 100 loans are returned
  */
 export const heartbeat = Redis.script(
@@ -49,6 +51,7 @@ ${fragments.slots}
 ${fragments.bury}
 ${fragments.knows}
 ${fragments.nextDue}
+${fragments.depth}
 
 call('ZREMRANGEBYSCORE', workersKey, '-inf', nowText)
 call('ZADD', workersKey, text(now + presence), worker)
@@ -82,7 +85,7 @@ for _, key in ipairs(expired) do
         call('ZADD', queueKey, text(now + suspects * ${suspectGapMillis}), key)
         call('HSET', record, 'state', 'scheduled')
       else
-        call('HSET', record, 'state', 'queued', 'entry', enqueue(key))
+        call('HSET', record, 'state', 'queued', 'id', enqueue(key))
       end
       if isSuspect then suspects = suspects + 1 end
       call('HDEL', record, 'lease', 'worker', 'started', 'progress')
@@ -136,10 +139,12 @@ end
 for _, held in ipairs({ leasesKey, askedKey }) do
   expect(tonumber(call('ZRANGE', held, 0, 0, 'WITHSCORES')[2]))
 end
-return { reclaimed, isWorkThere and 1 or 0, untilNext, untilExpiry }
+return { reclaimed, isWorkThere and 1 or 0, untilNext, untilExpiry, depth() }
 `
   }
-).withReplyType<readonly [reclaimed: number, isWorkThere: number, nextDueMillis: number, nextExpiryMillis: number]>()
+).withReplyType<
+  readonly [reclaimed: number, isWorkThere: number, nextDueMillis: number, nextExpiryMillis: number, depth: Depth]
+>()
 
 /**
  * Takes a worker off the list.

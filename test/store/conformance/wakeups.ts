@@ -318,10 +318,17 @@ export const wakeups = (test: Test) => {
   test("a heartbeat tells whether there is work, and how long it is until there will be", ({ add, pass, worker }) =>
     Effect.gen(function* () {
       const { session, settle, takeOne } = yield* worker()
-      const nothing = { reclaimed: 0, work: false, nextDueMillis: undefined, nextExpiryMillis: undefined }
+      const nothing = {
+        reclaimed: 0,
+        work: false,
+        nextDueMillis: undefined,
+        nextExpiryMillis: undefined,
+        depth: { queued: 0, scheduled: 0, running: 0 }
+      }
       assert.deepStrictEqual(yield* session.heartbeat, nothing)
       yield* add("later", { due: after(10_000) })
-      assert.deepStrictEqual(yield* session.heartbeat, { ...nothing, nextDueMillis: 10_000 })
+      const later = { nextDueMillis: 10_000, depth: { queued: 0, scheduled: 1, running: 0 } }
+      assert.deepStrictEqual(yield* session.heartbeat, { ...nothing, ...later })
       yield* add("k")
       assert.isTrue((yield* session.heartbeat).work)
       yield* settle(yield* takeOne)

@@ -129,7 +129,7 @@ it.layer(RedisServer.RedisServer.layer(), { excludeTestServices: true })("RedisS
       assert.strictEqual(yield* server.cli("HGET", "{orders}:runs:now", "state"), "queued")
       assert.strictEqual(yield* server.cli("ZCARD", "{orders}:workers"), "1")
       const [entry] = (yield* server.cli("XRANGE", "{orders}:stream", "-", "+")).split("\n")
-      assert.strictEqual(yield* server.cli("HGET", "{orders}:runs:now", "entry"), entry)
+      assert.strictEqual(yield* server.cli("HGET", "{orders}:runs:now", "id"), entry)
     }))
 
   test("a record is small, and keeps its compact encoding through a life with retries", (server, store) =>
@@ -139,11 +139,11 @@ it.layer(RedisServer.RedisServer.layer(), { excludeTestServices: true })("RedisS
       const fields = Effect.map(server.cli("HKEYS", record), (keys) => keys.split("\n").toSorted().join(" "))
       const trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
       yield* store.schedule([request(key)])
-      assert.strictEqual(yield* fields, "due entry gen state task")
+      assert.strictEqual(yield* fields, "due gen id state task")
       yield* store.schedule([request(key, { replace: true, trace })])
       const session = yield* openWorker(store)
       const [first] = yield* take(session, 1)
-      assert.strictEqual(yield* fields, "deliveries due entry gen lease started state task trace worker")
+      assert.strictEqual(yield* fields, "deliveries due gen id lease started state task trace worker")
       const retry = settlement(first!, { _tag: "Retry", error: "Boom: x", due: { _tag: "After", millis: 0 } })
       const [second] = yield* take(session, 1, [retry])
       assert.strictEqual(yield* server.cli("OBJECT", "ENCODING", record), "listpack")

@@ -24,7 +24,7 @@ const options = { name: "orders", executionTtlMillis: 900_000, failedTtlMillis: 
 const prefix = "{orders}:"
 
 /** All that a record can have. */
-const fields = `task state due gen entry attempt deliveries worker lease started completed error trace was aside cancel
+const fields = `task state due gen id attempt deliveries worker lease started completed error trace was aside cancel
   progress failures judged values slot waits round plans starts windows passed dropped`.split(/\s+/)
 
 const junk: Readonly<Record<string, Buffer>> = {
