@@ -77,6 +77,21 @@ onEveryStore("Middleware", (it) => {
     })
   )
 
+  it.effect("CTX-05 one that throws fails its execution, and the worker goes on", () =>
+    Effect.gen(function* () {
+      let calls = 0
+      const rude = Middleware.make("rude", (run) => {
+        if (++calls === 1) throw new Error("not today")
+        return run
+      })
+      yield* start(makeWorker(Effect.succeed("done"), [rude], { concurrency: 1 }))
+      const docket = yield* Docket
+      const error = yield* Effect.flip((yield* docket.add(Pour, { what: "milk" })).result)
+      assert.strictEqual(error._tag, "TaskFailed")
+      assert.strictEqual(yield* (yield* docket.add(Pour, { what: "tea" })).result, "done")
+    })
+  )
+
   it.effect("CTX-05 can read the execution with its payload, and all that a handler can ask for", () =>
     Effect.gen(function* () {
       const seen: Array<unknown> = []
