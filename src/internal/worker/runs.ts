@@ -180,11 +180,7 @@ export const make: (options: {
       ? Tracing.run(
           run.delivery,
           run.annotations,
-          // Middleware that throws fails its execution, not the worker.
-          Effect.onExit(
-            Effect.suspend(() => handle(runnable, parts)),
-            (exit) => Scope.close(parts.scope, exit)
-          )
+          Effect.onExit(handle(runnable, parts), (exit) => Scope.close(parts.scope, exit))
         )
       : Effect.failCause(Signal.finalFailure(unreadable(run.delivery.task, failureText(payload.cause))))
     // Its fiber starts with all services in place: each change of a fiber's context would cost as much as a small run.
