@@ -286,7 +286,7 @@ const isMaster = async (server: Server) =>
   (await Effect.runPromise(server.cli("INFO", "replication"))).includes("role:master")
 
 /** A master that was killed comes back so long after another one has taken its place. */
-const absenceMillis = 2000
+export const absenceMillis = 2000
 
 /** Moves the docket's slot to another node, key by key. */
 export const migrateSlot: Strike = async (world) => {

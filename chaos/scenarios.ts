@@ -242,8 +242,8 @@ export const scenarios: ReadonlyArray<Scenario> = [
     query: "?replicas=1",
     times: [30, 3],
     faults: sentinelFailovers,
-    // How soon a replica is there again is up to Redis and the Sentinels.
-    bounds: {}
+    // As above, once there can be a replica again: a master that was killed comes back so long after the promotion.
+    bounds: { resumeMillis: Faults.absenceMillis + 5000 }
   },
   {
     ...failovers,

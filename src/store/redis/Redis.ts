@@ -360,9 +360,10 @@ const makeDialer = Effect.fnUntraced(function* (options: Options) {
       find === undefined
         ? Effect.void
         : Effect.sync(() => {
-            if (link.isOverdue()) isInDoubtUntil = now() + doubtMillis
+            const isOverdue = link.isOverdue()
+            if (isOverdue) isInDoubtUntil = now() + doubtMillis
             const isDue = now() < isInDoubtUntil || seconds++ % secondsBetweenLooks === 0
-            if (isDue && link.client() !== undefined) recheck()
+            if (isDue && (isOverdue || link.client() !== undefined)) recheck()
           }).pipe(
             Effect.repeat(Schedule.spaced("1 second")),
             Effect.provideService(Clock.Clock, liveClock),
@@ -394,7 +395,7 @@ interface Link {
     remedy?: (error: unknown, client: Client) => Promise<unknown> | undefined
   ) => Effect.Effect<unknown, StoreError>
   readonly send: Send
-  /** Whether nothing was answered since this was asked last, though something is under way. */
+  /** Whether nothing was answered since this was asked last, though something is under way: a greeting, or commands. */
   readonly isOverdue: () => boolean
 }
 
@@ -435,6 +436,8 @@ const makeLink = Effect.fnUntraced(function* (dial: Dialer, deadlineMillis: numb
         client.disconnect()
       })
       let since: number | undefined
+      // The greeting is under way: a server that stands still takes connections, and does not answer on them.
+      sent++
       client.on("error", (error: Error) => {
         mine.failure = error
       })
@@ -443,6 +446,7 @@ const makeLink = Effect.fnUntraced(function* (dial: Dialer, deadlineMillis: numb
           () => {
             if (client.status !== "ready") return
             since = now()
+            answered++
             current = mine
             hooks.onReady?.(client)
             Deferred.doneUnsafe(ready, Exit.void)
@@ -460,8 +464,12 @@ const makeLink = Effect.fnUntraced(function* (dial: Dialer, deadlineMillis: numb
         unregister()
         // First: whoever hears of the end may close all of this at once.
         resume(Effect.succeed(since === undefined ? 0 : now() - since))
-        if (since === undefined) failAttempt(mine.failure ?? new Error("The connection was closed"))
-        else ready = Deferred.makeUnsafe()
+        if (since === undefined) {
+          answered++
+          failAttempt(mine.failure ?? new Error("The connection was closed"))
+        } else {
+          ready = Deferred.makeUnsafe()
+        }
         hooks.onEnd?.()
       })
       hooks.onOpen?.(client)

@@ -1,6 +1,7 @@
 /** Sentinels, clusters and TLS: a docket on each of them, and what becomes of it when its server changes. */
 import { assert, it } from "@effect/vitest"
-import { Effect, Fiber, Queue, Schedule, type Scope } from "effect"
+import { Deferred, Effect, Exit, Fiber, Queue, Schedule, type Scope } from "effect"
+import * as Net from "node:net"
 import type { DocketStore, ExecutionEvent, StoreOptions } from "../../../src/DocketStore.ts"
 import * as RedisStore from "../../../src/store/redis/RedisStore.ts"
 import { makeCertificates } from "../../support/certificates.ts"
@@ -251,6 +252,44 @@ it.layer(RedisSentinel.RedisSentinel.layer(), { excludeTestServices: true })("Se
     )
   }
 })
+
+it.live(
+  "URL-05 a docket that greets a master which stands still turns to another as soon as the Sentinels name it",
+  () =>
+    Effect.gen(function* () {
+      const greeted = yield* Deferred.make<void>()
+      const still = yield* Effect.acquireRelease(
+        Effect.promise(
+          () =>
+            new Promise<Net.Server>((resolve) => {
+              const server = Net.createServer((socket) => {
+                socket.on("error", () => {})
+                // The Sentinel connects as well, and begins with something else.
+                socket.on("data", (data) => {
+                  if (/\r\nhello\r\n/i.test(data.toString())) Deferred.doneUnsafe(greeted, Exit.void)
+                })
+              })
+              server.listen(0, "127.0.0.1", () => resolve(server))
+            })
+        ),
+        (server) => Effect.sync(() => server.close())
+      )
+      const { port } = still.address() as Net.AddressInfo
+      const other = yield* RedisServer.make()
+      const sentinel = yield* RedisServer.make({
+        file: [`sentinel monitor orders 127.0.0.1 ${port} 1`],
+        config: ["--sentinel"]
+      })
+      // Without a second look it would wait for the answer for as long as for that of any command.
+      const url = `redis+sentinel://127.0.0.1:${sentinel.port}/orders?commandTimeout=600000`
+      const store = yield* RedisStore.makeUrl(url, options())
+      const scheduling = yield* Effect.forkScoped(schedule(store, "k"))
+      yield* Deferred.await(greeted)
+      yield* sentinel.cli("SENTINEL", "REMOVE", "orders")
+      yield* sentinel.cli("SENTINEL", "MONITOR", "orders", "127.0.0.1", String(other.port), "1")
+      assert.deepStrictEqual(yield* Fiber.join(scheduling), ["scheduled"])
+    })
+)
 
 it.live("a write that has to be on a replica fails when it is not, and can be sent again", () =>
   Effect.gen(function* () {
