@@ -200,8 +200,30 @@ local function handOn(control)
   if taken == 0 then call('DEL', holders) end
 end
 
+-- Finds out who has the slots of a limit, after that was lost. Looks at all that runs.
+local function findHolders(control)
+  local function look(key)
+    local found = call('HMGET', records .. key, 'slot', 'gen')
+    if found[1] == control and found[2] then call('HSET', slotsOf .. control, found[2] .. ':' .. key, '1') end
+  end
+  for _, place in ipairs({ leasesKey, askedKey }) do
+    for _, key in ipairs(call('ZRANGE', place, 0, -1)) do
+      look(key)
+    end
+  end
+  for _, entry in ipairs(call('XRANGE', frontKey, '-', '+')) do
+    look(entry[2][2])
+  end
+  local overtaken = call('HGETALL', overtakenKey)
+  for i = 1, #overtaken, 2 do
+    if string.match(overtaken[i + 1], '^%d+ (.*)$') == control then call('HSET', slotsOf .. control, overtaken[i], '1') end
+  end
+end
+
 local function freeSlot(control, key, generation)
-  if call('HDEL', slotsOf .. control, (generation or '') .. ':' .. key) == 1 then handOn(control) end
+  -- When it was not there somebody deleted it, and with it the others, which still run.
+  if call('HDEL', slotsOf .. control, (generation or '') .. ':' .. key) == 0 then findHolders(control) end
+  handOn(control)
 end
 
 -- A list that is kept as JSON; empty where something else is.
@@ -230,26 +252,6 @@ local function giveUp(key, generation)
   end
   if found[1] or found[2] or found[3] or found[4] then call('HDEL', record, 'slot', 'waits', 'plans', 'round') end
   if found[1] then freeSlot(found[1], key, generation) end
-end
-
--- Finds out who has the slots of a limit, after that was lost. Looks at all that runs.
-local function findHolders(control)
-  local function look(key)
-    local found = call('HMGET', records .. key, 'slot', 'gen')
-    if found[1] == control and found[2] then call('HSET', slotsOf .. control, found[2] .. ':' .. key, '1') end
-  end
-  for _, place in ipairs({ leasesKey, askedKey }) do
-    for _, key in ipairs(call('ZRANGE', place, 0, -1)) do
-      look(key)
-    end
-  end
-  for _, entry in ipairs(call('XRANGE', frontKey, '-', '+')) do
-    look(entry[2][2])
-  end
-  local overtaken = call('HGETALL', overtakenKey)
-  for i = 1, #overtaken, 2 do
-    if string.match(overtaken[i + 1], '^%d+ (.*)$') == control then call('HSET', slotsOf .. control, overtaken[i], '1') end
-  end
 end
 
 local function endOvertaken(key, generation)

@@ -14,6 +14,9 @@ const calmly = 100
 /** How many keys a step looks at once something was found: there may be more. */
 const thoroughly = 1000
 
+/** How many of those that run each step looks at besides, for some 50 µs (Redis 7.0, November 2026). */
+const runsTogether = 20
+
 /** The beginning of a round, when there is no reason for one. */
 export const firstStep: Step = { cursor: "0", keys: calmly }
 
@@ -198,6 +201,16 @@ local function checkHeld()
   end
 end
 if ARGV[3] == '0' then try(checkHeld) end
+
+-- What runs is looked at more often than the rest: until a slot that was deleted is back, more may run than the limit allows.
+local function checkRunning()
+  local count = call('ZCARD', leasesKey)
+  local first = count > ${runsTogether} and now % count or 0
+  for _, key in ipairs(call('ZRANGE', leasesKey, first, first + ${runsTogether - 1})) do
+    try(checkRecord, key, records .. key)
+  end
+end
+try(checkRunning)
 
 for _, name in ipairs(scanned[2]) do
   local rest = string.sub(name, #prefix + 1)

@@ -3,11 +3,14 @@ import { assert, it } from "@effect/vitest"
 import { Effect, type Scope } from "effect"
 import type { DocketStore, HeartbeatReply } from "../../../src/DocketStore.ts"
 import * as RedisStore from "../../../src/store/redis/RedisStore.ts"
+import { Strike } from "../../../src/Strike.ts"
 import * as RedisServer from "../../support/RedisServer.ts"
-import { after, openWorker, request, type TestWorker, withoutStrikes } from "../conformance/kit.ts"
+import { after, keysOf, openWorker, request, type TestWorker, withoutStrikes } from "../conformance/kit.ts"
 
 const options = { name: "orders*[x]", executionTtlMillis: 900_000, failedTtlMillis: 0, failedMaximum: 100 }
 const prefix = "{orders*[x]}:"
+/** Of another task. */
+const elsewhere = new Strike({ task: "other", operator: "==", value: null, hold: false })
 
 it.layer(RedisServer.RedisServer.layer(), { excludeTestServices: true })("Repair", (it) => {
   const test = (
@@ -96,6 +99,78 @@ it.layer(RedisServer.RedisServer.layer(), { excludeTestServices: true })("Repair
         (yield* busy.take(100)).map(({ key }) => key),
         orphans.map(({ key }) => key)
       )
+    }))
+
+  const scope = "task:send:concurrency0"
+  const slots = `${prefix}slots:${scope}`
+  const openLimited = (store: DocketStore["Service"], limit: number, leaseMillis = 60_000) =>
+    openWorker(withoutStrikes(store), {
+      leaseMillis,
+      controls: new Map([["send", [{ _tag: "Concurrency", scope, limit }]]])
+    })
+  const limited = (key: string) => request(key, { values: [""] })
+  const addLimited = (store: DocketStore["Service"], ...keys: ReadonlyArray<string>) =>
+    withoutStrikes(store).schedule(keys.map(limited))
+
+  test("CON-01 a limit whose slots were deleted while nobody waited holds again once a run ends", (server, store) =>
+    Effect.gen(function* () {
+      const worker = yield* openLimited(store, 2)
+      yield* addLimited(store, "a", "b")
+      const [a, b] = yield* worker.take(2)
+      yield* server.cli("DEL", slots)
+      yield* addLimited(store, "c")
+      const [c] = yield* worker.take(1)
+      yield* worker.settle(a!)
+      yield* addLimited(store, "d")
+      assert.deepStrictEqual(yield* worker.take(1), [])
+      yield* worker.settle(b!)
+      assert.deepStrictEqual(keysOf(yield* worker.take(1)), ["d"])
+      yield* addLimited(store, "e")
+      assert.deepStrictEqual(yield* worker.take(1), [])
+      yield* worker.settle(c!)
+      assert.deepStrictEqual(keysOf(yield* worker.take(1)), ["e"])
+    }))
+
+  test("CON-01 the slots of what runs are back with the next heartbeat, whatever else there is", (server, store, other) =>
+    Effect.gen(function* () {
+      yield* add(store, 2000, 60_000)
+      const worker = yield* openLimited(store, 2)
+      yield* other.session.heartbeat
+      yield* addLimited(store, "a", "b")
+      yield* worker.take(2)
+      yield* server.cli("DEL", slots)
+      assert.strictEqual((yield* other.session.heartbeat).repaired, 2)
+      yield* addLimited(store, "c")
+      assert.deepStrictEqual(yield* worker.take(1), [])
+    }))
+
+  test("CON-01 whoever had a slot is found again wherever it is by now, when the slots are gone", (server, store) =>
+    Effect.gen(function* () {
+      const worker = yield* openLimited(store, 4)
+      const dies = yield* openLimited(store, 4, 1)
+      yield* addLimited(store, "runs", "overtaken")
+      const [runs] = yield* worker.take(2)
+      yield* withoutStrikes(store).schedule([{ ...limited("overtaken"), replace: true, due: after(60_000) }])
+      yield* addLimited(store, "asked about", "in front")
+      assert.strictEqual((yield* dies.take(2)).length, 2)
+      yield* addLimited(store, "waits")
+      assert.deepStrictEqual(yield* worker.take(1), [])
+      yield* Effect.sleep(5)
+      assert.strictEqual((yield* worker.session.heartbeat).reclaimed, 2)
+      const { strikes } = yield* store.strike(elsewhere)
+      assert.deepStrictEqual(keysOf((yield* worker.exchange({ take: 1 })).undetermined), ["asked about"])
+      yield* store.restore(strikes)
+      yield* addLimited(store, "comes late")
+      const holders = Effect.map(server.cli("HKEYS", slots), (keys) => keys.split("\n").toSorted())
+      assert.deepStrictEqual(yield* holders, ["1:asked about", "1:in front", "1:overtaken", "1:runs", "limit"])
+      yield* server.cli("DEL", slots)
+
+      yield* worker.settle(runs!)
+      assert.deepStrictEqual(yield* holders, ["1:asked about", "1:in front", "1:overtaken"])
+      // One of the four slots is free, for the one that waits longest.
+      assert.deepStrictEqual(keysOf(yield* worker.take(2)), ["in front"])
+      assert.deepStrictEqual(yield* holders, ["1:asked about", "1:in front", "1:overtaken", "2:waits", "limit"])
+      assert.deepStrictEqual(keysOf(yield* worker.take(2)), ["waits"])
     }))
 
   test("nothing is repaired where nothing is wrong", (_, store, worker) =>
