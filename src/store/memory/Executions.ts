@@ -118,6 +118,13 @@ export interface Round {
   expires: number
 }
 
+/** An execution that may be what took down its workers. */
+export interface Suspect {
+  readonly entry: Entry
+  /** When its first lease ends. By then it was renewed, or is over. */
+  readonly expires: number
+}
+
 /** The time of a step, and how long what it settles is kept. */
 export interface Step {
   readonly now: number
@@ -147,6 +154,8 @@ export interface Executions {
   readonly rounds: Map<string, Round>
   /** The slots of runs whose keys were scheduled anew, by generation and key. */
   readonly overtaken: Map<string, { readonly name: string; expires: number }>
+  /** By worker: the last of those whose workers died again and again that it was given. */
+  readonly suspects: Map<string, Suspect>
   strikes: Strike.StrikeSet
   /** Counts the changes of the strikes. */
   strikesChanged: number
@@ -172,6 +181,7 @@ export const make = (): Executions => ({
   windows: new Map(),
   rounds: new Map(),
   overtaken: new Map(),
+  suspects: new Map(),
   strikes: Strike.empty,
   strikesChanged: 0,
   events: Events.make()
@@ -190,6 +200,7 @@ export const sweep = (self: Executions, { now }: Step): void => {
   sweepMap(self.rates, now)
   sweepMap(self.windows, now)
   sweepMap(self.rounds, now)
+  sweepMap(self.suspects, now)
   for (const line of [self.settled, self.failed]) {
     for (let left = sweepLimit; left > 0; left--) {
       const oldest = line.first?.value
@@ -289,6 +300,14 @@ const farAway = 8.64e15
 export const putOff = (self: Executions, entry: Entry, due: DocketStore.Due, step: Step): void => {
   entry.intended ??= entry.due
   wait(self, entry, due, step)
+}
+
+/** Lets a queued execution pause; its time stays the same. */
+export const pause = (self: Executions, entry: Entry, until: number): void => {
+  detach(self, entry)
+  entry.node = Heap.insert(self.schedule, until, entry)
+  entry.state = "scheduled"
+  Events.publishState(self.events, entry)
 }
 
 /** Moves what has become due to the ready line. */

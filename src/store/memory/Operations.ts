@@ -283,6 +283,31 @@ const announceEnd = (
 export const knows = (worker: DocketStore.WorkerOptions, task: string): boolean =>
   worker.tasks === "any" || worker.tasks.has(task)
 
+/** Whether it may be what took down its workers. */
+const isSuspect = ({ deliveries }: Executions.Entry, { maxDeliveries }: DocketStore.WorkerOptions) =>
+  2 * deliveries >= maxDeliveries
+
+/** How long such an execution waits, before it is seen whether another one still runs. */
+const suspectPauseMillis = 1000
+
+/**
+ * Whether the worker runs another suspect, in its first lease. Then this one is looked at again a second later, unless
+ * others wait for its slot.
+ */
+const isBesideAnother = (
+  executions: Executions.Executions,
+  entry: Executions.Entry,
+  { name }: DocketStore.WorkerOptions,
+  { now }: Executions.Step
+): boolean => {
+  const other = executions.suspects.get(name)
+  if (other === undefined || other.expires <= now || other.entry === entry) return false
+  if (other.entry.state !== "running" || other.entry.worker !== name) return false
+  if (entry.admission.slot !== undefined) return false
+  Executions.pause(executions, entry, Math.min(other.expires, now + suspectPauseMillis))
+  return true
+}
+
 /** Settles, takes back expired leases, moves what is due, and claims. */
 export const exchange = (
   executions: Executions.Executions,
@@ -315,6 +340,8 @@ export const exchange = (
       exhausted.push({ key, task, deliveries: entry.deliveries })
       entry.error = `DeliveriesExhausted: delivered ${entry.deliveries} times without being settled`
       settleAs(executions, entry, "failed", step)
+    } else if (isSuspect(entry, worker) && isBesideAnother(executions, entry, worker, step)) {
+      return
     } else {
       const controls = worker.controls.get(task) ?? []
       if (
@@ -327,6 +354,9 @@ export const exchange = (
       const verdict = controls.length === 0 ? "admitted" : Gate.pass({ executions, entry, step }, controls)
       if (verdict === "dropped") dropped.push({ key, task })
       if (verdict !== "admitted") return
+      if (isSuspect(entry, worker)) {
+        executions.suspects.set(worker.name, { entry, expires: step.now + worker.leaseMillis })
+      }
       Executions.start(executions, entry, hold, step)
       deliveries.push(toDelivery(entry, step))
     }

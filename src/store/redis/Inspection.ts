@@ -163,7 +163,7 @@ export const probesOf = (keys: Keys.Keys, id: string): ReadonlyArray<ReadonlyArr
   const [record, payload, result] = [of("record"), of("payload"), of("result")]
   const sets = (["parked", "waiting", "starts", "plans"] as const).map(of)
   const hashes = (["progress", "slots", "debounce", "worker"] as const).map(of)
-  const strings = [result, of("cooldown")]
+  const strings = [result, of("cooldown"), of("suspect")]
   const lists = [of("attempts"), keys.wakeOf(id)]
   return [
     ["TIME"],

@@ -2,6 +2,9 @@
 import * as admission from "./admission.ts"
 import * as Keys from "./keys.ts"
 
+/** How long an execution that may take down its process waits, before it is seen whether another such one still runs. */
+const suspectPauseMillis = 1000
+
 /**
  * Defines `seldom.consider(key, id, found)`: gives the worker an execution that is due, unless something keeps it from
  * starting, where `exchange` does not do so in line; `seldom.deliver` and `seldom.ask`. Builds on `exchange` and `settle`.
@@ -47,6 +50,21 @@ if controls then
   ${admission.admit}
 end
 
+-- Whether the worker runs another of those that died again and again, which may be what takes down its process. Then this
+-- one, unless others wait for its slot, is looked at again a second later, as a rule by another worker. A run that has
+-- outlived its first lease is none of them: its worker has renewed it.
+local function isBesideAnother(key)
+  local mark = prefix .. '${Keys.segments.suspect}' .. worker
+  local ends, other = string.match(call('GET', mark) or '', '^(%d+) (.*)$')
+  if not ends or tonumber(ends) <= now or other == key or call('HGET', records .. key, 'slot') then return false end
+  local run = call('HMGET', records .. other, 'state', 'worker')
+  if run[1] ~= 'running' or run[2] ~= worker then return false end
+  call('ZADD', queueKey, text(math.min(tonumber(ends), now + ${suspectPauseMillis})), key)
+  call('HSET', records .. key, 'state', 'scheduled')
+  if isFollowed(key) then announce(key) end
+  return true
+end
+
 -- Gives the worker an execution that is due, unless something keeps it from starting.
 local function consider(key, id, found)
   local record = records .. key
@@ -76,7 +94,8 @@ local function consider(key, id, found)
     if isFollowed(key) then announce(key) end
     buryFailed(key, true)
   else
-    local mine = controls and controls[task]
+    local mine, isSuspect = controls and controls[task], 2 * (count - 1) >= maxDeliveries
+    if isSuspect and isBesideAnother(key) then return end
     if mine or version ~= '' then
       local held = call('HMGET', record, 'judged', 'values')
       local values = held[2] and decode(held[2]) or {}
@@ -87,6 +106,10 @@ local function consider(key, id, found)
       if mine and not admit(key, found, mine, values) then return end
     end
     call('HSET', record, 'state', 'running', 'worker', worker, 'lease', lease, 'started', nowText, 'deliveries', count)
+    if isSuspect then
+      -- The end that it names counts; the key lives a little longer, so as not to be gone before.
+      call('SET', prefix .. '${Keys.segments.suspect}' .. worker, leaseEnd .. ' ' .. key, 'PX', text(ARGV[5] + 1000))
+    end
     seldom.deliver(key, task, found[4], found[5], count, found[7], nowText, found[8])
     if isFollowed(key) then announce(key) end
   end

@@ -37,6 +37,7 @@
  * | `watchers` | string | is there while anyone follows an execution; without it no event is published | 30 s after the last follower |
  * | `workers` | sorted set | workers by the time until which they are listed | a worker that leaves, or any heartbeat once that time has passed |
  * | `worker:WORKER` | hash | `seen`, its last sign of life, and `tasks`, with a NUL around each, or `*` for any | the presence, from the last heartbeat on |
+ * | `suspect:WORKER` | string | until when the worker runs no other execution whose workers died again and again, and the key of the one that it runs | a second after that time, at which the first lease of that run ends |
  * | `misplaced:REST` | any | what others put where the docket keeps something of another type, `{name}:REST` | a day |
  *
  * `CONTROL` is the scope of a control (`task:TASK:rate0`, or `scope:NAME`), and a colon and the value if it has one.
@@ -82,6 +83,7 @@ export const segments = {
   debounce: "debounce:",
   worker: "worker:",
   wake: "wake:",
+  suspect: "suspect:",
   state: "state:",
   cancel: "cancel:",
   events: "events",
@@ -172,6 +174,7 @@ export const types: Readonly<Record<string, string>> = {
   [segments.payload]: "string",
   [segments.result]: "string",
   [segments.cooldown]: "string",
+  [segments.suspect]: "string",
   [segments.attempts]: "list",
   [segments.wake]: "list",
   [segments.parked]: "zset",

@@ -6,12 +6,8 @@ import type { Depth } from "./read.ts"
 import * as Record from "./record.ts"
 import * as Redis from "./Redis.ts"
 
-/** Between executions whose workers died again and again. A process that is taken down goes within this time, as a rule. */
-const suspectGapMillis = 1000
-
 /**
- * Announces a worker, forgets those that have not been heard of, and returns expired leases to the ready stream: those of
- * executions that died again and again one after the other.
+ * Announces a worker, forgets those that have not been heard of, and returns expired leases to the ready stream.
  *
  * KEYS     as `Keys.fixed` lists them
  * ARGV[1]  now, epoch ms; empty for the server's clock
@@ -20,7 +16,6 @@ const suspectGapMillis = 1000
  * ARGV[4]  the worker's name
  * ARGV[5]  how long it is listed from now, ms
  * ARGV[6]  the tasks that it knows (see `encodeTasks`)
- * ARGV[7]  deliveries after which an execution is failed
  * Reply    how many executions are to be delivered again, 1 if an exchange would find something, the ms until the next
  *          due time or -1, the ms until the next lease expires or -1, the numbers of queued, scheduled and running
  *          executions
@@ -34,8 +29,7 @@ export const heartbeat = Redis.script(
     ttlMillis,
     worker.name,
     Math.max(1000, Math.ceil(worker.presenceMillis)),
-    encodeTasks(worker.tasks),
-    worker.maxDeliveries
+    encodeTasks(worker.tasks)
   ],
   {
     operation: "DocketStore.heartbeat",
@@ -43,7 +37,6 @@ export const heartbeat = Redis.script(
     lua: /* lua */ `
 ${fragments.prologue}
 local ttl, worker, presence, known = tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5]), ARGV[6]
-local maxDeliveries = tonumber(ARGV[7])
 ${fragments.announce}
 ${fragments.enqueue}
 ${fragments.wake}
@@ -59,11 +52,11 @@ local presentation = prefix .. '${Keys.segments.worker}' .. worker
 call('HSET', presentation, 'seen', nowText, 'tasks', known)
 call('PEXPIRE', presentation, text(presence))
 
-local reclaimed, suspects = 0, 0
+local reclaimed = 0
 local expired = call('ZRANGEBYSCORE', leasesKey, '-inf', nowText, 'LIMIT', 0, 100)
 for _, key in ipairs(expired) do
   local record = records .. key
-  local found = call('HMGET', record, 'state', 'cancel', 'progress', 'failures', 'values', 'gen', 'deliveries')
+  local found = call('HMGET', record, 'state', 'cancel', 'progress', 'failures', 'values', 'gen')
   if found[1] == 'running' then
     if found[3] then call('DEL', progresses .. key) end
     -- The lease goes: what it settles from now on was not applied before.
@@ -75,19 +68,12 @@ for _, key in ipairs(expired) do
       bury(key, ttl, found[4])
     else
       reclaimed = reclaimed + 1
-      -- One of those that died together may be what takes down its process. At first they all go on at once; from half
-      -- of their deliveries on one after the other, so that it does not take the others with it until they are given up.
-      local isSuspect = 2 * (tonumber(found[7]) or 0) >= maxDeliveries
       -- One that has a slot keeps it, and comes first.
       if found[5] and call('HGET', record, 'slot') then
         goFirst(key)
-      elseif isSuspect and suspects > 0 then
-        call('ZADD', queueKey, text(now + suspects * ${suspectGapMillis}), key)
-        call('HSET', record, 'state', 'scheduled')
       else
         call('HSET', record, 'state', 'queued', 'id', enqueue(key))
       end
-      if isSuspect then suspects = suspects + 1 end
       call('HDEL', record, 'lease', 'worker', 'started', 'progress')
       if isFollowed(key) then announce(key) end
     end

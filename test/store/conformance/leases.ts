@@ -16,6 +16,7 @@ import {
   request,
   retry,
   settlement,
+  type Kit,
   takeOver,
   type Test
 } from "./kit.ts"
@@ -270,6 +271,71 @@ export const leases = (test: Test) => {
       assert.match(end.error ?? "", /^DeliveriesExhausted: ./)
       // Its key is free.
       assert.strictEqual(yield* kit.add("poison"), "scheduled")
+    }))
+
+  /** Executions that are one delivery away from being given up, and have to be delivered again. */
+  const addSuspects = Effect.fnUntraced(function* (kit: Kit, ...keys: ReadonlyArray<string>) {
+    yield* kit.store.schedule(keys.map((key) => request(key)))
+    const dead = yield* kit.worker({ maxDeliveries: 2 })
+    assert.deepStrictEqual(keysOf(yield* dead.take(keys.length)), [...keys])
+    yield* kit.pass(leaseMillis)
+    assert.strictEqual((yield* dead.session.heartbeat).reclaimed, keys.length)
+  })
+
+  test("UNK-06 a worker runs one at a time of those whose workers died again and again, beside all others", (kit) =>
+    Effect.gen(function* () {
+      yield* addSuspects(kit, "a", "b", "c")
+      yield* kit.add("other")
+      const first = yield* kit.worker({ maxDeliveries: 2 })
+      const second = yield* kit.worker({ maxDeliveries: 2 })
+      const [a, ...others] = yield* first.take(10)
+      assert.strictEqual(a?.key, "a")
+      assert.deepStrictEqual(keysOf(others), ["other"])
+      assert.strictEqual((yield* kit.read("b")).state, "scheduled")
+      yield* kit.pass(1000)
+      assert.deepStrictEqual(yield* first.take(10), [])
+      yield* kit.pass(1000)
+      // Another worker is another process.
+      assert.deepStrictEqual(keysOf(yield* second.take(10)), ["b"])
+      yield* first.settle(a!)
+      yield* kit.pass(1000)
+      assert.deepStrictEqual(keysOf(yield* first.take(10)), ["c"])
+    }))
+
+  test("UNK-06 those that ran beside several that hang are not given up with them, with few deliveries and few workers", (kit) =>
+    Effect.gen(function* () {
+      const poison = ["p", "q", "r"]
+      const innocent = ["a", "b", "c", "d", "e"]
+      yield* kit.store.schedule(["p", "a", "b", "q", "c", "d", "r", "e"].map((key) => request(key)))
+      const completedKeys: Array<string> = []
+      const givenUp: Array<string> = []
+      for (let round = 0; round < 30 && completedKeys.length + givenUp.length < 8; round++) {
+        // As when all others hang: what is due piles up, and a new worker meets all of it.
+        const worker = yield* kit.worker({ maxDeliveries: 4 })
+        const { deliveries, exhausted } = yield* worker.exchange({ take: 10 })
+        givenUp.push(...exhausted.map(({ key }) => key))
+        if (!deliveries.some(({ key }) => poison.includes(key))) {
+          for (const delivery of deliveries) yield* worker.settle(delivery)
+          completedKeys.push(...keysOf(deliveries))
+        }
+        yield* kit.pass(leaseMillis)
+        yield* worker.session.heartbeat
+      }
+      assert.sameMembers(givenUp, poison)
+      assert.sameMembers(completedKeys, innocent)
+    }))
+
+  test("UNK-06 a suspect that goes on for longer than its first lease keeps no other from running", (kit) =>
+    Effect.gen(function* () {
+      yield* addSuspects(kit, "long", "next")
+      const { renew, take } = yield* kit.worker({ maxDeliveries: 2 })
+      const [long] = yield* take(10)
+      assert.strictEqual(long?.key, "long")
+      yield* kit.pass(leaseMillis - 1000)
+      assert.deepStrictEqual(yield* renew(long!), ["held"])
+      assert.deepStrictEqual(yield* take(10), [])
+      yield* kit.pass(1000)
+      assert.deepStrictEqual(keysOf(yield* take(10)), ["next"])
     }))
 
   test("UNK-06 retries and runs that are given back do not count towards the limit", ({ add, worker }) =>
