@@ -1,11 +1,7 @@
-/**
- * Measures this package beside its peers, on one Redis, in turns.
- *
- *     npm run bench -- [--quick] [--rounds 3] [--only scenario,…] [--peers docket,bullmq] [--json FILE] [--calm] [--list]
- */
+/** Measures this package beside its peers, on one Redis, in turns. */
 import { readFileSync, writeFileSync } from "node:fs"
 import { arch, cpus, loadavg, platform } from "node:os"
-import { parseArgs } from "node:util"
+import { optionsOf } from "../test/support/commandLine.ts"
 import { installEffectMq } from "./effect-mq/install.ts"
 import { isPeerName, type PeerName, peerNames, unusual } from "./peers/index.ts"
 import { clientCores, type Server, withServer } from "./redis.ts"
@@ -14,16 +10,25 @@ import { calmForeign, measureAll } from "./rounds.ts"
 import { type Scenario, scenarios } from "./scenarios.ts"
 import { median } from "./statistics.ts"
 
-const { values: options } = parseArgs({
-  options: {
-    quick: { type: "boolean", default: false },
-    rounds: { type: "string", default: "3" },
-    only: { type: "string" },
-    peers: { type: "string" },
-    json: { type: "string" },
-    calm: { type: "boolean", default: false },
-    list: { type: "boolean", default: false }
-  }
+const usage = `npm run bench -- [options]
+
+  --quick           fewer scenarios, peers and tasks
+  --rounds N        measures all of it so many times, in turns. Default: 3
+  --only NAME,…     these scenarios only
+  --list            lists the scenarios
+  --peers NAME,…    these only, of: ${peerNames.join(", ")}
+  --calm            repeats a run, up to three times, beside which the machine did other work
+  --json FILE       writes all that was measured to a file
+  --help            says this`
+
+const options = optionsOf(usage, {
+  quick: { type: "boolean", default: false },
+  rounds: { type: "string", default: "3" },
+  only: { type: "string" },
+  peers: { type: "string" },
+  json: { type: "string" },
+  calm: { type: "boolean", default: false },
+  list: { type: "boolean", default: false }
 })
 
 const fail = (problem: string): never => {

@@ -1,29 +1,35 @@
 /**
  * The fault laboratory: real processes and real Redis servers, harmed on purpose, and what became of the tasks.
  *
- *     npm run chaos -- [--quick] [--only scenario,…] [--seed N] [--scale 1] [--parallel 1] [--json FILE] [--list]
- *
  * Everything is on the loopback, and ends with this process. The same seed chooses the same tasks and faults; when each
- * of them meets which task is up to the machine. `--quick` leaves out what takes long, runs two scenarios at a time, and
- * does not look at times and costs, which a slow machine breaks without a fault of the docket.
+ * of them meets which task is up to the machine.
  */
 import { writeFileSync } from "node:fs"
 import { cpus, loadavg } from "node:os"
-import { parseArgs } from "node:util"
+import { optionsOf } from "../test/support/commandLine.ts"
 import { byFault, details, table } from "./report.ts"
 import { libfaketime, type Outcome, runScenario } from "./run.ts"
 import { scenarios } from "./scenarios.ts"
 
-const { values: options } = parseArgs({
-  options: {
-    quick: { type: "boolean", default: false },
-    only: { type: "string" },
-    seed: { type: "string" },
-    scale: { type: "string", default: "1" },
-    parallel: { type: "string" },
-    json: { type: "string" },
-    list: { type: "boolean", default: false }
-  }
+const usage = `npm run chaos -- [options]
+
+  --quick           leaves out what takes long, and does not look at times and costs, which a slow machine breaks
+  --only NAME,…     these scenarios only
+  --list            lists the scenarios
+  --seed N          chooses the tasks and faults. Default: any
+  --scale N         so many times the tasks and faults. Default: 1
+  --parallel N      so many scenarios at a time. Default: 1, with --quick 2
+  --json FILE       writes all that was measured to a file
+  --help            says this`
+
+const options = optionsOf(usage, {
+  quick: { type: "boolean", default: false },
+  only: { type: "string" },
+  seed: { type: "string" },
+  scale: { type: "string", default: "1" },
+  parallel: { type: "string" },
+  json: { type: "string" },
+  list: { type: "boolean", default: false }
 })
 
 if (options.list) {
@@ -42,8 +48,9 @@ const chosen =
       })
 const seed = Number(options.seed ?? Math.floor(Math.random() * 1e6))
 const settings = { isQuick: options.quick, scale: Number(options.scale), seed }
-if (!Number.isInteger(seed) || !(settings.scale > 0)) {
-  console.error("--seed has to be a whole number, --scale a number above 0")
+const parallel = Number(options.parallel ?? (options.quick ? 2 : 1))
+if (!Number.isInteger(seed) || !(settings.scale > 0) || !Number.isInteger(parallel) || parallel < 1) {
+  console.error("--seed has to be a whole number, --scale a number above 0, --parallel a whole number of at least 1")
   process.exit(2)
 }
 console.log(`Seed ${seed}. Node ${process.version}, ${cpus().length} cores, load ${loadavg()[0]?.toFixed(1)}.\n`)
@@ -64,7 +71,7 @@ const inTurn = async () => {
     console.log(`${details(outcome)}\n`)
   }
 }
-await Promise.all(Array.from({ length: Number(options.parallel ?? (options.quick ? 2 : 1)) }, inTurn))
+await Promise.all(Array.from({ length: parallel }, inTurn))
 const outcomes = chosen.flatMap(({ name }) => done.get(name) ?? [])
 console.log(`${table(outcomes)}\n\n${byFault(outcomes)}`)
 if (options.json !== undefined) writeFileSync(options.json, JSON.stringify({ seed, options, outcomes }, null, 2))
