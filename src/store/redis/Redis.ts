@@ -268,7 +268,7 @@ const makeDialer = Effect.fnUntraced(function* (options: Options) {
 
   const ask =
     (credentials: Pick<RedisOptions, "username" | "password" | "db">): Route.Ask =>
-    (server, ...commands) =>
+    (server, commands, optional) =>
       Effect.callback((resume) => {
         const limits = { commandTimeout: 1000, connectTimeout: 1000 }
         const client = open(options, server, { ...limits, ...credentials })
@@ -276,7 +276,10 @@ const makeDialer = Effect.fnUntraced(function* (options: Options) {
         client.on("error", (error: Error) => {
           failure = error
         })
-        Promise.all(commands.map(([name, ...args]) => client.call(name, args)))
+        const send = ([name, ...args]: (typeof commands)[number]) => client.call(name, args)
+        const replies = commands.map(send)
+        if (optional !== undefined) replies.push(send(optional).catch(() => undefined))
+        Promise.all(replies)
           .then(
             (replies) => resume(Effect.succeed(replies)),
             (error: unknown) => {

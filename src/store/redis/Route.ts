@@ -7,10 +7,13 @@ import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import type { Address, Cluster, Sentinel } from "./Connection.ts"
 
-/** Sends commands to a server, on a connection for these only. */
+type Command = readonly [string, ...ReadonlyArray<string>]
+
+/** Sends commands to a server, on a connection for these only. The last one may be refused, if it is `optional`. */
 export type Ask = (
   server: Address,
-  ...commands: ReadonlyArray<readonly [string, ...ReadonlyArray<string>]>
+  commands: ReadonlyArray<Command>,
+  optional?: Command
 ) => Effect.Effect<ReadonlyArray<unknown>, NoRoute>
 
 /** Nobody who was asked knows where the server is. */
@@ -23,17 +26,43 @@ export type Locate = (suspect: Address | undefined) => Effect.Effect<Address, No
 export const isSame = (one: Address | undefined, other: Address | undefined): boolean =>
   one?.host === other?.host && one?.port === other?.port
 
-/** The master of a service, as the first Sentinel to answer has it. */
+/**
+ * The master of a service, as the first Sentinel to answer has it that is not behind the others: one that has not heard
+ * of a failover, since it is slow or cut off, names the old master, which may still take itself for one.
+ */
 export const bySentinels = ({ sentinels, service }: Sentinel, ask: Ask): Locate => {
   const inTurn = makeTurns()
-  return () =>
-    firstOf(inTurn(sentinels), (sentinel) =>
-      Effect.flatMap(ask(sentinel, ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", service]), ([reply]) =>
-        Array.isArray(reply)
-          ? Effect.succeed({ host: String(reply[0]), port: Number(reply[1]) })
-          : new NoRoute({ message: `The Sentinel at ${sentinel.host}:${sentinel.port} knows no service "${service}"` })
-      )
+  /** Of the answers so far: each failover has a higher one. */
+  let newestEpoch = 0
+  const askOne = Effect.fnUntraced(function* (sentinel: Address) {
+    const [reply, details] = yield* ask(
+      sentinel,
+      [["SENTINEL", "GET-MASTER-ADDR-BY-NAME", service]],
+      ["SENTINEL", "MASTER", service]
     )
+    const name = `The Sentinel at ${sentinel.host}:${sentinel.port}`
+    if (!Array.isArray(reply)) return yield* new NoRoute({ message: `${name} knows no service "${service}"` })
+    const epoch = epochOf(details) ?? newestEpoch
+    if (epoch < newestEpoch) {
+      return yield* new NoRoute({ message: `${name} has not heard of the last failover of "${service}"` })
+    }
+    newestEpoch = epoch
+    return { host: String(reply[0]), port: Number(reply[1]) }
+  })
+  return () =>
+    Effect.tapError(firstOf(inTurn(sentinels), askOne), () =>
+      Effect.sync(() => {
+        // Sentinels that were set up anew count from 0; and one that is behind is better than none.
+        newestEpoch = 0
+      })
+    )
+}
+
+/** The number of the failover that made a master what it is, as `SENTINEL MASTER` tells it: names and values in turns. */
+const epochOf = (details: unknown): number | undefined => {
+  const fields: ReadonlyArray<unknown> = Array.isArray(details) ? details : []
+  const epoch = Number(fields[fields.indexOf("config-epoch") + 1])
+  return Number.isInteger(epoch) ? epoch : undefined
 }
 
 /** The owner of the slot of a key, as the first node to answer has it. Nodes that it tells of can be asked the next time. */
@@ -44,7 +73,10 @@ export const byNodes = ({ nodes }: Cluster, key: string, ask: Ask): Locate => {
     firstOf(
       inTurn(known).toSorted((one, other) => Number(isSame(one, suspect)) - Number(isSame(other, suspect))),
       Effect.fnUntraced(function* (node) {
-        const [slot, ranges] = yield* ask(node, ["CLUSTER", "KEYSLOT", key], ["CLUSTER", "SLOTS"])
+        const [slot, ranges] = yield* ask(node, [
+          ["CLUSTER", "KEYSLOT", key],
+          ["CLUSTER", "SLOTS"]
+        ])
         const { members, owner } = readSlots(node, Number(slot), ranges)
         if (owner === undefined) return yield* new NoRoute({ message: `No node of the cluster serves slot ${slot}` })
         known = uniqueBy([...members, ...nodes])

@@ -240,9 +240,15 @@ it.layer(RedisSentinel.RedisSentinel.layer(), { excludeTestServices: true })("Se
       Effect.gen(function* () {
         const sentinel = yield* RedisSentinel.RedisSentinel
         yield* sentinel.untilWhole
-        yield* survives(sentinel.url, () =>
+        yield* survives(sentinel.url, (name) =>
           Effect.gen(function* () {
             const old = yield* sentinel.master
+            const heir = sentinel.servers.find((server) => server !== old)!
+            // Redis answers before the replica has a write, and a failover would lose it.
+            yield* waitUntil(
+              "the replica has what was added",
+              Effect.map(heir.cli("EXISTS", `{${name}}:runs:before`), (count) => count === "1")
+            )
             yield* harm === undefined ? sentinel.failover : harm(old)
             yield* Effect.addFinalizer(() => Effect.andThen(old.thaw, Effect.orDie(old.start)))
             yield* sentinel.untilPromoted(old)
@@ -288,6 +294,41 @@ it.live(
       yield* sentinel.cli("SENTINEL", "REMOVE", "orders")
       yield* sentinel.cli("SENTINEL", "MONITOR", "orders", "127.0.0.1", String(other.port), "1")
       assert.deepStrictEqual(yield* Fiber.join(scheduling), ["scheduled"])
+    })
+)
+
+it.live(
+  "URL-05 a Sentinel that has not heard of the last failover leads nobody back, unless no other knows better",
+  () =>
+    Effect.gen(function* () {
+      const [old, present] = [yield* RedisServer.make(), yield* RedisServer.make()]
+      // They do not know each other, so that each keeps to what it has heard.
+      const startSentinel = ({ port }: RedisSentinel.Server, epoch: number) =>
+        RedisServer.make({
+          file: [`sentinel monitor orders 127.0.0.1 ${port} 1`, `sentinel config-epoch orders ${epoch}`],
+          config: ["--sentinel"]
+        })
+      const [informed, behind] = [yield* startSentinel(present, 2), yield* startSentinel(old, 1)]
+      const settings = options()
+      const url = `redis+sentinel://127.0.0.1:${informed.port},127.0.0.1:${behind.port}/orders`
+      const store = yield* RedisStore.makeUrl(url, settings)
+      const isAt = (server: RedisSentinel.Server, key: string) =>
+        Effect.map(server.cli("EXISTS", `{${settings.name}}:runs:${key}`), (count) => count === "1")
+      // It begins with another one each time.
+      for (const key of ["a", "b", "c", "d"]) {
+        yield* persistently("it is scheduled", schedule(store, key))
+        assert.isTrue(yield* isAt(present, key))
+        yield* present.cli("CLIENT", "KILL", "TYPE", "normal")
+      }
+      yield* informed.kill
+      yield* present.kill
+      yield* persistently("it is scheduled", schedule(store, "e"))
+      assert.isTrue(yield* isAt(old, "e"))
+      // Its users may be allowed to ask for the master only.
+      yield* behind.cli("ACL", "SETUSER", "default", "-sentinel|master")
+      yield* old.cli("CLIENT", "KILL", "TYPE", "normal")
+      yield* persistently("it is scheduled", schedule(store, "f"))
+      assert.isTrue(yield* isAt(old, "f"))
     })
 )
 
