@@ -124,8 +124,8 @@ describe("docket", () => {
   )
   refused(
     "refuses a malformed duration, naming the option and the value (CLI-08)",
-    [...worker, "--redelivery-timeout", "5 minutes"],
-    /--redelivery-timeout has to be a duration above zero, such as .*; it was "5 minutes"/
+    [...worker, "--redelivery-timeout", "5 fortnights"],
+    /--redelivery-timeout has to be a duration above zero, such as .*; it was "5 fortnights"/
   )
   refused(
     "refuses a malformed duration of a variable, naming it and the value (CLI-08)",
