@@ -95,6 +95,7 @@ export const make = <EM = never, R = never>(
     })
 
   // What it wraps has the types for which `Success` and `Failure` stand, and it can do nothing with either but hand it on.
+  // What that asks for besides, the type of `wrap` asks for as well, and it runs in the same context.
   return { name, wrap: around as unknown as Middleware<R>["wrap"] }
 }
 

@@ -18,8 +18,7 @@ const isTracing = (context: Context.Context<never>): boolean =>
 /** The span around an effect, as a W3C `traceparent`; empty when nothing is traced. */
 export const currentTrace: Effect.Effect<string> = Effect.withFiber((fiber) => {
   if (!isTracing(fiber.context)) return Effect.succeed("")
-  const span = Context.getOption(fiber.context as Context.Context<Tracer.ParentSpan>, Tracer.ParentSpan)
-  return Effect.succeed(Option.isSome(span) ? encode(span.value) : "")
+  return Effect.map(Effect.serviceOption(Tracer.ParentSpan), (span) => (Option.isSome(span) ? encode(span.value) : ""))
 })
 
 /** Runs a request in a span of its own. The attributes of its outcome are added at the end. */

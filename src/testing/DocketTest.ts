@@ -24,6 +24,7 @@ import * as Equal from "effect/Equal"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Queue from "effect/Queue"
 import * as Scheduler from "effect/Scheduler"
@@ -105,9 +106,8 @@ const make = Effect.gen(function* () {
   const crashes = new Set<Life.Crash>()
 
   const docket = withCalls(bare, (call, effect) =>
-    Effect.withFiber((fiber) => {
-      const worker = Context.getOrUndefined(fiber.context as Context.Context<CurrentWorker>, CurrentWorker)
-      const life = worker && lives.get(worker.name)
+    Effect.flatMap(Effect.serviceOption(CurrentWorker), (worker) => {
+      const life = Option.isSome(worker) ? lives.get(worker.value.name) : undefined
       return life === undefined ? effect : life.through(call, effect)
     })
   )
