@@ -130,7 +130,7 @@ export const fromSchedule = <E>(schedule: Schedule.Schedule<unknown, E>): Policy
         Pull.catchDone(() => Effect.succeedNone)
       )
       if (Option.isNone(taken)) return Option.none()
-      delay = Duration.toMillis(taken.value[1])
+      delay = Math.min(Durations.longestMillis, Duration.toMillis(taken.value[1]))
       now += delay
     }
     return Option.some(delay)

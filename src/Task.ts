@@ -3,7 +3,7 @@
  * no implementation, so producers import it without the handler and all that the handler needs.
  */
 import type * as DateTime from "effect/DateTime"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
@@ -445,7 +445,9 @@ const timeoutOf = (name: string, timeout: Duration.Input | undefined): number | 
  * @since 0.1.0
  */
 export const retryAfter = (delay: Duration.Input): Effect.Effect<never> =>
-  Effect.die(new Signal.RetryRequested({ _tag: "After", millis: Math.max(0, Math.ceil(Duration.toMillis(delay))) }))
+  Effect.flatMap(Durations.given("Task.retryAfter", delay), (millis) =>
+    Effect.die(new Signal.RetryRequested({ _tag: "After", millis: Math.max(0, Math.ceil(millis)) }))
+  )
 
 /**
  * Like {@link retryAfter}, at a moment; one that has passed means at once.

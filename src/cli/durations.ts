@@ -5,6 +5,7 @@
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import { millisOf } from "../internal/durations.ts"
 
 /** What a duration looks like, for messages. */
 export const examples = '90 (seconds), 500ms, 30s, 5m, 1h, 1:30, 0:01:30 or "2 days"'
@@ -13,16 +14,19 @@ const millisPerUnit: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_
 
 /** Reads a duration, which is finite and not negative; `undefined` when the text is none. */
 export const parse = (text: string): Duration.Duration | undefined => {
+  const duration = parseShort(text) ?? parseWords(text)
+  return duration !== undefined && Number.isFinite(millisOf(duration)) ? duration : undefined
+}
+
+const parseShort = (text: string): Duration.Duration | undefined => {
   const [, amount, unit = "s"] = /^(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h)?$/.exec(text) ?? []
   if (amount !== undefined) return Duration.millis(Number(amount) * millisPerUnit[unit]!)
   const [, hours, minutes, seconds] = /^(?:(\d{1,6}):(?=\d{1,2}:))?(\d{1,6}):([0-5]?\d)$/.exec(text) ?? []
-  if (seconds === undefined) return parseWords(text)
-  if (hours !== undefined && Number(minutes) > 59) return undefined
+  if (seconds === undefined || (hours !== undefined && Number(minutes) > 59)) return undefined
   return Duration.seconds((Number(hours ?? 0) * 60 + Number(minutes)) * 60 + Number(seconds))
 }
 
 const decode = Schema.decodeOption(Schema.DurationFromString)
 
-/** Reads what Effect's durations are written as in code, of those that are finite and not negative. */
 const parseWords = (text: string): Duration.Duration | undefined =>
-  /^\d{1,9}(\.\d{1,9})?\s/.test(text) ? Option.getOrUndefined(decode(text)) : undefined
+  /^\d/.test(text) ? Option.getOrUndefined(decode(text)) : undefined

@@ -18,7 +18,7 @@
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Exit from "effect/Exit"
@@ -40,6 +40,7 @@ import { failWith } from "../internal/docketError.ts"
 import * as Info from "../internal/info.ts"
 import { parsePayload } from "../internal/knownStrikes.ts"
 import { shown } from "../internal/redaction.ts"
+import * as Durations from "../internal/durations.ts"
 import * as Life from "../internal/testing/life.ts"
 import type * as Task from "../Task.ts"
 import { CurrentWorker } from "../TaskContext.ts"
@@ -244,7 +245,7 @@ export const advance: <T extends Task.Any>(
 ) {
   const test = yield* DocketTest
   const clock = yield* Clock.Clock
-  const end = clock.currentTimeMillisUnsafe() + Duration.toMillis(duration)
+  const end = clock.currentTimeMillisUnsafe() + (yield* Durations.checked("duration", duration, 0))
   const workers = yield* test.employ((name) =>
     Worker.make(tasks, { concurrency: 100, ...options, name, shutdownTimeout: 0 })
   )

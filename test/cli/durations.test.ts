@@ -57,6 +57,7 @@ describe("durations on the command line", () => {
     "-1 hour",
     "an hour",
     "1 Hour",
-    "Infinity"
+    "Infinity",
+    "9999999999 weeks"
   ])("anything else is refused: %j (CLI-08)", (text) => assert.isUndefined(Durations.parse(text)))
 })
