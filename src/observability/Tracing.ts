@@ -21,7 +21,7 @@ export const currentTrace: Effect.Effect<string> = Effect.withFiber((fiber) => E
 /** The span in a context, in the same form. */
 export const traceOf = (context: Context.Context<never>): string => {
   if (!isTracing(context)) return ""
-  const span = Context.getOption(context as Context.Context<Tracer.ParentSpan>, Tracer.ParentSpan)
+  const span = Context.getOption(context, Tracer.ParentSpan)
   return Option.isSome(span) ? encode(span.value) : ""
 }
 

@@ -1,30 +1,14 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Inspectable, Option, Queue, Scope } from "effect"
-import type { Outcome, ScheduleRequest, Settlement, StoreOptions, WorkerSession } from "../../../src/DocketStore.ts"
+import type { Outcome, Settlement, WorkerSession } from "../../../src/DocketStore.ts"
 import { make as makeKeys } from "../../../src/store/redis/keys.ts"
 import * as RedisStore from "../../../src/store/redis/RedisStore.ts"
 import * as RedisServer from "../../support/RedisServer.ts"
-import { type Store, withoutStrikes } from "../conformance/kit.ts"
+import { request, type Store, withoutStrikes } from "../conformance/kit.ts"
+import * as Kit from "./kit.ts"
 import { realTime, waitUntil } from "../../support/waitUntil.ts"
 
-const options: StoreOptions = {
-  name: "orders",
-  executionTtlMillis: 900_000,
-  failedTtlMillis: 3_600_000,
-  failedMaximum: 100
-}
-
-const request = (key: string, others: Partial<ScheduleRequest> = {}): ScheduleRequest => ({
-  key,
-  task: "send",
-  payload: "{}",
-  due: { _tag: "After", millis: 0 },
-  replace: false,
-  trace: "",
-  values: [],
-  judged: true,
-  ...others
-})
+const options = { ...Kit.options, failedTtlMillis: 3_600_000 }
 
 const openUrl = (url: string) => Effect.map(RedisStore.makeUrl(url, options), withoutStrikes)
 
