@@ -110,8 +110,8 @@ export const exponential = <E = unknown>(
  *
  * The delay after attempt n is that of the schedule's n-th step. It is found by replaying n steps, each with the present
  * error, at times one delay apart, so it needs no memory but the attempt number. A schedule that ends makes the failure
- * final. For a defect, and for a retry that the handler asked for, the input is `undefined`; a schedule that throws at that
- * makes the failure final.
+ * final. For a defect, and for a retry that the handler asked for, the input is `undefined`. A schedule that throws at that
+ * makes a defect final, and lets the handler have the retry that it asked for.
  *
  * @category constructors
  * @since 0.1.0
