@@ -2,7 +2,11 @@
 import { Schema } from "effect"
 import { Task, TaskGroup } from "../src/index.ts"
 
-export class EmailBounced extends Schema.TaggedError<EmailBounced>()("EmailBounced", { address: Schema.String }) {}
+export class EmailBounced extends Schema.TaggedError<EmailBounced>()("EmailBounced", { address: Schema.String }) {
+  override get message() {
+    return `${this.address} does not take mail`
+  }
+}
 
 export const SendWelcome = Task.make("sendWelcome", {
   payload: { customerId: Schema.Int, name: Schema.String },

@@ -276,16 +276,16 @@ const assemble = Effect.fnUntraced(function* (
   const strikes = knownStrikes(store, name)
   const { prepare, prepareNamed, schedule, scheduleAll } = yield* makeScheduler(store, strikes)
 
-  const scheduleTask = Effect.fnUntraced(function* <T extends Task.Any>(
+  const scheduleTask = <T extends Task.Any>(
     task: T,
     [payload, options]: Task.Arguments<T>,
     replace: boolean
-  ) {
-    const request = yield* prepare(task, payload === undefined ? {} : payload, options ?? {}, replace)
-    const disposition = yield* schedule(request)
-    yield* strikes.tell(request, disposition)
-    return Executions.handle(source, task, request.key, disposition)
-  })
+  ): Effect.Effect<Execution<Task.Success<T>, Task.Error<T>>, DocketError> =>
+    Effect.flatMap(prepare(task, payload === undefined ? {} : payload, options ?? {}, replace), (request) =>
+      Effect.flatMap(schedule(request), (disposition) =>
+        Effect.as(strikes.tell(request, disposition), Executions.handle(source, task, request.key, disposition))
+      )
+    )
 
   return yield* instrumentDocket({
     name,

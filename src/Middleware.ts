@@ -2,10 +2,11 @@
  * Middleware: what wraps every execution of a worker, such as a transaction, a feature flag or an audit record.
  */
 import * as Cause from "effect/Cause"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { MiddlewareFailed } from "./DocketError.ts"
+import * as Durations from "./internal/durations.ts"
 import * as Signal from "./internal/signal.ts"
 
 /**
@@ -95,6 +96,7 @@ export const make = <EM = never, R = never>(
     })
 
   // What it wraps has the types for which `Success` and `Failure` stand, and it can do nothing with either but hand it on.
+  // What that asks for besides, the type of `wrap` asks for as well, and it runs in the same context.
   return { name, wrap: around as unknown as Middleware<R>["wrap"] }
 }
 
@@ -119,4 +121,6 @@ const valueOf = (reason: Cause.Reason<unknown>): unknown => {
  * @since 0.1.0
  */
 export const postpone = (delay: Duration.Input = "100 millis"): Effect.Effect<never> =>
-  Effect.die(new Signal.NotAdmitted(Math.max(0, Math.ceil(Duration.toMillis(delay)))))
+  Effect.flatMap(Durations.given("Middleware.postpone", delay), (millis) =>
+    Effect.die(new Signal.NotAdmitted(Math.max(0, Math.ceil(millis))))
+  )

@@ -110,7 +110,8 @@ export const exponential = <E = unknown>(
  *
  * The delay after attempt n is that of the schedule's n-th step. It is found by replaying n steps, each with the present
  * error, at times one delay apart, so it needs no memory but the attempt number. A schedule that ends makes the failure
- * final. A defect is given to the schedule as it is.
+ * final. For a defect, and for a retry that the handler asked for, the input is `undefined`. A schedule that throws at that
+ * makes a defect final, and lets the handler have the retry that it asked for.
  *
  * @category constructors
  * @since 0.1.0
@@ -119,7 +120,7 @@ export const fromSchedule = <E>(schedule: Schedule.Schedule<unknown, E>): Policy
   [TypeId]: TypeId,
   next: Effect.fnUntraced(function* ({ attempt, error }) {
     const step = yield* Schedule.toStep(schedule)
-    // A schedule that looks at its input can do so for typed errors only; for a defect there is none to look at.
+    // A schedule that cannot do with `undefined` throws. The worker logs that, and takes the failure for final.
     const input = Option.getOrUndefined(error) as E
     let now = 0
     let delay = 0
@@ -129,7 +130,7 @@ export const fromSchedule = <E>(schedule: Schedule.Schedule<unknown, E>): Policy
         Pull.catchDone(() => Effect.succeedNone)
       )
       if (Option.isNone(taken)) return Option.none()
-      delay = Duration.toMillis(taken.value[1])
+      delay = Math.min(Durations.longestMillis, Duration.toMillis(taken.value[1]))
       now += delay
     }
     return Option.some(delay)

@@ -3,7 +3,7 @@
  * no implementation, so producers import it without the handler and all that the handler needs.
  */
 import type * as DateTime from "effect/DateTime"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
@@ -320,8 +320,7 @@ export const make = <
   options: Options<Payload, Success, Error> = {}
 ): Task<Name, SchemaOf<Payload>, Success, Error> => {
   if (!isTaskName(name)) throw new RangeError(taskNameRule(name))
-  const given = options.payload ?? {}
-  const payloadSchema = (Schema.isSchema(given) ? given : Schema.Struct(given)) as DataSchema // Options admits nothing else
+  const payloadSchema = schemaOf(options.payload ?? {})
   const recurrence = recurrenceOf(name, options)
   if (recurrence?.automatic === true && Option.isNone(payloadSchema.makeOption({}))) {
     throw new TypeError(
@@ -392,10 +391,15 @@ export const earlier = <Payload extends DataSchema | Schema.Struct.Fields, Input
   payload: Payload,
   migrate: (payload: PayloadOf<Payload>) => Input
 ): EarlierPayload<Input> => ({
-  schema: (Schema.isSchema(payload) ? payload : Schema.Struct(payload)) as DataSchema,
+  schema: schemaOf(payload),
   // Whoever calls it has decoded the payload with this schema.
   migrate: migrate as (payload: unknown) => Input
 })
+
+// Fields that need services make no data schema. A task with such fields can be defined, but then the type of its payload
+// is `never`: see `SchemaOf`.
+const schemaOf = (payload: DataSchema | Schema.Struct.Fields): DataSchema =>
+  (Schema.isSchema(payload) ? payload : Schema.Struct(payload)) as DataSchema
 
 const recurrenceOf = (
   name: string,
@@ -441,7 +445,9 @@ const timeoutOf = (name: string, timeout: Duration.Input | undefined): number | 
  * @since 0.1.0
  */
 export const retryAfter = (delay: Duration.Input): Effect.Effect<never> =>
-  Effect.die(new Signal.RetryRequested({ _tag: "After", millis: Math.max(0, Math.ceil(Duration.toMillis(delay))) }))
+  Effect.flatMap(Durations.given("Task.retryAfter", delay), (millis) =>
+    Effect.die(new Signal.RetryRequested({ _tag: "After", millis: Math.max(0, Math.ceil(millis)) }))
+  )
 
 /**
  * Like {@link retryAfter}, at a moment; one that has passed means at once.

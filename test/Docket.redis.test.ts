@@ -26,7 +26,7 @@ onRedis("Docket", (it) => {
       const docket = yield* Docket
       const prefix = `{${docket.name}}:`
       const gate = yield* Latch.make()
-      const execution = yield* docket.add(Work, { text: "hello" })
+      const execution = yield* docket.add(Work, { text: "hello".repeat(60) })
       for (const key of ["runs:k", "payload:k"]) assert.strictEqual(yield* ttl(prefix + key), -1)
 
       const handlers = tasks.toLayer({ work: ({ text }) => Effect.as(gate.await, text) })

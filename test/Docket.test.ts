@@ -235,6 +235,7 @@ onEveryStore("Docket", (it) => {
         docket.add(Ping, {}, { key: "" }),
         docket.add(Ping, {}, { delay: "1 minute", when: beginning }),
         docket.add(Ping, {}, { delay: Infinity }),
+        docket.add(Ping, {}, { delay: "999999999 weeks" }),
         // @ts-expect-error: no unit of time
         docket.add(Ping, {}, { delay: "5 minuts" }),
         docket.add(Ping, {}, { when: "next Tuesday" }),
@@ -247,7 +248,7 @@ onEveryStore("Docket", (it) => {
         assert.strictEqual(error.reason._tag, "InvalidRequest")
       }
       assert.strictEqual(
-        (yield* Effect.flip(refused[3]!)).message,
+        (yield* Effect.flip(refused[4]!)).message,
         'delay has to be a finite duration; it was "5 minuts"; write it as in "5 minutes"'
       )
       assert.deepStrictEqual(yield* docket.store.depth, { queued: 0, scheduled: 0, running: 0 })

@@ -544,6 +544,22 @@ onEveryStore("A failed attempt", (it) => {
     })
   )
 
+  it.effect("RTY-07 is what the handler asks for, also where a schedule cannot do without an error", () =>
+    Effect.gen(function* () {
+      const schedule = Schedule.spaced("1 second").pipe(
+        Schedule.setInputType<Trouble>(),
+        Schedule.while(({ input }) => Effect.succeed(input.attempt < 9))
+      )
+      const { Flaky, runs } = yield* startFlaky(schedule, (attempt) =>
+        attempt === 1 ? Task.retryAfter(0) : attempt === 2 ? fails(attempt) : Effect.succeed(attempt)
+      )
+      const docket = yield* Docket
+      const execution = yield* docket.add(Flaky, { id: "k" })
+      assert.strictEqual(yield* passUntil("1 second", execution.result), 3)
+      assert.deepStrictEqual(attemptsOf(runs), [1, 2, 3])
+    })
+  )
+
   it.effect("starts its task's budget of attempts anew when the key is scheduled again", () =>
     Effect.gen(function* () {
       const { Flaky, runs } = yield* startFlaky(Retry.linear({ attempts: 2 }), fails)

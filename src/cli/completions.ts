@@ -2,6 +2,7 @@
  * `docket --completions`: scripts that let shells complete the command line.
  */
 import * as Completions from "effect/cli/Completions"
+import * as Flag from "effect/cli/Flag"
 import * as GlobalFlag from "effect/cli/GlobalFlag"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
@@ -9,7 +10,7 @@ import * as Option from "effect/Option"
 
 /** The flag, which prints a script for a shell. */
 export const completions = GlobalFlag.Action({
-  flag: GlobalFlag.Completions.flag,
+  flag: GlobalFlag.Completions.flag.pipe(Flag.withMetavar("<shell>")),
   run: (shell, { command }) =>
     Option.match(shell, {
       onNone: () => Effect.void,

@@ -1,19 +1,32 @@
 /**
  * Durations as people type them: `90` and `1:30` are a minute and a half, `500ms`, `30s`, `5m` and `1h` say their unit,
- * and `0:01:30` has hours in front.
+ * `0:01:30` has hours in front, and `90 seconds`, `1 hour` and `2 weeks` are as in code.
  */
 import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import { millisOf } from "../internal/durations.ts"
 
 /** What a duration looks like, for messages. */
-export const examples = "90 (seconds), 500ms, 30s, 5m, 1h, 1:30 or 0:01:30"
+export const examples = '90 (seconds), 500ms, 30s, 5m, 1h, 1:30, 0:01:30 or "2 days"'
 
 const millisPerUnit: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
 
-/** Reads a duration; `undefined` when the text is none. */
+/** Reads a duration, which is finite and not negative; `undefined` when the text is none. */
 export const parse = (text: string): Duration.Duration | undefined => {
+  const duration = parseShort(text) ?? parseWords(text)
+  return duration !== undefined && Number.isFinite(millisOf(duration)) ? duration : undefined
+}
+
+const parseShort = (text: string): Duration.Duration | undefined => {
   const [, amount, unit = "s"] = /^(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h)?$/.exec(text) ?? []
   if (amount !== undefined) return Duration.millis(Number(amount) * millisPerUnit[unit]!)
   const [, hours, minutes, seconds] = /^(?:(\d{1,6}):(?=\d{1,2}:))?(\d{1,6}):([0-5]?\d)$/.exec(text) ?? []
   if (seconds === undefined || (hours !== undefined && Number(minutes) > 59)) return undefined
   return Duration.seconds((Number(hours ?? 0) * 60 + Number(minutes)) * 60 + Number(seconds))
 }
+
+const decode = Schema.decodeOption(Schema.DurationFromString)
+
+const parseWords = (text: string): Duration.Duration | undefined =>
+  /^\d/.test(text) ? Option.getOrUndefined(decode(text)) : undefined

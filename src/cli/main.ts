@@ -5,12 +5,12 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Cause from "effect/Cause"
 import * as CliConfig from "effect/cli/CliConfig"
 import * as CliError from "effect/cli/CliError"
-import * as CliOutput from "effect/cli/CliOutput"
 import * as Command from "effect/cli/Command"
 import * as GlobalFlag from "effect/cli/GlobalFlag"
 import * as Config from "effect/Config"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as References from "effect/References"
 import * as Runtime from "effect/Runtime"
@@ -20,7 +20,7 @@ import process from "node:process"
 import { completions } from "./completions.ts"
 import * as Exits from "./exits.ts"
 import * as Flags from "./flags.ts"
-import { presenter, sentence } from "./presenter.ts"
+import * as Presenter from "./presenter.ts"
 import { packageVersion } from "./version.ts"
 
 // Each in a module of its own, so that a command loads what it needs, and not what the others do.
@@ -84,9 +84,8 @@ const main = Effect.gen(function* () {
   // What commands have to say they print; the worker sets up its own logs.
   Effect.provideService(References.MinimumLogLevel, "None"),
   Effect.provide([
-    NodeServices.layer,
     CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version] }),
-    CliOutput.layerPresenter(presenter)
+    Presenter.layer.pipe(Layer.provideMerge(NodeServices.layer))
   ])
 )
 
@@ -100,7 +99,9 @@ const report = Effect.fnUntraced(function* (cause: Cause.Cause<Exits.CommandErro
   const error = Option.getOrUndefined(Cause.findErrorOption(cause))
   if (error !== undefined) {
     // The presenter had those about arguments.
-    return yield* CliError.isCliError(error) ? Effect.void : Console.error(`docket: ${sentence(error.message)}`)
+    return yield* CliError.isCliError(error)
+      ? Effect.void
+      : Console.error(`docket: ${Presenter.sentence(error.message)}`)
   }
   const level = yield* Effect.orElseSucceed(Config.String("DOCKET_LOGGING_LEVEL"), () => "")
   if (/^(all|trace|debug)$/i.test(level)) return yield* Console.error(Cause.pretty(cause))
@@ -108,7 +109,7 @@ const report = Effect.fnUntraced(function* (cause: Cause.Cause<Exits.CommandErro
     .map(({ message }) => message)
     .join("; ")
   yield* Console.error(
-    `docket: This is a defect of docket itself: ${sentence(problem)}. Set DOCKET_LOGGING_LEVEL=debug to see where it comes from`
+    `docket: This is a defect of docket itself: ${Presenter.sentence(problem)}. Set DOCKET_LOGGING_LEVEL=debug to see where it comes from`
   )
 })
 

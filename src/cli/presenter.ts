@@ -3,24 +3,38 @@
  */
 import type * as CliError from "effect/cli/CliError"
 import * as CliOutput from "effect/cli/CliOutput"
+import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
 import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Terminal from "effect/Terminal"
 import { redact } from "../store/redis/Connection.ts"
+import * as Help from "./help.ts"
+import * as Output from "./output.ts"
 
-/** Prints help as usual, the version alone, and for a mistake what it is and where to read more. */
-export const presenter: CliOutput.Presenter = {
-  present: (event) => {
-    switch (event._tag) {
-      case "Help":
-        return CliOutput.defaultPresenter.present(event)
-      case "Version":
-        return Console.log(event.version)
-      case "InvalidInvocation": {
-        const command = event.commandPath.join(" ")
-        return Console.error(`${command}: ${event.errors.map(describe).join("; ")}. See ${command} --help`)
+/** Prints help that fits, the version alone, and for a mistake what it is and where to read more. */
+export const layer: Layer.Layer<never, never, Terminal.Terminal> = Layer.effect(
+  CliOutput.Presenter,
+  Effect.gen(function* () {
+    const { columns = Help.defaultColumns } = yield* Output.look
+    const { canColor: colors } = yield* TerminalCapabilities.TerminalCapabilities
+    const { formatHelpDoc } = CliOutput.defaultFormatter({ colors })
+    return {
+      present: (event) => {
+        switch (event._tag) {
+          case "Help":
+            return Console.log(Help.wrap(formatHelpDoc(event.helpDoc), columns))
+          case "Version":
+            return Console.log(event.version)
+          case "InvalidInvocation": {
+            const command = event.commandPath.join(" ")
+            return Console.error(`${command}: ${event.errors.map(describe).join("; ")}. See ${command} --help`)
+          }
+        }
       }
     }
-  }
-}
+  })
+)
 
 /** A text on one line, without the wrapping that schema errors come in. */
 export const sentence = (text: string): string =>

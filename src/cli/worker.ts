@@ -153,7 +153,7 @@ export const worker = Command.make(
     {
       command:
         "docket worker --tasks ./mail.ts:mail --tasks ./billing.ts --url rediss://redis.example.com --docket shop",
-      description: "Run the tasks of two modules, one of them a named export, from the docket shop on another server"
+      description: "Run the tasks of two modules, one of them a named export"
     },
     {
       command: "docket worker --tasks ./handlers.ts --watch",

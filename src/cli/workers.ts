@@ -54,6 +54,7 @@ const forTask = Command.make(
 /** Lists workers. */
 export const workers = Command.make("workers").pipe(
   Command.withDescription("List workers."),
+  Command.withShortDescription("List workers"),
   Command.withSubcommands([ls, forTask]),
   Command.withExamples([{ command: "docket workers ls" }, { command: "docket workers for-task sendWelcome" }])
 )

@@ -1,7 +1,7 @@
 /**
  * Handles on executions: reading their records, and waiting for their results.
  */
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
@@ -14,7 +14,8 @@ import type { Execution, ExecutionInfo } from "../Execution.ts"
 import type { ResultStore } from "../ResultStore.ts"
 import type * as Task from "../Task.ts"
 import { codecOf } from "./codec.ts"
-import { failWith } from "./docketError.ts"
+import { failWith, invalid } from "./docketError.ts"
+import * as Durations from "./durations.ts"
 import * as Events from "./events.ts"
 import { attemptOf, infoOf } from "./info.ts"
 import * as KeptResults from "./keptResults.ts"
@@ -96,9 +97,13 @@ class Handle<A, E> implements Execution<A, E> {
   }
 
   resultWithin(duration: Duration.Input) {
+    const waitedMillis = Durations.millisOf(duration)
+    if (Number.isNaN(waitedMillis)) {
+      return Effect.fail(invalid(`resultWithin needs a duration; it was given ${Durations.shown(duration)}`))
+    }
     return Effect.timeoutOrElse(this.result, {
-      duration,
-      orElse: () => Effect.fail(new ResultTimeout({ key: this.key, waitedMillis: Duration.toMillis(duration) }))
+      duration: waitedMillis,
+      orElse: () => Effect.fail(new ResultTimeout({ key: this.key, waitedMillis }))
     })
   }
 

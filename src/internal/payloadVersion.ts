@@ -12,14 +12,14 @@ const payloadField = "~payload"
 
 /** Marks an encoded payload. */
 export const mark = (encoded: unknown, version: number): unknown =>
-  Predicate.isObject(encoded) && !Array.isArray(encoded)
+  Predicate.isObject(encoded)
     ? { ...encoded, [versionField]: version }
     : { [versionField]: version, [payloadField]: encoded }
 
 /** Takes the mark from a payload. */
 export const unmark = (value: unknown): { readonly version: number; readonly payload: unknown } => {
   if (!Predicate.isObject(value) || !(versionField in value)) return { version: 1, payload: value }
-  const { [versionField]: version, ...fields } = value as Record<string, unknown>
+  const { [versionField]: version, ...fields } = value
   if (typeof version !== "number") return { version: 1, payload: value }
   return { version, payload: payloadField in fields ? fields[payloadField] : fields }
 }

@@ -10,9 +10,9 @@ import * as Schema from "effect/Schema"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import { DocketError, InvalidPayload, StoreError } from "../DocketError.ts"
 import { type DocketStore, type Due, dueNow, type ScheduleRequest } from "../DocketStore.ts"
-import { currentTrace } from "../observability/Tracing.ts"
+import { currentTrace, traceOf } from "../observability/Tracing.ts"
 import type * as Task from "../Task.ts"
-import { codecOf } from "./codec.ts"
+import { codecOf, type EncodedPayload, exitOf } from "./codec.ts"
 import { failWith, invalid } from "./docketError.ts"
 import * as Durations from "./durations.ts"
 import { isTaskName, taskNameRule } from "./taskName.ts"
@@ -58,35 +58,49 @@ export const makeScheduler = Effect.fnUntraced(function* (store: DocketStore["Se
       (dispositions) => dispositions.flat()
     )
 
-  const prepare = Effect.fnUntraced(function* (
+  /** An execution of its own unless a key is given. */
+  const withKey = (key: string | undefined, request: Omit<ScheduleRequest, "key">): Effect.Effect<ScheduleRequest> =>
+    key === undefined
+      ? Effect.map(random.uuidV7(), (fresh) => ({ key: fresh, ...request }))
+      : Effect.succeed({ key, ...request })
+
+  // Few effects: this is most of what a batch costs a producer.
+  const prepare = (
     task: Task.Any,
     input: unknown,
     options: Task.ScheduleOptions,
     replace: boolean
-  ) {
-    const { payload, text } = yield* Effect.mapError(codecOf(task).encodePayload(input), (error) =>
-      invalidPayload(task.name, error)
-    )
-    const due = yield* dueOf(options)
-    const key = options.key ?? task.behaviour.key?.(payload)
-    if (replace && key === undefined) {
-      return yield* invalid(
-        `replace needs a key for task "${task.name}": give options.key, or the task a key of its own`
+  ): Effect.Effect<ScheduleRequest, DocketError> =>
+    Effect.withFiber((fiber) => {
+      const finish = ({ payload, text }: EncodedPayload): Effect.Effect<ScheduleRequest, DocketError> => {
+        const due = dueOf(options)
+        if (Exit.isFailure(due)) return Effect.failCause(due.cause)
+        const key = options.key ?? task.behaviour.key?.(payload)
+        const problem = key === undefined ? undefined : problemOfKey(task.name, key)
+        if (problem !== undefined) return Effect.fail(invalid(problem))
+        if (replace && key === undefined) {
+          return Effect.fail(
+            invalid(`replace needs a key for task "${task.name}": give options.key, or the task a key of its own`)
+          )
+        }
+        return withKey(key, {
+          task: task.name,
+          payload: text,
+          due: due.value,
+          replace,
+          trace: traceOf(fiber.context),
+          values: task.behaviour.controls.valuesOf(payload),
+          judged: true
+        })
+      }
+      const encoded = codecOf(task).encodePayload(input)
+      const exit = exitOf(encoded)
+      if (exit !== undefined && Exit.isSuccess(exit)) return finish(exit.value)
+      return Effect.flatMap(
+        Effect.mapError(encoded, (error) => invalidPayload(task.name, error)),
+        finish
       )
-    }
-    const problem = key === undefined ? undefined : problemOfKey(task.name, key)
-    if (problem !== undefined) return yield* invalid(problem)
-    return {
-      key: key ?? (yield* random.uuidV7()),
-      task: task.name,
-      payload: text,
-      due,
-      replace,
-      trace: yield* currentTrace,
-      values: task.behaviour.controls.valuesOf(payload),
-      judged: true
-    } satisfies ScheduleRequest
-  })
+    })
 
   const prepareNamed = Effect.fnUntraced(function* (task: string, payload: unknown, options: Task.ScheduleOptions) {
     if (!isTaskName(task)) return yield* invalid(taskNameRule(task))
@@ -99,8 +113,7 @@ export const makeScheduler = Effect.fnUntraced(function* (store: DocketStore["Se
         reason: new InvalidPayload({ task, issue: "the payload of addNamed has to be JSON data" })
       })
     }
-    return {
-      key: options.key ?? (yield* random.uuidV7()),
+    return yield* withKey(options.key, {
       task,
       payload: text.value,
       due,
@@ -109,7 +122,7 @@ export const makeScheduler = Effect.fnUntraced(function* (store: DocketStore["Se
       values: undefined,
       // The contract is not at hand, and the payload may lack defaults: a worker judges it.
       judged: false
-    } satisfies ScheduleRequest
+    })
   })
 
   return { prepare, prepareNamed, schedule, scheduleAll }
@@ -129,21 +142,21 @@ const encodeJson = Schema.encodeUnknownExit(Schema.fromJsonString(Schema.Json))
 const invalidPayload = (task: string, error: Schema.SchemaError) =>
   new DocketError({ reason: new InvalidPayload({ task, issue: error.message }) })
 
-const dueOf = (options: Task.ScheduleOptions): Effect.Effect<Due, DocketError> => {
+const dueOf = (options: Task.ScheduleOptions): Exit.Exit<Due, DocketError> => {
   if (options.when !== undefined && options.delay !== undefined) {
-    return Effect.fail(invalid("Give either delay or when, not both"))
+    return Exit.fail(invalid("Give either delay or when, not both"))
   }
   if (options.when !== undefined) {
     const when = DateTime.make(options.when)
     return Option.isSome(when)
-      ? Effect.succeed({ _tag: "At", epochMillis: when.value.epochMilliseconds })
-      : Effect.fail(invalid(`when is not a moment: ${String(options.when)}`))
+      ? Exit.succeed({ _tag: "At", epochMillis: when.value.epochMilliseconds })
+      : Exit.fail(invalid(`when is not a moment: ${String(options.when)}`))
   }
-  if (options.delay === undefined) return Effect.succeed(dueNow)
+  if (options.delay === undefined) return Exit.succeed(dueNow)
   const millis = Math.ceil(Durations.millisOf(options.delay))
   return Number.isFinite(millis)
-    ? Effect.succeed({ _tag: "After", millis: Math.max(0, millis) })
-    : Effect.fail(invalid(`delay has to be a finite duration; it was ${Durations.shown(options.delay)}`))
+    ? Exit.succeed({ _tag: "After", millis: Math.max(0, millis) })
+    : Exit.fail(invalid(`delay has to be a finite duration; it was ${Durations.shown(options.delay)}`))
 }
 
 const chunksOf = <A>(items: ReadonlyArray<A>, size: number): ReadonlyArray<ReadonlyArray<A>> =>

@@ -16,11 +16,14 @@ const isTracing = (context: Context.Context<never>): boolean =>
   Context.get(context, Tracer.Tracer) !== Tracer.nativeTracer
 
 /** The span around an effect, as a W3C `traceparent`; empty when nothing is traced. */
-export const currentTrace: Effect.Effect<string> = Effect.withFiber((fiber) => {
-  if (!isTracing(fiber.context)) return Effect.succeed("")
-  const span = Context.getOption(fiber.context as Context.Context<Tracer.ParentSpan>, Tracer.ParentSpan)
-  return Effect.succeed(Option.isSome(span) ? encode(span.value) : "")
-})
+export const currentTrace: Effect.Effect<string> = Effect.withFiber((fiber) => Effect.succeed(traceOf(fiber.context)))
+
+/** The span in a context, in the same form. */
+export const traceOf = (context: Context.Context<never>): string => {
+  if (!isTracing(context)) return ""
+  const span = Context.getOption(context, Tracer.ParentSpan)
+  return Option.isSome(span) ? encode(span.value) : ""
+}
 
 /** Runs a request in a span of its own. The attributes of its outcome are added at the end. */
 export const request = <A, E, R>(

@@ -17,31 +17,23 @@
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as DateTime from "effect/DateTime"
-import * as Duration from "effect/Duration"
+import type * as DateTime from "effect/DateTime"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Equal from "effect/Equal"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import * as Predicate from "effect/Predicate"
-import * as Queue from "effect/Queue"
-import * as Scheduler from "effect/Scheduler"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
 import * as Dockets from "../Docket.ts"
 import { Docket } from "../Docket.ts"
 import type { DocketError, ResultError } from "../DocketError.ts"
 import type { DocketStore } from "../DocketStore.ts"
 import type { ExecutionEvent } from "../Execution.ts"
-import { codecOf } from "../internal/codec.ts"
-import { failWith } from "../internal/docketError.ts"
-import * as Info from "../internal/info.ts"
+import * as Durations from "../internal/durations.ts"
 import { parsePayload } from "../internal/knownStrikes.ts"
-import { shown } from "../internal/redaction.ts"
-import * as Life from "../internal/testing/life.ts"
+import * as Expectations from "../internal/testing/expectations.ts"
+import type * as Life from "../internal/testing/life.ts"
+import * as TestDocket from "../internal/testing/testDocket.ts"
 import type * as Task from "../Task.ts"
-import { CurrentWorker } from "../TaskContext.ts"
 import * as TaskGroup from "../TaskGroup.ts"
 import * as Worker from "../Worker.ts"
 
@@ -92,103 +84,8 @@ export interface Employment {
  * @since 0.1.0
  */
 export const layer: Layer.Layer<Docket | DocketTest, DocketError> = Layer.effectContext(
-  Effect.suspend(() => make)
+  Effect.map(TestDocket.make, ({ docket, test }) => Context.make(Docket, docket).pipe(Context.add(DocketTest, test)))
 ).pipe(Layer.provideMerge(TestClock.layer()))
-
-/** A test looks at results and records whenever it likes. */
-const kept = "36500 days"
-
-const make = Effect.gen(function* () {
-  const bare = yield* Dockets.makeMemory({ executionTtl: kept, failedTtl: kept })
-  const scope = yield* Effect.scope
-  const lives = new Map<string, Life.Life>()
-  const crashes = new Set<Life.Crash>()
-
-  const docket = withCalls(bare, (call, effect) =>
-    Effect.withFiber((fiber) => {
-      const worker = Context.getOrUndefined(fiber.context as Context.Context<CurrentWorker>, CurrentWorker)
-      const life = worker && lives.get(worker.name)
-      return life === undefined ? effect : life.through(call, effect)
-    })
-  )
-
-  const feed = yield* failWith(bare.store.watchAll)
-  const past: Array<ExecutionEvent> = []
-  const history = Effect.gen(function* () {
-    for (const event of yield* Queue.clear(feed)) {
-      if (event._tag === "Changed") past.push(Info.stateChanged(event))
-      if (event._tag === "Progressed") past.push(Info.progressChanged(event.key, event))
-    }
-    return past.slice()
-  })
-
-  const employ: DocketTest["Service"]["employ"] = Effect.fnUntraced(function* <R>(
-    start: (name: string) => Effect.Effect<Worker.Worker["Service"], DocketError, R>
-  ) {
-    const clock = yield* Clock.Clock
-    const scheduler = yield* Scheduler.Scheduler
-
-    const hire = Effect.gen(function* () {
-      const life = Life.begin({ clock, scheduler, store: bare.store, crashes })
-      const name = `worker-${lives.size + 1}`
-      lives.set(name, life)
-      const place = yield* Scope.make()
-      // Nobody tidies up after a worker that has crashed.
-      const leave = Effect.suspend(() => (life.isOver() ? Effect.void : Scope.close(place, Exit.void)))
-      yield* Scope.addFinalizer(scope, leave)
-      const worker = yield* start(name).pipe(
-        Effect.provideService(Docket, { ...docket, store: life.store }),
-        Scope.provide(place),
-        Effect.provideService(Clock.Clock, life.clock),
-        Effect.provideService(Scheduler.Scheduler, life.scheduler)
-      )
-      return { life, retire: Effect.andThen(worker.drain, leave) }
-    })
-
-    let current = yield* hire
-    const replace = Effect.gen(function* () {
-      yield* current.life.awaitDeath
-      current = yield* hire
-    })
-    const replacing = yield* replace.pipe(Effect.orDie, Effect.forever, Effect.forkIn(scope))
-    return {
-      awaitRest: Effect.suspend(() => current.life.awaitRest),
-      nextWake: () => current.life.nextWake(),
-      retire: Effect.suspend(() => Effect.andThen(Fiber.interrupt(replacing), Effect.forkIn(current.retire, scope)))
-    }
-  })
-
-  yield* Effect.addFinalizer(() => {
-    const [missed] = crashes
-    return missed === undefined
-      ? Effect.void
-      : Effect.die(new Error(`No worker crashed ${missed.when} a "${missed.call}" call: the test made too few of them`))
-  })
-
-  return Context.make(Docket, docket).pipe(
-    Context.add(
-      DocketTest,
-      DocketTest.of({
-        history,
-        crashAt: (call, { nth = 1, when }) => Effect.sync(() => void crashes.add({ call, when, left: nth - 1 })),
-        employ
-      })
-    )
-  )
-})
-
-/** The docket with something around each of its calls that handlers make. */
-const withCalls = (
-  docket: Docket["Service"],
-  through: <A, E>(call: StoreCall, effect: Effect.Effect<A, E>) => Effect.Effect<A, E>
-): Docket["Service"] => ({
-  ...docket,
-  add: (task, ...args) => through("schedule", docket.add(task, ...args)),
-  addAll: (requests) => through("schedule", docket.addAll(requests)),
-  addNamed: (task, payload, options) => through("schedule", docket.addNamed(task, payload, options)),
-  replace: (task, ...args) => through("schedule", docket.replace(task, ...args)),
-  cancel: (key) => through("cancel", docket.cancel(key))
-})
 
 /**
  * Everything that happened to executions so far, in order.
@@ -244,7 +141,7 @@ export const advance: <T extends Task.Any>(
 ) {
   const test = yield* DocketTest
   const clock = yield* Clock.Clock
-  const end = clock.currentTimeMillisUnsafe() + Duration.toMillis(duration)
+  const end = clock.currentTimeMillisUnsafe() + (yield* Durations.checked("duration", duration, 0))
   const workers = yield* test.employ((name) =>
     Worker.make(tasks, { concurrency: 100, ...options, name, shutdownTimeout: 0 })
   )
@@ -432,11 +329,14 @@ export const assertScheduled = <T extends Task.Any | string>(
   expectation: Expectation = {}
 ): Effect.Effect<void, DocketError, Docket> =>
   Effect.flatMap(scheduled, (all) => {
-    const found = all.filter(matches(task, payload, expectation))
+    const found = all.filter(Expectations.matches(task, payload, expectation))
     const { times } = expectation
     if (times === undefined ? found.length > 0 : found.length === times) return Effect.void
     const wanted = times === undefined ? "an execution" : times === 0 ? "no execution" : `${times} executions`
-    return fail(`Expected ${wanted} of ${describe(task, payload, expectation)}, and found ${found.length}`, all)
+    return Expectations.fail(
+      `Expected ${wanted} of ${Expectations.describe(task, payload, expectation)}, and found ${found.length}`,
+      all
+    )
   })
 
 /**
@@ -465,7 +365,10 @@ export const assertScheduledCount = (
     ? Effect.flatMap(scheduled, (all) =>
         all.length === count
           ? Effect.void
-          : fail(`Expected ${count} scheduled ${executions(count)}, and found ${all.length}`, all)
+          : Expectations.fail(
+              `Expected ${count} scheduled ${count === 1 ? "execution" : "executions"}, and found ${all.length}`,
+              all
+            )
       )
     : assertScheduled(task, undefined, { times: count })
 
@@ -476,46 +379,3 @@ export const assertScheduledCount = (
  * @since 0.1.0
  */
 export const assertNothingScheduled: Effect.Effect<void, DocketError, Docket> = assertScheduledCount(0)
-
-const matches =
-  (task: Task.Any | string, payload: unknown, { key }: Expectation) =>
-  (execution: Scheduled): boolean =>
-    execution.task === nameOf(task) &&
-    (key === undefined || execution.key === key) &&
-    (payload === undefined || holds(payloadOf(task, execution), payload))
-
-const nameOf = (task: Task.Any | string): string => (typeof task === "string" ? task : task.name)
-
-/** The payload in the task's own types, as tests write it; as it is stored where the contract is not at hand. */
-const payloadOf = (task: Task.Any | string, { encodedPayload, payload }: Scheduled): unknown => {
-  if (typeof task === "string") return payload
-  const exit = codecOf(task).decodePayload(encodedPayload)
-  return Exit.isSuccess(exit) ? exit.value : payload
-}
-
-const holds = (payload: unknown, wanted: unknown): boolean =>
-  isFields(wanted) && Predicate.isObject(payload)
-    ? Object.entries(wanted).every(([name, value]) => Equal.equals(Reflect.get(payload, name), value))
-    : Equal.equals(payload, wanted)
-
-const isFields = (value: unknown): value is object =>
-  Predicate.isObject(value) && !Array.isArray(value) && !Equal.isEqual(value) && !(value instanceof Date)
-
-const describe = (task: Task.Any | string, payload: unknown, { key }: Expectation): string =>
-  [
-    `task "${nameOf(task)}"`,
-    ...(key === undefined ? [] : [`with key "${key}"`]),
-    ...(payload === undefined ? [] : [`with payload ${JSON.stringify(payload)}`])
-  ].join(" ")
-
-const executions = (count: number) => (count === 1 ? "execution" : "executions")
-
-const fail = (problem: string, all: ReadonlyArray<Scheduled>): Effect.Effect<never> => {
-  const lines = all.map(
-    ({ due, encodedPayload, key, task }) =>
-      `  ${DateTime.formatIso(due)} ${task}{${key}} ${JSON.stringify(parsePayload(shown(encodedPayload)))}`
-  )
-  return Effect.die(
-    new Error(`${problem}. ${all.length === 0 ? "Nothing is scheduled." : `Scheduled are:\n${lines.join("\n")}`}`)
-  )
-}

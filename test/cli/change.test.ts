@@ -20,7 +20,7 @@ it.layer(App.layer(), { excludeTestServices: true })("commands that change a doc
         yield* shop.lines("tasks", "trace"),
         yield* shop.lines("tasks", "fail", "oh no"),
         yield* shop.lines("tasks", "sleep", "0.01"),
-        yield* shop.lines("tasks", "trace", "later", "--delay", "1h")
+        yield* shop.lines("tasks", "trace", "later", "--delay", "1 hour")
       ].flat()
       const uuid = "[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"
       for (const [i, task] of ["trace", "fail", "sleep", "trace"].entries()) {

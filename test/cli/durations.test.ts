@@ -28,6 +28,13 @@ describe("durations on the command line", () => {
     assert.strictEqual(millis("01:02:03"), 3_723_000)
   })
 
+  it("words are read as in code (CLI-08)", () => {
+    for (const text of ["20 millis", "1 second", "90 seconds", "5 minutes", "1 hour", "1.5 days", "2 weeks"] as const) {
+      assert.strictEqual(millis(text), Duration.toMillis(text), text)
+    }
+    assert.strictEqual(millis("0 seconds"), 0)
+  })
+
   it.each([
     "",
     " 5",
@@ -44,6 +51,13 @@ describe("durations on the command line", () => {
     "1:",
     ":30",
     "0:60:00",
-    "1:2:3:4"
+    "1:2:3:4",
+    "5 fortnights",
+    "1 hour 30 minutes",
+    "-1 hour",
+    "an hour",
+    "1 Hour",
+    "Infinity",
+    "9999999999 weeks"
   ])("anything else is refused: %j (CLI-08)", (text) => assert.isUndefined(Durations.parse(text)))
 })

@@ -90,6 +90,20 @@ describe("docket", () => {
       assert.strictEqual(result.code, 0)
       assert.match(result.stdout, new RegExp(`^EXAMPLES\n(.*\n)*  docket ${command}`, "m"))
       for (const flag of ["--docket", "--url"]) assert.include(result.stdout, flag)
+      for (const line of tooLong(result.stdout, 80)) assert.fail(`longer than 80 columns: ${line}`)
+    })
+  )
+
+  it.live("wraps its help to the width of the terminal, and leaves commands whole (CLI-01)", () =>
+    Effect.gen(function* () {
+      const { stdout } = yield* docket.run(["ls", "--help"], { terminal: { columns: 60, rows: 24 } })
+      // eslint-disable-next-line no-control-regex
+      const help = stdout.replace(/\u001b\[[0-9;?]*[A-Za-z]/g, "").replaceAll("\r", "")
+      assert.deepStrictEqual(tooLong(help, 60), [])
+      assert.include(
+        help,
+        `  --state <state>            Only executions in this state:\n${" ".repeat(29)}running, queued,`
+      )
     })
   )
 
@@ -124,8 +138,8 @@ describe("docket", () => {
   )
   refused(
     "refuses a malformed duration, naming the option and the value (CLI-08)",
-    [...worker, "--redelivery-timeout", "5 minutes"],
-    /--redelivery-timeout has to be a duration above zero, such as .*; it was "5 minutes"/
+    [...worker, "--redelivery-timeout", "5 fortnights"],
+    /--redelivery-timeout has to be a duration above zero, such as .*; it was "5 fortnights"/
   )
   refused(
     "refuses a malformed duration of a variable, naming it and the value (CLI-08)",
@@ -224,6 +238,12 @@ describe("docket", () => {
     })
   )
 })
+
+/** The lines of help that are too long, apart from commands and from those that no space could break. */
+const tooLong = (help: string, columns: number) => {
+  const [descriptions = ""] = help.split("\nEXAMPLES\n")
+  return descriptions.split("\n").filter((line) => line.length > columns && !/^ +\S+$/.test(line))
+}
 
 /** One line on standard error, no stack trace, no secret, and the code. */
 const assertSentence = (result: docket.Ended, code: number) => {

@@ -35,7 +35,7 @@ it.layer(App.layer(), { excludeTestServices: true })("docket worker", (it) => {
         const worker = ["worker", "--until-finished", "--tasks", docket.fixture("shop.ts")]
         for (const [flag, good, bad] of [
           ["concurrency", "3", "none"],
-          ["redelivery-timeout", "1:00", "1 minute"],
+          ["redelivery-timeout", "1 minute", "a minute"],
           ["reconnection-delay", "500ms", "0"],
           ["minimum-check-interval", "0:0:01", "-1"],
           ["scheduling-resolution", "250ms", "often"]

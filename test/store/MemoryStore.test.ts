@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Option, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { DocketStore, isSettled } from "../../src/DocketStore.ts"
-import type * as Executions from "../../src/store/memory/Executions.ts"
+import type { Entry } from "../../src/store/memory/Entry.ts"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
 import { Harness, suite } from "./conformance.ts"
 import { after, openWorker, request } from "./conformance/kit.ts"
@@ -15,7 +15,7 @@ const faults = ({ executions, sessions, wakeups }: MemoryStore.Docket): Readonly
   const expect = (condition: boolean, fault: string) => {
     if (!condition) faults.push(fault)
   }
-  const linesOf = (entry: Executions.Entry) => {
+  const linesOf = (entry: Entry) => {
     if (entry.apart === "asked") return [grants.get(entry.lease)]
     if (entry.apart === "held") return [held]
     if (entry.apart === "waiting") return [limits.get(entry.admission.waits ?? "")?.line]

@@ -13,6 +13,10 @@ export const waitUntil = Effect.fnUntraced(function* <E, R>(why: string, conditi
   return yield* Effect.die(new Error(`Still waiting until ${why}`))
 })
 
+/** Tries again and again until it succeeds. */
+export const untilSuccess = <A, R>(why: string, effect: Effect.Effect<A, unknown, R>) =>
+  waitUntil(why, Effect.match(effect, { onFailure: () => false, onSuccess: () => true }))
+
 /** Lets real time pass, also under a `TestClock`. */
 export const realTime = (millis: number): Effect.Effect<void> =>
   Effect.provideService(Effect.sleep(millis), Clock.Clock, liveClock)

@@ -6,6 +6,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { TaskTimedOut } from "../../DocketError.ts"
 import type { TaskTimeout } from "../../TaskContext.ts"
+import * as Durations from "../durations.ts"
 
 /** A deadline, as the handler and as the worker see it. */
 export interface Deadline {
@@ -42,8 +43,8 @@ export const make = (options: {
     service: {
       remaining: Effect.sync(() => Duration.millis(Math.max(0, remaining()))),
       extend: (duration) =>
-        Effect.sync(() => {
-          allowed += duration === undefined ? timeoutMillis : Duration.toMillis(duration)
+        Effect.map(Durations.given("TaskTimeout.extend", duration ?? timeoutMillis, { infinite: true }), (millis) => {
+          allowed += millis
         })
     },
     limit: (handler) =>

@@ -64,7 +64,9 @@ const nextAttempt = Effect.fnUntraced(function* (
   const policy = runnable.behaviour?.retry
   const requested = Signal.findRetry(cause)
   if (policy === undefined) return requested?.due
-  const delay = yield* policy.next({ attempt: run.delivery.attempt, error: Cause.findErrorOption(cause) })
+  const decision = policy.next({ attempt: run.delivery.attempt, error: Cause.findErrorOption(cause) })
+  // A policy can end the attempts. One that fails, for want of an error to look at, does not overrule the handler.
+  const delay = yield* requested === undefined ? decision : Effect.catchCause(decision, () => Effect.succeedSome(0))
   if (Option.isNone(delay)) return undefined
   return requested?.due ?? { _tag: "After", millis: delay.value }
 })

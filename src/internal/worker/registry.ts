@@ -92,6 +92,7 @@ export const fallback = <R>(
   completePayload: (text) => Exit.map(parseJson(text), (encoded) => ({ payload: text, encoded })),
   encodeSuccess: (value) => (value === undefined ? Exit.succeed(undefined) : encodeJson(value)),
   encodeError: encodeJson,
-  // `decodePayload` hands the text on as it is. Its services are in `context`, or are those of each execution.
+  // `decodePayload` hands the text on as it is, and `encodeError` takes whatever it fails with. Its services are in
+  // `context`, or are those of each execution.
   run: run as unknown as Implementation["run"]
 })

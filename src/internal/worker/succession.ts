@@ -1,7 +1,6 @@
 /**
  * What follows a run of a task that recurs, by its recurrence and by what its handler asked for.
  */
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { DocketError, InvalidPayload } from "../../DocketError.ts"
 import type { Delivery, Due, Next } from "../../DocketStore.ts"
@@ -9,6 +8,7 @@ import * as Recurrence from "../../Recurrence.ts"
 import type { Perpetual } from "../../TaskContext.ts"
 import { codecOf } from "../codec.ts"
 import { invalid } from "../docketError.ts"
+import * as Durations from "../durations.ts"
 
 /** The succession of one run, as the handler and as the worker see it. */
 export interface Succession {
@@ -47,12 +47,12 @@ export const make = (recurrence: Recurrence.Recurrence, delivery: Delivery): Suc
         stopped = true
       }),
       every: (interval) =>
-        Effect.sync(() => {
-          everyMillis = Duration.toMillis(interval)
+        Effect.map(Durations.given("Perpetual.every", interval), (millis) => {
+          everyMillis = millis
         }),
       after: (delay) =>
-        Effect.sync(() => {
-          due = after(Duration.toMillis(delay))
+        Effect.map(Durations.given("Perpetual.after", delay), (millis) => {
+          due = after(millis)
         }),
       at: (moment) =>
         Effect.sync(() => {

@@ -1,7 +1,7 @@
 /** Who follows executions, and what they are told. */
 import * as Queue from "effect/Queue"
 import type * as DocketStore from "../../DocketStore.ts"
-import type { Entry } from "./Executions.ts"
+import type { Entry } from "./Entry.ts"
 
 export type Feed = Queue.Queue<DocketStore.ExecutionEvent>
 

@@ -1,6 +1,7 @@
 /** Admission: whether an execution may start now, what it takes when it does, and who is next when it gives that back. */
 import { type Control, nameOf, split } from "../../Admission.ts"
 import type * as DocketStore from "../../DocketStore.ts"
+import type { Entry } from "./Entry.ts"
 import * as Executions from "./Executions.ts"
 import * as Line from "./Line.ts"
 
@@ -11,7 +12,7 @@ export type Verdict = "admitted" | "held-back" | "dropped"
 
 interface Candidate {
   readonly executions: Executions.Executions
-  readonly entry: Executions.Entry
+  readonly entry: Entry
   readonly step: Executions.Step
 }
 
@@ -68,7 +69,7 @@ export const pass = (candidate: Candidate, controls: ReadonlyArray<Control>): Ve
 }
 
 /** Takes from an execution that is not to start after all, or has ended, what it holds and what it waits for. */
-export const leave = (executions: Executions.Executions, entry: Executions.Entry, step: Executions.Step): void => {
+export const leave = (executions: Executions.Executions, entry: Entry, step: Executions.Step): void => {
   if (entry.values === undefined) return
   const candidate = { executions, entry, step }
   const { admission } = entry
@@ -87,7 +88,7 @@ export const leave = (executions: Executions.Executions, entry: Executions.Entry
 }
 
 /** Takes back the starts and windows of a run that does not count as one. */
-export const undo = (executions: Executions.Executions, entry: Executions.Entry): void => {
+export const undo = (executions: Executions.Executions, entry: Entry): void => {
   const { admission } = entry
   for (const name of admission.starts) executions.rates.get(name)?.starts.delete(holderOf(entry))
   for (const name of admission.windows) executions.windows.delete(name)
@@ -96,7 +97,7 @@ export const undo = (executions: Executions.Executions, entry: Executions.Entry)
 }
 
 /** Forgets what an earlier schedule of the key had to do with controls. */
-export const forget = ({ admission }: Executions.Entry): void => {
+export const forget = ({ admission }: Entry): void => {
   admission.starts = []
   admission.windows = []
   admission.passed = false
@@ -104,7 +105,7 @@ export const forget = ({ admission }: Executions.Entry): void => {
 }
 
 /** Lets a running execution, whose key is scheduled anew, keep its slot until it ends. */
-export const overtake = (executions: Executions.Executions, entry: Executions.Entry): void => {
+export const overtake = (executions: Executions.Executions, entry: Entry): void => {
   const { slot } = entry.admission
   if (slot === undefined) return
   executions.overtaken.set(holderOf(entry), { name: slot, expires: entry.node?.at ?? 0 })
@@ -133,7 +134,7 @@ export const reclaimOvertaken = (executions: Executions.Executions, { now }: Exe
 /** What keeps an execution from starting, or dropped it. */
 export const hindranceOf = (
   executions: Executions.Executions,
-  entry: Executions.Entry,
+  entry: Entry,
   { now }: Executions.Step
 ): DocketStore.Hindrance | undefined => {
   const { dropped, plans, round, waits } = entry.admission
@@ -283,11 +284,7 @@ const hasSlot = ({ entry, executions }: Candidate, { control, name }: Named<Of<"
   return false
 }
 
-const takeSlot = (
-  executions: Executions.Executions,
-  { control, name }: Named<Of<"Concurrency">>,
-  entry: Executions.Entry
-) => {
+const takeSlot = (executions: Executions.Executions, { control, name }: Named<Of<"Concurrency">>, entry: Entry) => {
   const known = executions.limits.get(name)
   const limit = known ?? { limit: control.limit, holders: new Map(), line: Line.make() }
   if (known === undefined) executions.limits.set(name, limit)

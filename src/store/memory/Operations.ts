@@ -2,6 +2,7 @@
 import * as DocketStore from "../../DocketStore.ts"
 import * as Events from "./Events.ts"
 import * as Strike from "../../Strike.ts"
+import type { Entry } from "./Entry.ts"
 import * as Executions from "./Executions.ts"
 import * as Gate from "./Gate.ts"
 import * as Heap from "./Heap.ts"
@@ -64,7 +65,7 @@ const putInForce = (executions: Executions.Executions, strikes: ReadonlyArray<St
 /** Schedules a key of whose earlier runs nothing is to be kept. */
 const scheduleAfresh = (
   executions: Executions.Executions,
-  entry: Executions.Entry,
+  entry: Entry,
   due: DocketStore.Due,
   step: Executions.Step
 ) => {
@@ -78,7 +79,7 @@ const scheduleAfresh = (
 }
 
 /** Begins the next schedule of a key, at its first attempt. */
-const startOver = (entry: Executions.Entry) => {
+const startOver = (entry: Entry) => {
   entry.generation++
   entry.attempt = 1
   entry.deliveries = 0
@@ -90,8 +91,8 @@ export const cancel = (
   executions: Executions.Executions,
   keys: ReadonlyArray<string>,
   step: Executions.Step
-): ReadonlyArray<Executions.Entry> => {
-  const running: Array<Executions.Entry> = []
+): ReadonlyArray<Entry> => {
+  const running: Array<Entry> = []
   for (const key of keys) {
     const entry = Executions.lookup(executions, key, step)
     if (entry === undefined || DocketStore.isSettled(entry.state) || entry.cancelled) continue
@@ -108,7 +109,7 @@ export const cancel = (
 /** Settles an execution, and passes on what it held. */
 const settleAs = (
   executions: Executions.Executions,
-  entry: Executions.Entry,
+  entry: Entry,
   state: "completed" | "failed" | "cancelled",
   step: Executions.Step
 ): void => {
@@ -156,7 +157,7 @@ export const settle = (
 /** Goes by what a worker told of an execution that it was asked about. */
 const endAsked = (
   executions: Executions.Executions,
-  entry: Executions.Entry,
+  entry: Entry,
   outcome: DocketStore.Outcome,
   step: Executions.Step
 ): void => {
@@ -189,7 +190,7 @@ const endAsked = (
 /** Ends a run by whoever holds its lease. */
 const end = (
   executions: Executions.Executions,
-  entry: Executions.Entry,
+  entry: Entry,
   outcome: DocketStore.Outcome,
   step: Executions.Step
 ): void => {
@@ -252,11 +253,7 @@ const end = (
   }
 }
 
-const noteAttempt = (
-  { attempt, attempts, started, worker }: Executions.Entry,
-  error: string,
-  step: Executions.Step
-) => {
+const noteAttempt = ({ attempt, attempts, started, worker }: Entry, error: string, step: Executions.Step) => {
   attempts.push({ attempt, worker: worker ?? "", started: started ?? step.now, ended: step.now, error })
   if (attempts.length > DocketStore.maximumAttempts) attempts.shift()
 }
@@ -330,7 +327,7 @@ export const exchange = (
   const dropped: Array<DocketStore.ExchangeReply["dropped"][number]> = []
   const hold = { worker: worker.name, lease: request.lease, leaseMillis: worker.leaseMillis }
 
-  const consider = (entry: Executions.Entry) => {
+  const consider = (entry: Entry) => {
     const { key, task } = entry
     const needs = Executions.needsOf(entry)
     if (!knows(worker, needs)) {
@@ -402,7 +399,7 @@ const grantedBefore = (
   return { deliveries, undetermined }
 }
 
-const toDelivery = (entry: Executions.Entry, { now }: Executions.Step): DocketStore.Delivery => ({
+const toDelivery = (entry: Entry, { now }: Executions.Step): DocketStore.Delivery => ({
   key: entry.key,
   task: entry.task,
   payload: entry.payload,

@@ -1,5 +1,6 @@
 /** What an operator sees of a docket. Nothing here changes anything. */
 import type * as DocketStore from "../../DocketStore.ts"
+import type { Entry } from "./Entry.ts"
 import * as Executions from "./Executions.ts"
 import * as Gate from "./Gate.ts"
 import type * as Heap from "./Heap.ts"
@@ -7,7 +8,7 @@ import type * as Heap from "./Heap.ts"
 /** The record of an execution. */
 export const toRecord = (
   executions: Executions.Executions,
-  entry: Executions.Entry,
+  entry: Entry,
   step: Executions.Step
 ): DocketStore.ExecutionRecord => ({
   key: entry.key,
@@ -61,7 +62,7 @@ export const snapshot = (
 ): DocketStore.SnapshotRecord => {
   const running = executions.leases.nodes.map(({ value }) => value)
   running.sort((a, b) => (a.started ?? 0) - (b.started ?? 0))
-  const waiting: Array<Executions.Entry> = []
+  const waiting: Array<Entry> = []
   const heldBack = Array.from(executions.limits.values(), ({ line }) => line)
   for (const line of [executions.front, executions.ready, ...executions.aside.values(), ...heldBack, executions.held]) {
     for (let place = line.first; place !== undefined && waiting.length < limit; place = place.after) {
@@ -81,5 +82,5 @@ export const snapshot = (
   }
 }
 
-const inOrder = (heap: Heap.Heap<Executions.Entry>) =>
+const inOrder = (heap: Heap.Heap<Entry>) =>
   heap.nodes.toSorted((a, b) => a.at - b.at || a.order - b.order).map(({ value }) => value)

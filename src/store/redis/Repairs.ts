@@ -1,6 +1,6 @@
 /**
- * When a worker's session repairs what others did to the docket's keys: a little with each heartbeat, and all at once when
- * a call fails since something else is in the place of one of them.
+ * When a worker's session repairs what others did to the docket's keys: a little with every second heartbeat, and all at
+ * once when a call fails since something else is in the place of one of them.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -9,7 +9,7 @@ import type { HeartbeatReply } from "../../DocketStore.ts"
 import * as Repair from "./repair.ts"
 
 export interface Repairs {
-  /** Looks at some keys, and tells what was found there and since it was asked last. Never fails. */
+  /** To be asked with each heartbeat. Looks at some keys, or at none, and tells what was found since the last time. Never fails. */
   readonly some: Effect.Effect<Pick<HeartbeatReply, "misplaced" | "repaired">>
   /** Looks at all keys when a call fails because one of them is of another type. The call can then be made again. */
   readonly orMend: <A>(call: Effect.Effect<A, StoreError>) => Effect.Effect<A, StoreError>
@@ -29,8 +29,9 @@ export const make = (
   let misplaced: Array<string> = []
   let isMending = false
   let notBefore = 0
-  // The first heartbeat only announces the worker: it is to begin soon.
-  let next: Repair.Step | undefined
+  let next = Repair.firstStep
+  // Calls cost an idle worker more than keys do. And the first heartbeat announces the worker: it is to begin soon.
+  let isTurn = true
 
   const walk = (step: Repair.Step) =>
     Effect.map(take(step), (reply) => {
@@ -40,10 +41,8 @@ export const make = (
     })
 
   const some = Effect.gen(function* () {
-    if (next === undefined) {
-      next = Repair.firstStep
-      return
-    }
+    isTurn = !isTurn
+    if (!isTurn && !Repair.isUrgent(next)) return
     for (let i = 0; i < stepsTogether; i++) {
       next = yield* walk(next)
       if (!Repair.isUrgent(next) || next.cursor === "0") return

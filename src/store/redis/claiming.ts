@@ -31,7 +31,7 @@ end
 
 function seldom.deliver(key, ...)
   describe(deliveries, key, ...)
-  bodyKeys[#bodyKeys + 1] = payloads .. key
+  bodies[#bodies + 1] = payloadOf(key)
   grants[#grants + 1] = leaseEnd
   grants[#grants + 1] = key
   left = left - 1
@@ -40,7 +40,7 @@ end
 -- Lends an execution to the worker, which is to tell something about it.
 function seldom.ask(key, ...)
   describe(asked, key, ...)
-  askedBodies[#askedBodies + 1] = call('GET', payloads .. key)
+  askedBodies[#askedBodies + 1] = payloadOf(key)
   call('ZADD', askedKey, leaseEnd, key)
   left = left - 1
 end

@@ -99,7 +99,7 @@ local version = isAnySpecial and call('HGET', strikesKey, 'version') or ''
 local isAnyFollowed = isAnySpecial and call('EXISTS', watchersKey) == 1
 
 local left, leaseEnd = take, text(now + leaseMillis)
-local deliveries, bodies, bodyKeys, grants = {}, {}, {}, {}
+local deliveries, bodies, grants = {}, {}, {}
 local asked, askedBodies, unknownTasks, exhausted, dropped = {}, {}, {}, {}, {}
 -- What was told about in this call: queued, and not in the stream.
 local determined = {}
@@ -116,14 +116,11 @@ local function isPlainTask(task)
   return answer
 end
 
--- Writes the grants of a round, and reads the payloads.
+-- Writes the grants of a round: a call takes no more arguments than fit the stack of Lua.
 local function flush()
-  if #bodyKeys == 0 then return end
+  if #grants == 0 then return end
   call('ZADD', leasesKey, unpack(grants))
-  for _, body in ipairs(call('MGET', unpack(bodyKeys))) do
-    bodies[#bodies + 1] = body
-  end
-  bodyKeys, grants = {}, {}
+  grants = {}
 end
 
 ${fragments.seldom(
@@ -138,6 +135,7 @@ ${fragments.absolute}
 ${fragments.moveDue}
 ${fragments.slots}
 ${fragments.bury}
+${fragments.payload}
 ${settle}
 ${claim}
 `
@@ -174,7 +172,7 @@ while i <= #ARGV do
     end
   end
   local record, status = records .. key, 'a'
-  local found = call('HMGET', record, 'gen', 'state', 'lease', 'cancel', 'failures', 'was', 'values')
+  local found = call('HMGET', record, 'gen', 'state', 'lease', 'cancel', 'failures', 'was', 'values', 'p1')
   if outcome == 'C' and isPlain and not (due or isReported) and found[1] == generation and found[2] == 'running'
     and found[3] == held and not (found[4] or found[5] or found[7]) then
     -- As most runs end: "settle" would do the same.
@@ -186,7 +184,7 @@ while i <= #ARGV do
     end
     call('HSET', record, 'state', 'completed', 'completed', nowText)
     call('PEXPIRE', record, millis)
-    call('PEXPIRE', payloads .. key, millis)
+    if not found[8] then call('PEXPIRE', payloads .. key, millis) end
   else
     status = seldom.settle(key, found, generation, held, outcome, isReported, problem, value, due, payload)
   end
@@ -246,7 +244,7 @@ if isResent then
       local found = call('HMGET', records .. key, 'lease', 'state', 'task', 'gen', 'attempt', 'deliveries', 'due', 'started', 'trace', 'aside')
       if found[1] == lease and found[2] == 'running' then
         seldom.deliver(key, found[3], found[4], found[5], tonumber(found[6]), found[7], found[8], found[9])
-        if #bodyKeys == 200 then flush() end
+        if #grants == 400 then flush() end
       elseif found[1] == lease and found[10] == 'a' then
         seldom.ask(key, found[3], found[4], found[5], tonumber(found[6]) or 0, found[7], nowText, found[9])
       end
@@ -262,7 +260,7 @@ for _, key in ipairs(determined) do
   else
     seldom.goFirst(key)
   end
-  if #bodyKeys == 200 then flush() end
+  if #grants == 400 then flush() end
 end
 flush()
 
@@ -278,7 +276,7 @@ for _, stream in ipairs(isAnyAhead and { frontKey, streamKey } or { streamKey })
     for _, entry in ipairs(entries) do
       local id, key = entry[1], entry[2][2]
       local record = records .. key
-      local found = call('HMGET', record, 'state', 'id', 'task', 'gen', 'attempt', 'deliveries', 'due', 'trace', 'needs', 'aside')
+      local found = call('HMGET', record, 'state', 'id', 'task', 'gen', 'attempt', 'deliveries', 'due', 'trace', 'needs', 'aside', 'p1', 'p2', 'p3', 'p4')
       local task, due = found[3], found[7]
       if isPlain and found[1] == 'queued' and found[2] == id and found[4] == '1' and task and due and #due < 16 and string.find(due, '^%d+$')
         and not (found[5] or found[6] or found[8] or found[9] or found[10]) and isPlainTask(task) then
@@ -286,7 +284,13 @@ for _, stream in ipairs(isAnyAhead and { frontKey, streamKey } or { streamKey })
         call('HSET', record, 'state', 'running', 'worker', worker, 'lease', lease, 'started', nowText, 'deliveries', '1')
         local n = #deliveries
         deliveries[n + 1], deliveries[n + 2], deliveries[n + 3], deliveries[n + 4] = key, task, tonumber(due), ''
-        bodyKeys[#bodyKeys + 1] = payloads .. key
+        local body = found[11]
+        if not body then
+          body = call('MGET', payloads .. key)[1]
+        elseif found[12] then
+          body = body .. found[12] .. (found[13] or '') .. (found[14] or '')
+        end
+        bodies[#bodies + 1] = body
         grants[#grants + 1] = leaseEnd
         grants[#grants + 1] = key
         left = left - 1

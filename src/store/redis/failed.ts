@@ -40,7 +40,7 @@ while #keys < limit do
   if #page == 0 then break end
   for _, key in ipairs(page) do
     local kept = call('HMGET', records .. key, 'state', 'task', 'due')
-    if kept[1] == 'failed' and kept[2] and kept[3] and call('EXISTS', payloads .. key) == 1 then
+    if kept[1] == 'failed' and kept[2] and kept[3] and payloadOf(key) then
       keys[#keys + 1] = key
       found[#found + 1] = readRecord(key)
     else
@@ -80,6 +80,7 @@ ${fragments.announce}
 ${fragments.enqueue}
 ${fragments.wake}
 ${fragments.moveDue}
+${fragments.payload}
 
 moveDue()
 local answers = {}
@@ -88,9 +89,10 @@ for i = 3, #ARGV do
   local record = records .. key
   local found = call('HMGET', record, 'state', 'gen', 'lease')
   local answer = 'n'
-  if found[1] == 'failed' and call('PERSIST', payloads .. key) == 1 then
+  if found[1] == 'failed' and payloadOf(key) then
     answer = 'y'
     call('PERSIST', record)
+    call('PERSIST', payloads .. key)
     call('DEL', results .. key, attempts .. key)
     call('ZREM', failedKey, key)
     call('HSET', record, 'state', 'queued', 'id', enqueue(key), 'due', nowText, 'gen', text((tonumber(found[2]) or 0) + 1))

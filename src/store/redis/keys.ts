@@ -12,7 +12,7 @@
  * | `front` | stream | what is due before all that, in order: those that a limit let go, or whose worker died while they had a slot | like `stream` |
  * | `queue` | sorted set | what is due later: keys by due time | goes with its last member: moved, cancelled or replaced |
  * | `runs:KEY` | hash | the record of an execution | none while live; the execution TTL once settled, that of failures once failed |
- * | `payload:KEY` | string | the encoded payload | with the record |
+ * | `payload:KEY` | string | the encoded payload, if it is longer than 256 bytes: a shorter one is in the record | with the record |
  * | `result:KEY` | string | `c` and the encoded result, or `f` and the encoded failure, of the last run that had one | the same TTL from then on; deleted by the next schedule |
  * | `progress:KEY` | hash | `current`, `total`, `message`, `updated` | deleted when the run ends; a day after the last report |
  * | `attempts:KEY` | list | failed attempts, five values each: attempt, worker, started, ended, error | with the record |
@@ -43,13 +43,14 @@
  * `CONTROL` is the scope of a control (`task:TASK:rate0`, or `scope:NAME`), and a colon and the value if it has one.
  *
  * Fields of a record: `task`, `state`, `due`, `gen` (generation), `id` (of its entry in the stream, of use while queued),
- * `attempt` (from 2), `deliveries` (from 1), `worker`, `lease` (of the present run, or the last), `started`,
- * `completed`, `error`, `trace` (unless empty), `was` (the lease whose settlement was last applied and led to another
- * schedule: the same one sent again is known by it), `aside` (where it is, when that is not the usual place of its state:
- * `t` set aside because its task is unknown, `a` asked about, `w` waiting for a slot, `h` held by a strike, `f` in
- * `front`), `needs` (what a worker has to know to run it, when that is not the task alone: `TASK version 2`), and flags:
- * `cancel` (a running one was asked to stop), `progress` and `failures` (there is a `progress:KEY`, an `attempts:KEY`).
- * All but the error are short, so that the hash keeps its compact encoding (64 bytes a value).
+ * `p1` to `p4` (a payload of up to 256 bytes, in parts: see `fragments.payload`), `attempt` (from 2), `deliveries` (from
+ * 1), `worker`, `lease` (of the present run, or the last), `started`, `completed`, `error`, `trace` (unless empty), `was`
+ * (the lease whose settlement was last applied and led to another schedule: the same one sent again is known by it),
+ * `aside` (where it is, when that is not the usual place of its state: `t` set aside because its task is unknown, `a`
+ * asked about, `w` waiting for a slot, `h` held by a strike, `f` in `front`), `needs` (what a worker has to know to run
+ * it, when that is not the task alone: `TASK version 2`), and flags: `cancel` (a running one was asked to stop),
+ * `progress` and `failures` (there is a `progress:KEY`, an `attempts:KEY`). All but the error are short, so that the hash
+ * keeps its compact encoding (64 bytes a value).
  *
  * Fields for strikes and controls: `judged` (the version of the strikes by which the payload was judged, and not matched),
  * `values` (JSON, the values of the task's controls; without it there is none of the following), `slot` and `waits` (the

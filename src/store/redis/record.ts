@@ -3,6 +3,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as DocketStore from "../../DocketStore.ts"
 import { split } from "../../Admission.ts"
+import * as fragments from "./fragments.ts"
 import * as Keys from "./keys.ts"
 
 /** The fields of a record that are read, in order. */
@@ -37,12 +38,13 @@ export type Found = ReadonlyArray<string | null>
  * Builds on `fragments.prologue`.
  */
 export const readRecord = /* lua */ `
+${fragments.payload}
 local function readAll(key)
   local record = records .. key
   local values = call('HMGET', record, ${fields.map((field) => `'${field}'`).join(", ")}, 'progress')
   local hasProgress, aside, dropped = table.remove(values), values[${fields.length}], values[${fields.length - 1}]
   local n = ${fields.length}
-  values[n + 1] = call('GET', payloads .. key)
+  values[n + 1] = payloadOf(key)
   values[n + 2] = call('GET', results .. key)
   for i = 3, 6 do
     values[n + i] = false

@@ -34,7 +34,7 @@ function seldom.schedule(key, task, payload, due, trace, values, how)
     if was then
       fields[7], fields[8] = 'was', was
     end
-    call('DEL', record, results .. key, progresses .. key, attempts .. key)
+    call('DEL', record, payloads .. key, results .. key, progresses .. key, attempts .. key)
   end
   if trace then
     fields[#fields + 1] = 'trace'
@@ -54,7 +54,7 @@ function seldom.schedule(key, task, payload, due, trace, values, how)
     call('ZADD', queueKey, text(due), key)
     call('HSET', record, 'state', 'scheduled', unpack(fields))
   end
-  call('SET', payloads .. key, payload)
+  keepPayload(key, payload)
   if isFollowed(key) then announce(key) end
   return isLive and 'r' or 's'
 end
@@ -117,6 +117,7 @@ ${fragments.wake}
 ${fragments.moveDue}
 ${fragments.slots}
 ${fragments.withdraw}
+${fragments.payload}
 ${scheduleOther}
 `
 )}
@@ -127,7 +128,7 @@ if head and head <= now then
   isWorkThere = seldom.moveDue() > 0
   head = nextDueTime()
 end
-local dispositions = {}
+local dispositions, sub = {}, string.sub
 
 local i = 4
 while i <= #ARGV do
@@ -151,14 +152,23 @@ while i <= #ARGV do
   local record, disposition = records .. key, 's'
   if call('EXISTS', record) == 0 and version == '' and not (trace or values or isAnyFollowed) then
     -- As most requests are: "schedule" would do the same.
+    local length, state, place, entry = #payload, 'queued', 'id', nil
     if due <= now then
-      local entry = call('XADD', streamKey, '*', 'key', key)
-      call('HSET', record, 'state', 'queued', 'id', entry, 'task', task, 'due', due == now and nowText or text(due), 'gen', '1')
+      entry = call('XADD', streamKey, '*', 'key', key)
     else
       call('ZADD', queueKey, text(due), key)
-      call('HSET', record, 'state', 'scheduled', 'task', task, 'due', text(due), 'gen', '1')
+      state, place, entry = 'scheduled', 'gen', '1'
     end
-    call('SET', payloads .. key, payload)
+    local time = due == now and nowText or text(due)
+    if length <= 64 then
+      call('HSET', record, 'state', state, place, entry, 'task', task, 'due', time, 'gen', '1', 'p1', payload)
+    elseif length <= 256 then
+      call('HSET', record, 'state', state, place, entry, 'task', task, 'due', time, 'gen', '1',
+        'p1', sub(payload, 1, 64), 'p2', sub(payload, 65, 128), 'p3', sub(payload, 129, 192), 'p4', sub(payload, 193))
+    else
+      call('HSET', record, 'state', state, place, entry, 'task', task, 'due', time, 'gen', '1')
+    end
+    if length > 256 then call('SET', payloads .. key, payload) end
   else
     disposition = seldom.schedule(key, task, payload, due, trace, values, how)
   end

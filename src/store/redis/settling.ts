@@ -206,7 +206,7 @@ local function settle(key, found, generation, held, outcome, isReported, problem
   if due then
     local fields, cleared = { 'was', held }, { 'deliveries', 'attempt', 'intended' }
     if payload then
-      call('SET', payloads .. key, payload)
+      keepPayload(key, payload)
       cleared[4], cleared[5] = 'values', 'judged'
     end
     if hasFailures then

@@ -99,7 +99,7 @@ export interface Feed {
 export interface TestWorker {
   readonly name: string
   readonly session: WorkerSession
-  readonly exchange: (request: Partial<ExchangeRequest>) => Effect.Effect<ExchangeReply, unknown>
+  readonly exchange: (request: Partial<ExchangeRequest>) => Effect.Effect<ExchangeReply, StoreError>
   /** Claims up to so many. */
   readonly take: (count: number) => Effect.Effect<ReadonlyArray<Delivery>, unknown>
   /** Claims one; fails when there is nothing to claim. */

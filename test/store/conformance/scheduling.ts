@@ -48,6 +48,38 @@ export const scheduling = (test: Test) => {
       }))
   }
 
+  const payloads = [0, 1, 64, 65, 128, 200, 256, 257, 1_000].map((length) => "x".repeat(length))
+  for (const payload of [...payloads, "é".repeat(31) + "x🙂".repeat(20), "\0".repeat(100), "12345"]) {
+    const bytes = Buffer.byteLength(payload)
+    test(`SCH-01 a payload of ${bytes} bytes (${payload.slice(0, 3)}) is kept as it was, whatever it follows`, (kit) =>
+      Effect.gen(function* () {
+        const { add, read, replace, store } = kit
+        const session = yield* kit.worker()
+        const expect = Effect.fnUntraced(function* (expected: string) {
+          assert.strictEqual((yield* read("k")).payload, expected)
+          const delivery = yield* session.takeOne
+          assert.strictEqual(delivery.payload, expected)
+          return delivery
+        })
+        yield* add("k", { payload })
+        const first = yield* expect(payload)
+        yield* session.settle(first, { _tag: "Retry", error: "Flaky: again", due: after(0) })
+        let delivery = yield* expect(payload)
+        for (const next of [...payloads, payload]) {
+          yield* session.settle(delivery, { ...completed, next: { due: after(0), payload: next } })
+          delivery = yield* expect(next)
+        }
+        yield* session.settle(delivery)
+        assert.strictEqual((yield* read("k")).payload, payload)
+        for (const next of [...payloads, payload]) {
+          yield* replace("k", { payload: next, due: after(60_000) })
+          assert.strictEqual((yield* read("k")).payload, next)
+        }
+        yield* store.cancel(["k"])
+        assert.strictEqual((yield* read("k")).payload, payload)
+      }))
+  }
+
   for (const [what, due] of [
     ["with a delay", after(5_000)],
     ["for a moment", at(5_000)]

@@ -4,22 +4,9 @@ import { afterAll, beforeAll, vi } from "vitest"
 import type { DocketStore } from "../../../src/DocketStore.ts"
 import * as RedisStore from "../../../src/store/redis/RedisStore.ts"
 import * as RedisServer from "../../support/RedisServer.ts"
-import { waitUntil } from "../../support/waitUntil.ts"
-import { request, withoutStrikes } from "../conformance/kit.ts"
-
-const options = { name: "orders", executionTtlMillis: 900_000, failedTtlMillis: 0, failedMaximum: 100 }
-
-const add = (store: DocketStore["Service"], key: string) => withoutStrikes(store).schedule([request(key)])
-
-const openWorker = (store: DocketStore["Service"]) =>
-  store.open({
-    name: "worker",
-    tasks: new Set(["send"]),
-    controls: new Map(),
-    leaseMillis: 300_000,
-    maxDeliveries: 10,
-    presenceMillis: 10_000
-  })
+import { untilSuccess, waitUntil } from "../../support/waitUntil.ts"
+import { openWorker } from "../conformance/kit.ts"
+import { add, options } from "./kit.ts"
 
 /** Fails when an effect takes longer. */
 const within = <A, E, R>(millis: number, effect: Effect.Effect<A, E, R>) =>
@@ -27,16 +14,6 @@ const within = <A, E, R>(millis: number, effect: Effect.Effect<A, E, R>) =>
     assert.isBelow(Duration.toMillis(took), millis)
     return Effect.succeed(value)
   })
-
-/** Tries until it succeeds. */
-const persistently = <A>(why: string, effect: Effect.Effect<A, unknown>) =>
-  waitUntil(
-    why,
-    Effect.match(effect, {
-      onFailure: () => false,
-      onSuccess: () => true
-    })
-  )
 
 const printed: Array<unknown> = []
 beforeAll(() => {
@@ -114,7 +91,7 @@ it.layer(RedisServer.RedisServer.layer({ appendonly: true }), { excludeTestServi
         // Nor does a new connection hang, which the system accepts and nobody answers.
         yield* within(1_500, Effect.flip(add(store, "c")))
         yield* server.thaw
-        yield* persistently("the store answers", add(store, "d"))
+        yield* untilSuccess("the store answers", add(store, "d"))
         yield* waitUntil(
           "the given up connections are gone",
           Effect.map(clients(server), (n) => n === 1)
@@ -132,7 +109,7 @@ it.layer(RedisServer.RedisServer.layer({ appendonly: true }), { excludeTestServi
       yield* server.start
       assert.deepStrictEqual(yield* Queue.take(feed), { _tag: "Interrupted" })
       assert.deepStrictEqual(yield* Queue.take(all), { _tag: "Interrupted" })
-      yield* persistently("the store answers", add(store, "k"))
+      yield* untilSuccess("the store answers", add(store, "k"))
       const event = yield* Queue.take(feed)
       assert(event._tag === "Changed")
       assert.strictEqual(event.state, "queued")
@@ -153,7 +130,7 @@ it.layer(RedisServer.RedisServer.layer({ appendonly: true }), { excludeTestServi
   test("`reconnected` does not wait for a subscription that was given up meanwhile", (server, open) =>
     Effect.gen(function* () {
       const store = yield* open
-      const session = yield* Effect.scoped(openWorker(store))
+      const { session } = yield* Effect.scoped(openWorker(store))
       const watching = yield* Effect.forkScoped(Effect.scoped(Effect.andThen(store.watch("k"), Effect.never)))
       yield* waitUntil(
         "two connections are open",
@@ -172,9 +149,9 @@ it.layer(RedisServer.RedisServer.layer({ appendonly: true }), { excludeTestServi
   test("CAN-09 after a reconnection a worker hears cancellations again", (server, open) =>
     Effect.gen(function* () {
       const store = yield* open
-      const session = yield* openWorker(store)
+      const { session, takeOne } = yield* openWorker(store)
       yield* add(store, "k")
-      yield* session.exchange({ lease: "l", resent: false, finished: [], take: 1, strikes: "" })
+      yield* takeOne
       const back = yield* Effect.forkScoped(session.reconnected)
       yield* Effect.yieldNow
       yield* server.kill
@@ -186,7 +163,7 @@ it.layer(RedisServer.RedisServer.layer({ appendonly: true }), { excludeTestServi
 
   test("`reconnected` says nothing while the connection stands, and each loss is told once", (server, open) =>
     Effect.gen(function* () {
-      const session = yield* openWorker(yield* open)
+      const { session } = yield* openWorker(yield* open)
       yield* session.heartbeat
       let times = 0
       yield* session.reconnected.pipe(Effect.andThen(Effect.sync(() => times++)), Effect.forever, Effect.forkScoped)
@@ -208,7 +185,7 @@ it.layer(RedisServer.RedisServer.layer({ appendonly: true }), { excludeTestServi
   test("a wait for work ends when its connection is lost, and can be begun again", (server, open) =>
     Effect.gen(function* () {
       const store = yield* open
-      const session = yield* openWorker(store)
+      const { session } = yield* openWorker(store)
       const waiting = yield* Effect.forkScoped(Effect.flip(session.awaitWork))
       yield* waitUntil("the worker blocks", blocks(server))
       yield* server.kill
@@ -216,7 +193,7 @@ it.layer(RedisServer.RedisServer.layer({ appendonly: true }), { excludeTestServi
       yield* server.start
       const again = yield* Effect.forkScoped(Effect.retry(session.awaitWork, { times: 20 }))
       yield* waitUntil("the worker blocks again", blocks(server))
-      yield* persistently("the store answers", add(store, "k"))
+      yield* untilSuccess("the store answers", add(store, "k"))
       yield* Fiber.join(again)
     }))
 
@@ -229,7 +206,7 @@ it.layer(RedisServer.RedisServer.layer({ appendonly: true }), { excludeTestServi
         yield* Effect.scoped(
           Effect.gen(function* () {
             const store = yield* open
-            const session = yield* openWorker(store)
+            const { session } = yield* openWorker(store)
             yield* store.watch("k")
             yield* store.depth
             yield* Effect.forkScoped(session.awaitWork)
@@ -252,7 +229,7 @@ it.layer(RedisServer.RedisServer.layer({ appendonly: true }), { excludeTestServi
   test("CHS-03 the number of connections is the same after many losses", (server, open) =>
     Effect.gen(function* () {
       const store = yield* open
-      const session = yield* openWorker(store)
+      const { session } = yield* openWorker(store)
       yield* store.watchAll
       yield* Effect.forkScoped(Effect.forever(Effect.ignore(session.awaitWork)))
       yield* Effect.forkScoped(Effect.forever(session.reconnected))
@@ -262,7 +239,7 @@ it.layer(RedisServer.RedisServer.layer({ appendonly: true }), { excludeTestServi
       for (let n = 0; n < 5; n++) {
         yield* server.cli("CLIENT", "KILL", "TYPE", "normal")
         yield* server.cli("CLIENT", "KILL", "TYPE", "pubsub")
-        yield* persistently("the store answers", store.depth)
+        yield* untilSuccess("the store answers", store.depth)
         yield* waitUntil("all connections are there again", isWhole)
       }
       yield* Effect.sleep(1_500)
@@ -278,7 +255,7 @@ it.layer(RedisServer.RedisServer.layer({ appendonly: true }), { excludeTestServi
       yield* server.cli("REPLICAOF", "127.0.0.1", "1")
       assert.include((yield* Effect.flip(add(store, "b"))).message, "READONLY")
       yield* server.cli("REPLICAOF", "NO", "ONE")
-      yield* persistently("the store answers", add(store, "b"))
+      yield* untilSuccess("the store answers", add(store, "b"))
       assert.notStrictEqual(yield* id, before)
     }))
 
@@ -289,10 +266,9 @@ it.layer(RedisServer.RedisServer.layer({ appendonly: true }), { excludeTestServi
       yield* add(yield* open, "k")
       const feed = yield* older.watch("k")
       assert.deepStrictEqual(yield* add(bySocket, "k"), ["already-scheduled"])
-      const session = yield* openWorker(older)
+      const { session, takeOne } = yield* openWorker(older)
       yield* session.awaitWork
-      const { deliveries } = yield* session.exchange({ lease: "l", resent: false, finished: [], take: 1, strikes: "" })
-      assert.strictEqual(deliveries[0]?.key, "k")
+      assert.strictEqual((yield* takeOne).key, "k")
       const event = yield* Queue.take(feed)
       assert(event._tag === "Changed")
       assert.strictEqual(event.state, "running")

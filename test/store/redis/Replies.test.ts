@@ -7,21 +7,8 @@ import * as RedisStore from "../../../src/store/redis/RedisStore.ts"
 import * as RedisCluster from "../../support/RedisCluster.ts"
 import * as RedisServer from "../../support/RedisServer.ts"
 import { waitUntil } from "../../support/waitUntil.ts"
-import { request, withoutStrikes } from "../conformance/kit.ts"
-
-const options = { name: "orders", executionTtlMillis: 900_000, failedTtlMillis: 0, failedMaximum: 100 }
-
-const add = (store: DocketStore["Service"], key: string) => withoutStrikes(store).schedule([request(key)])
-
-const openWorker = (store: DocketStore["Service"]) =>
-  store.open({
-    name: "worker",
-    tasks: new Set(["send"]),
-    controls: new Map(),
-    leaseMillis: 300_000,
-    maxDeliveries: 10,
-    presenceMillis: 10_000
-  })
+import { openWorker, settlement } from "../conformance/kit.ts"
+import { add, options } from "./kit.ts"
 
 it.layer(RedisServer.RedisServer.layer({ appendonly: true }), { excludeTestServices: true })("Replies", (it) => {
   const test = (
@@ -75,7 +62,7 @@ it.layer(RedisServer.RedisServer.layer({ appendonly: true }), { excludeTestServi
 
   test("UNBLOCKED: a wait for work that the server ended is begun again on another connection", (server, open) =>
     Effect.gen(function* () {
-      const session = yield* openWorker(yield* open())
+      const { session } = yield* openWorker(yield* open())
       const blocked = Effect.map(server.cli("CLIENT", "LIST"), (list) => /id=(\d+) .*cmd=blpop/.exec(list)?.[1])
       const waiting = yield* Effect.forkScoped(Effect.retry(session.awaitWork, { times: 20 }))
       yield* waitUntil(
@@ -95,7 +82,7 @@ it.layer(RedisServer.RedisServer.layer({ appendonly: true }), { excludeTestServi
   test("NOSCRIPT: a script that the server has lost is loaded, and what was asked for is done once", (server, open) =>
     Effect.gen(function* () {
       const store = yield* open()
-      const session = yield* openWorker(store)
+      const worker = yield* openWorker(store)
       yield* add(store, "a")
       yield* server.cli("SCRIPT", "FLUSH")
       const together = yield* Effect.all(
@@ -104,23 +91,22 @@ it.layer(RedisServer.RedisServer.layer({ appendonly: true }), { excludeTestServi
       )
       assert.deepStrictEqual(together, [["already-scheduled"], ["scheduled"]])
       yield* server.cli("SCRIPT", "FLUSH")
-      const take = session.exchange({ lease: "l1", resent: false, strikes: "", finished: [], take: 5 })
-      const { deliveries } = yield* take
+      const deliveries = yield* worker.take(5)
       assert.strictEqual(deliveries.length, 2)
       yield* server.cli("SCRIPT", "FLUSH")
-      assert.deepStrictEqual(yield* session.renew(deliveries), ["held", "held"])
+      assert.deepStrictEqual(yield* worker.renew(...deliveries), ["held", "held"])
       yield* server.cli("SCRIPT", "FLUSH")
-      yield* session.heartbeat
+      yield* worker.session.heartbeat
     }))
 
   test("READONLY: a command fails, and the next one goes to whoever is the master by then", (server, open) =>
     Effect.gen(function* () {
       const store = yield* open()
-      const session = yield* openWorker(store)
+      const { exchange, session } = yield* openWorker(store)
       yield* add(store, "a")
       // The master that it is to follow is not there, so it keeps its data.
       yield* server.cli("REPLICAOF", "127.0.0.1", "1")
-      const take = session.exchange({ lease: "l1", resent: false, strikes: "", finished: [], take: 5 })
+      const take = exchange({ take: 5 })
       assert.include((yield* Effect.flip(add(store, "b"))).message, "READONLY")
       // The connection is replaced, which may be told first.
       for (const refused of [take, session.heartbeat]) {
@@ -134,25 +120,20 @@ it.layer(RedisServer.RedisServer.layer({ appendonly: true }), { excludeTestServi
   test("OOM: while memory is full adding fails and says so, and workers finish and keep what they have", (server, open) =>
     Effect.gen(function* () {
       const store = yield* open()
-      const session = yield* openWorker(store)
+      const { exchange, renew, session, takeOne } = yield* openWorker(store)
       for (const key of ["a", "b", "c"]) yield* add(store, key)
-      const take = (lease: string, finished: Parameters<typeof session.exchange>[0]["finished"] = []) =>
-        session.exchange({ lease, resent: false, strikes: "", finished, take: 1 })
-      const [first] = (yield* take("l1")).deliveries
+      const first = yield* takeOne
       yield* server.cli("CONFIG", "SET", "maxmemory", "1mb")
       const error = yield* Effect.flip(add(store, "d"))
       assert.include(error.message, "OOM")
-      assert.deepStrictEqual(yield* session.renew([first!]), ["held"])
+      assert.deepStrictEqual(yield* renew(first), ["held"])
       yield* session.heartbeat
-      const done = { _tag: "Completed", result: '"done"' } as const
-      const reply = yield* take("l2", [
-        { key: first!.key, generation: 1, lease: first!.lease, reported: false, outcome: done }
-      ])
+      const reply = yield* exchange({ finished: [settlement(first)], take: 1 })
       assert.deepStrictEqual(reply.settled, ["applied"])
       const [second] = reply.deliveries
-      assert.strictEqual(second?.key, "b")
+      assert(second?.key === "b")
       yield* store.cancel(["b", "c"])
-      assert.deepStrictEqual(yield* session.renew([second!]), ["cancelled"])
+      assert.deepStrictEqual(yield* renew(second), ["cancelled"])
       yield* server.cli("CONFIG", "SET", "maxmemory", "0")
       assert.deepStrictEqual(yield* add(store, "d"), ["scheduled"])
     }).pipe(Effect.ensuring(Effect.ignore(server.cli("CONFIG", "SET", "maxmemory", "0")))))

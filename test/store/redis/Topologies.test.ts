@@ -8,60 +8,25 @@ import { makeCertificates } from "../../support/certificates.ts"
 import * as RedisCluster from "../../support/RedisCluster.ts"
 import * as RedisSentinel from "../../support/RedisSentinel.ts"
 import * as RedisServer from "../../support/RedisServer.ts"
-import { waitUntil } from "../../support/waitUntil.ts"
-import { request, withoutStrikes } from "../conformance/kit.ts"
+import { untilSuccess, waitUntil } from "../../support/waitUntil.ts"
+import { cancelled, keysOf, openWorker } from "../conformance/kit.ts"
+import * as Kit from "./kit.ts"
 
 let dockets = 0
-const options = (): StoreOptions => ({
-  name: `orders-${++dockets}`,
-  executionTtlMillis: 900_000,
-  failedTtlMillis: 0,
-  failedMaximum: 100
-})
-
-const schedule = (store: DocketStore["Service"], key: string) => withoutStrikes(store).schedule([request(key)])
-
-const openWorker = (store: DocketStore["Service"]) =>
-  store.open({
-    name: "worker",
-    tasks: new Set(["send"]),
-    controls: new Map(),
-    leaseMillis: 300_000,
-    maxDeliveries: 10,
-    presenceMillis: 10_000
-  })
-
-let leases = 0
+const options = (): StoreOptions => ({ ...Kit.options, name: `orders-${++dockets}` })
 
 /** A key's whole life: added, waited for, taken, followed, cancelled and settled. */
 const live = Effect.fnUntraced(function* (store: DocketStore["Service"], key: string) {
-  const session = yield* openWorker(store)
+  const { session, settle, takeOne } = yield* openWorker(store)
   const feed = yield* store.watch(key)
   const woken = yield* Effect.forkScoped(session.awaitWork)
-  assert.deepStrictEqual(yield* schedule(store, key), ["scheduled"])
+  assert.deepStrictEqual(yield* Kit.add(store, key), ["scheduled"])
   yield* Fiber.join(woken)
-  const { deliveries } = yield* session.exchange({
-    lease: `l${++leases}`,
-    resent: false,
-    strikes: "",
-    finished: [],
-    take: 1
-  })
-  assert.deepStrictEqual(
-    deliveries.map((delivery) => delivery.key),
-    [key]
-  )
+  const delivery = yield* takeOne
+  assert.strictEqual(delivery.key, key)
   yield* store.cancel([key])
   assert.strictEqual((yield* Queue.take(session.cancellations)).key, key)
-  const finished = deliveries.map(({ generation, key, lease }) => ({
-    generation,
-    key,
-    lease,
-    reported: false,
-    outcome: { _tag: "Cancelled" } as const
-  }))
-  const { settled } = yield* session.exchange({ lease: `l${++leases}`, resent: false, strikes: "", finished, take: 0 })
-  assert.deepStrictEqual(settled, ["applied"])
+  assert.strictEqual(yield* settle(delivery, cancelled), "applied")
   const states = yield* Effect.forEach([1, 2, 3], () => Queue.take(feed))
   assert.deepStrictEqual(
     states.map((event) => (event._tag === "Changed" ? event.state : event._tag)),
@@ -69,9 +34,6 @@ const live = Effect.fnUntraced(function* (store: DocketStore["Service"], key: st
   )
   yield* session.leave
 })
-
-const persistently = <A>(why: string, effect: Effect.Effect<A, unknown>) =>
-  waitUntil(why, Effect.match(effect, { onFailure: () => false, onSuccess: () => true }))
 
 /** Whoever follows an execution hears that it runs, or of the gap in which that happened. */
 const hearsOfStart = Effect.fnUntraced(function* (feed: Queue.Dequeue<ExecutionEvent>) {
@@ -88,26 +50,21 @@ const survives = Effect.fnUntraced(function* (
 ) {
   const settings = options()
   const store = yield* RedisStore.makeUrl(url, settings)
-  const session = yield* openWorker(store)
+  const { exchange, session } = yield* openWorker(store)
   yield* session.heartbeat
   const feed = yield* store.watch("after")
-  yield* schedule(store, "before")
+  yield* Kit.add(store, "before")
   // A worker asks for work again and again, and looks after itself all the time.
   const waiting = yield* Effect.forkScoped(Effect.retry(session.awaitWork, Schedule.spaced(100)))
   yield* Effect.forkScoped(Effect.forever(Effect.delay(Effect.ignore(session.heartbeat), 500)))
   yield* change(settings.name)
-  yield* persistently("the new server takes work", schedule(store, "after"))
+  yield* untilSuccess("the new server takes work", Kit.add(store, "after"))
   yield* Fiber.join(waiting)
   const taken = new Set<string>()
   yield* waitUntil(
     "all of it is taken",
     Effect.map(
-      Effect.orElseSucceed(
-        session.exchange({ lease: `l${++leases}`, resent: true, strikes: "", finished: [], take: 5 }),
-        () => ({
-          deliveries: []
-        })
-      ),
+      Effect.suspend(() => Effect.orElseSucceed(exchange({ resent: true, take: 5 }), () => ({ deliveries: [] }))),
       ({ deliveries }) => {
         for (const { key } of deliveries) taken.add(key)
         return taken.has("after") && taken.has("before")
@@ -172,33 +129,22 @@ it.layer(RedisCluster.RedisCluster.layer({ replicas: 1 }), { excludeTestServices
         const settings = options()
         const key = `{${settings.name}}:stream`
         const store = yield* RedisStore.makeUrl(cluster.url, settings)
-        const session = yield* openWorker(store)
+        const { session, take } = yield* openWorker(store)
         yield* session.heartbeat
         const feed = yield* store.watch("k5")
-        for (let i = 0; i < 10; i++) yield* schedule(store, `k${i}`)
+        for (let i = 0; i < 10; i++) yield* Kit.add(store, `k${i}`)
         const from = yield* cluster.ownerOf(key)
         const owners = yield* Effect.forEach(["a", "b", "c", "d", "e", "f", "g"], (k) => cluster.ownerOf(k))
         const to = owners.find((node) => node !== from)!
         const slot = Number(yield* from.cli("CLUSTER", "KEYSLOT", key))
         // It asks all the time.
-        const taking = yield* Effect.forkScoped(
-          session
-            .exchange({ lease: "taken while it moved", resent: false, strikes: "", finished: [], take: 5 })
-            .pipe(Effect.map(({ deliveries }) => deliveries.map((delivery) => delivery.key)))
-        )
-        const adding = yield* Effect.forkScoped(Effect.forEach(["x", "y", "z"], (key) => schedule(store, key)))
+        const taking = yield* Effect.forkScoped(Effect.map(take(5), keysOf))
+        const adding = yield* Effect.forkScoped(Effect.forEach(["x", "y", "z"], (key) => Kit.add(store, key)))
         yield* cluster.migrate(slot, to, Effect.sleep(20))
         const taken = yield* Fiber.join(taking)
         assert.deepStrictEqual(taken, ["k0", "k1", "k2", "k3", "k4"])
         assert.deepStrictEqual(yield* Fiber.join(adding), [["scheduled"], ["scheduled"], ["scheduled"]])
-        const { deliveries } = yield* session.exchange({
-          lease: "after",
-          resent: false,
-          strikes: "",
-          finished: [],
-          take: 20
-        })
-        assert.strictEqual(deliveries.length, 8)
+        assert.strictEqual((yield* take(20)).length, 8)
         yield* hearsOfStart(feed)
         assert.strictEqual(yield* cluster.ownerOf(key), to)
         yield* Effect.scoped(live(store, "then"))
@@ -226,7 +172,7 @@ it.layer(RedisSentinel.RedisSentinel.layer(), { excludeTestServices: true })("Se
     Effect.gen(function* () {
       const { sentinels } = yield* RedisSentinel.RedisSentinel
       const url = `redis+sentinel://127.0.0.1:${sentinels[0]!.port}/nobody?commandTimeout=300`
-      const error = yield* Effect.flip(schedule(yield* RedisStore.makeUrl(url, options()), "k"))
+      const error = yield* Effect.flip(Kit.add(yield* RedisStore.makeUrl(url, options()), "k"))
       assert.include(error.message, 'knows no service "nobody"')
     })
   )
@@ -342,13 +288,13 @@ it.live("a write that has to be on a replica fails when it is not, and can be se
       Effect.map(master.cli("INFO", "replication"), (info) => info.includes("state=online"))
     )
     const store = yield* RedisStore.makeUrl(`${master.url}?replicas=1`, options())
-    assert.deepStrictEqual(yield* schedule(store, "a"), ["scheduled"])
+    assert.deepStrictEqual(yield* Kit.add(store, "a"), ["scheduled"])
     yield* replica.freeze
-    const error = yield* Effect.flip(schedule(store, "b"))
+    const error = yield* Effect.flip(Kit.add(store, "b"))
     assert.include(error.message, "Only 0 of 1 replicas")
     yield* replica.thaw
-    yield* persistently("the replica follows again", schedule(store, "b"))
-    assert.deepStrictEqual(yield* schedule(store, "b"), ["already-scheduled"])
+    yield* untilSuccess("the replica follows again", Kit.add(store, "b"))
+    assert.deepStrictEqual(yield* Kit.add(store, "b"), ["already-scheduled"])
   })
 )
 
@@ -358,7 +304,7 @@ it.live("URL-04 URL-05 Sentinels and data nodes have passwords of their own, and
     const { url } = yield* RedisSentinel.make({ passwords: { data: "d@ta/pass", sentinel: "sent&nel" }, tls })
     yield* live(yield* RedisStore.makeUrl(url, options()), "k")
     const error = yield* Effect.flip(
-      schedule(yield* RedisStore.makeUrl(`${url.replace("=sent", "=")}&commandTimeout=300`, options()), "k")
+      Kit.add(yield* RedisStore.makeUrl(`${url.replace("=sent", "=")}&commandTimeout=300`, options()), "k")
     )
     assert.match(error.message, /WRONGPASS|NOAUTH/)
     assert.notInclude(error.message, "nel")
@@ -384,7 +330,7 @@ it.live("URL-01 a server with TLS is trusted by its authority only, and can ask 
       yield* Effect.scoped(live(yield* RedisStore.makeUrl(url, options()), "k"))
     }
     const refused = (url: string) =>
-      Effect.flatMap(RedisStore.makeUrl(url, options()), (store) => Effect.flip(schedule(store, "k")))
+      Effect.flatMap(RedisStore.makeUrl(url, options()), (store) => Effect.flip(Kit.add(store, "k")))
     assert.match((yield* refused(plain)).message, /certificate/)
     assert.match((yield* refused(server.url)).message, /certificate|closed|ECONNRESET/)
     yield* server.cli("CONFIG", "SET", "tls-auth-clients", "no")

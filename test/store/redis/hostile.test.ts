@@ -25,13 +25,23 @@ const prefix = "{orders}:"
 
 /** All that a record can have. */
 const fields = `task state due gen id attempt deliveries worker lease started completed error trace was aside cancel
-  progress failures judged values slot waits round plans starts windows passed dropped`.split(/\s+/)
+  progress failures judged values slot waits round plans starts windows passed dropped needs intended p1 p2 p3 p4`.split(
+  /\s+/
+)
 
-const junk: Readonly<Record<string, Buffer>> = {
+const junk: Readonly<Record<string, Buffer | undefined>> = {
+  "no value": undefined,
   nothing: Buffer.alloc(0),
   "random bytes": Buffer.from([0xff, 0x00, 0xc3, 0x28, 0x0a, 0x7b, 0x22, 0x5b]),
   "a large number": Buffer.from("1e999"),
   "a word": Buffer.from("nil")
+}
+
+const harm = (redis: Redis, key: string, fields: ReadonlyArray<string>, bytes: Buffer | undefined) => {
+  const record = `${prefix}runs:${key}`
+  return bytes === undefined
+    ? redis.hdel(record, ...fields)
+    : redis.hset(record, new Map(fields.map((field) => [field, bytes])))
 }
 
 it.layer(RedisServer.RedisServer.layer(), { excludeTestServices: true })("Hostile data", (it) => {
@@ -53,7 +63,9 @@ it.layer(RedisServer.RedisServer.layer(), { excludeTestServices: true })("Hostil
     )
 
   const add = (store: DocketStore["Service"], key: string, delayMillis = 0) =>
-    withoutStrikes(store).schedule([request(key, { due: after(delayMillis) })])
+    withoutStrikes(store).schedule([
+      request(key, { due: after(delayMillis), payload: JSON.stringify("x".repeat(198)) })
+    ])
 
   for (const [what, bytes] of Object.entries(junk)) {
     test(`${what} in any field of a record of what waits, runs or is scheduled holds up nobody else`, (redis, store, worker) =>
@@ -66,12 +78,12 @@ it.layer(RedisServer.RedisServer.layer(), { excludeTestServices: true })("Hostil
           })
         for (const field of fields) {
           yield* Effect.promise(() => redis.flushall())
-          const harm = (key: string) => Effect.promise(() => redis.hset(`${prefix}runs:${key}`, field, bytes))
           yield* add(store, "running")
           const [running] = yield* worker.take(1)
           yield* add(store, "queued")
           yield* add(store, "scheduled", 20)
-          for (const key of ["running", "queued", "scheduled"]) yield* harm(key)
+          for (const key of ["running", "queued", "scheduled"])
+            yield* Effect.promise(() => harm(redis, key, [field], bytes))
           yield* add(store, "other")
           yield* Effect.sleep(60)
           yield* attempt(field, "renew", worker.renew(running!))
@@ -139,6 +151,19 @@ it.layer(RedisServer.RedisServer.layer(), { excludeTestServices: true })("Hostil
         assert.deepStrictEqual([...taken].toSorted(), ["k", "later"])
       }))
   }
+
+  test("what is no payload where a long one should be is handed out as none", (redis, store, worker) =>
+    Effect.gen(function* () {
+      yield* withoutStrikes(store).schedule([request("k", { payload: JSON.stringify("x".repeat(300)) })])
+      yield* Effect.promise(async () => {
+        await redis.del(`${prefix}payload:k`)
+        await redis.hset(`${prefix}payload:k`, "not", "what it was")
+      })
+      const delivery = yield* worker.takeOne
+      assert.strictEqual(delivery.payload, "")
+      assert.strictEqual(yield* worker.settle(delivery), "applied")
+      assert.isAbove(yield* Effect.promise(() => redis.pttl(`${prefix}payload:k`)), 0)
+    }))
 
   test("a payload of 50 MB is handed out as it was", (_, store, worker) =>
     Effect.gen(function* () {
@@ -234,9 +259,7 @@ it.layer(RedisServer.RedisServer.layer(), { excludeTestServices: true })("A work
               )
             )
             for (const key of keys) {
-              yield* Effect.promise(() =>
-                redis.hset(`${prefix}runs:${key}`, new Map(harmed.map((field) => [field, bytes])))
-              )
+              yield* Effect.promise(() => harm(redis, key, harmed, bytes))
             }
             yield* Effect.forEach(keys, look)
             yield* docket.cancel(keys[0]!)

@@ -5,8 +5,7 @@ import * as RedisStore from "../../../src/store/redis/RedisStore.ts"
 import * as RedisServer from "../../support/RedisServer.ts"
 import { waitUntil } from "../../support/waitUntil.ts"
 import { keysOf, openWorker, request, withoutStrikes } from "../conformance/kit.ts"
-
-const options = { name: "orders", executionTtlMillis: 900_000, failedTtlMillis: 0, failedMaximum: 100 }
+import { options } from "./kit.ts"
 
 it.live(
   "UNK-06 from half of maxDeliveries on a worker runs them one after the other, so that only one of them is given up",
