@@ -281,7 +281,7 @@ export const knows = (worker: DocketStore.WorkerOptions, task: string): boolean 
   worker.tasks === "any" || worker.tasks.has(task)
 
 /** Whether it may be what took down its workers. */
-const isSuspect = ({ deliveries }: Executions.Entry, { maxDeliveries }: DocketStore.WorkerOptions) =>
+const isSuspect = ({ deliveries }: Entry, { maxDeliveries }: DocketStore.WorkerOptions) =>
   2 * deliveries >= maxDeliveries
 
 /** How long such an execution waits, before it is seen whether another one still runs. */
@@ -293,7 +293,7 @@ const suspectPauseMillis = 1000
  */
 const isBesideAnother = (
   executions: Executions.Executions,
-  entry: Executions.Entry,
+  entry: Entry,
   { name }: DocketStore.WorkerOptions,
   { now }: Executions.Step
 ): boolean => {

@@ -235,7 +235,7 @@ it.live(
       // Without a second look it would wait for the answer for as long as for that of any command.
       const url = `redis+sentinel://127.0.0.1:${sentinel.port}/orders?commandTimeout=600000`
       const store = yield* RedisStore.makeUrl(url, options())
-      const scheduling = yield* Effect.forkScoped(schedule(store, "k"))
+      const scheduling = yield* Effect.forkScoped(Kit.add(store, "k"))
       yield* Deferred.await(greeted)
       yield* sentinel.cli("SENTINEL", "REMOVE", "orders")
       yield* sentinel.cli("SENTINEL", "MONITOR", "orders", "127.0.0.1", String(other.port), "1")
@@ -262,18 +262,18 @@ it.live(
         Effect.map(server.cli("EXISTS", `{${settings.name}}:runs:${key}`), (count) => count === "1")
       // It begins with another one each time.
       for (const key of ["a", "b", "c", "d"]) {
-        yield* persistently("it is scheduled", schedule(store, key))
+        yield* untilSuccess("it is scheduled", Kit.add(store, key))
         assert.isTrue(yield* isAt(present, key))
         yield* present.cli("CLIENT", "KILL", "TYPE", "normal")
       }
       yield* informed.kill
       yield* present.kill
-      yield* persistently("it is scheduled", schedule(store, "e"))
+      yield* untilSuccess("it is scheduled", Kit.add(store, "e"))
       assert.isTrue(yield* isAt(old, "e"))
       // Its users may be allowed to ask for the master only.
       yield* behind.cli("ACL", "SETUSER", "default", "-sentinel|master")
       yield* old.cli("CLIENT", "KILL", "TYPE", "normal")
-      yield* persistently("it is scheduled", schedule(store, "f"))
+      yield* untilSuccess("it is scheduled", Kit.add(store, "f"))
       assert.isTrue(yield* isAt(old, "f"))
     })
 )
