@@ -15,6 +15,7 @@ import type { Execution, ExecutionEvent, ExecutionInfo, FeedInterrupted } from "
 import type { Explanation } from "./Explanation.ts"
 import { failWith } from "./internal/docketError.ts"
 import * as Durations from "./internal/durations.ts"
+import * as DurationText from "./internal/durationText.ts"
 import * as Events from "./internal/events.ts"
 import * as Executions from "./internal/executions.ts"
 import { explain } from "./internal/explain.ts"
@@ -358,7 +359,8 @@ const settingsOf = Effect.fnUntraced(function* (options: Settings) {
 
 /**
  * The docket of the environment: `DOCKET_NAME`, `DOCKET_URL`, `DOCKET_EXECUTION_TTL`, `DOCKET_FAILED_TTL`,
- * `DOCKET_HEARTBEAT_INTERVAL` and `DOCKET_MISSED_HEARTBEATS`, each with the default of {@link Options}. Durations are written as in `15 minutes`.
+ * `DOCKET_HEARTBEAT_INTERVAL` and `DOCKET_MISSED_HEARTBEATS`, each with the default of {@link Options}. Durations are
+ * written as in `15 minutes` or `15m`.
  *
  * @category layers
  * @since 0.1.0
@@ -366,8 +368,10 @@ const settingsOf = Effect.fnUntraced(function* (options: Settings) {
 export const DocketLive: Layer.Layer<Docket, DocketError | Config.ConfigError> = Docket.layerConfig({
   name: Config.String("DOCKET_NAME").pipe(Config.withDefault(defaults.name)),
   url: Config.String("DOCKET_URL").pipe(Config.withDefault(defaults.url)),
-  executionTtl: Config.Duration("DOCKET_EXECUTION_TTL").pipe(Config.withDefault(defaults.executionTtl)),
-  failedTtl: Config.Duration("DOCKET_FAILED_TTL").pipe(Config.withDefault(undefined)),
-  heartbeatInterval: Config.Duration("DOCKET_HEARTBEAT_INTERVAL").pipe(Config.withDefault(defaults.heartbeatInterval)),
+  executionTtl: DurationText.config("DOCKET_EXECUTION_TTL").pipe(Config.withDefault(defaults.executionTtl)),
+  failedTtl: DurationText.config("DOCKET_FAILED_TTL").pipe(Config.withDefault(undefined)),
+  heartbeatInterval: DurationText.config("DOCKET_HEARTBEAT_INTERVAL").pipe(
+    Config.withDefault(defaults.heartbeatInterval)
+  ),
   missedHeartbeats: Config.Int("DOCKET_MISSED_HEARTBEATS").pipe(Config.withDefault(defaults.missedHeartbeats))
 })

@@ -593,7 +593,12 @@ it.effect("DocketLive reads the environment", () =>
   Effect.gen(function* () {
     const { name, settings } = yield* Docket
     assert.strictEqual(name, "orders")
-    assert.deepInclude(settings, { executionTtlMillis: 0, heartbeatMillis: 500, missedHeartbeats: 3 })
+    assert.deepInclude(settings, {
+      executionTtlMillis: 0,
+      failedTtlMillis: 90_000,
+      heartbeatMillis: 500,
+      missedHeartbeats: 3
+    })
   }).pipe(
     Effect.provide(DocketLive),
     Effect.provide(
@@ -603,7 +608,8 @@ it.effect("DocketLive reads the environment", () =>
             DOCKET_NAME: "orders",
             DOCKET_URL: "memory://",
             DOCKET_EXECUTION_TTL: "0 seconds",
-            DOCKET_HEARTBEAT_INTERVAL: "500 millis",
+            DOCKET_FAILED_TTL: "1:30",
+            DOCKET_HEARTBEAT_INTERVAL: "500ms",
             DOCKET_MISSED_HEARTBEATS: "3"
           }
         })

@@ -10,7 +10,7 @@ import type * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Durations from "./durations.ts"
+import * as DurationText from "../internal/durationText.ts"
 import * as Moments from "./moments.ts"
 
 interface Setting {
@@ -98,11 +98,11 @@ export const duration = (
   fallback: string
 ): Flag.Flag<Duration.Duration> => {
   const read = (text: string) => {
-    const value = Durations.parse(text)
+    const value = DurationText.parse(text)
     return value !== undefined && (setting.zero === true || Duration.toMillis(value) > 0) ? value : undefined
   }
   const given = { ...setting, metavar: "duration" }
-  const expected = `a duration${setting.zero === true ? "" : " above zero"}, such as ${Durations.examples}`
+  const expected = `a duration${setting.zero === true ? "" : " above zero"}, such as ${DurationText.examples}`
   // The defaults are written as a user would write them, so that the help shows them like that.
   return make(given, { expected, read }, describe(given, fallback)).pipe(Flag.withDefault(read(fallback)!))
 }
@@ -110,9 +110,9 @@ export const duration = (
 /** A flag with a duration, that may be left out. */
 export const optionalDuration = (setting: Omit<Setting, "metavar">): Flag.Flag<Duration.Duration | undefined> => {
   const given = { ...setting, metavar: "duration" }
-  const expected = `a duration, such as ${Durations.examples}`
+  const expected = `a duration, such as ${DurationText.examples}`
   return Flag.map(
-    Flag.optional(make(given, { expected, read: Durations.parse }, describe(given))),
+    Flag.optional(make(given, { expected, read: DurationText.parse }, describe(given))),
     Option.getOrUndefined
   )
 }

@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration } from "effect"
-import * as Durations from "../../src/cli/durations.ts"
+import * as DurationText from "../src/internal/durationText.ts"
 
 describe("durations on the command line", () => {
   const millis = (text: string) => {
-    const duration = Durations.parse(text)
+    const duration = DurationText.parse(text)
     return duration === undefined ? undefined : Duration.toMillis(duration)
   }
 
@@ -59,5 +59,5 @@ describe("durations on the command line", () => {
     "1 Hour",
     "Infinity",
     "9999999999 weeks"
-  ])("anything else is refused: %j (CLI-08)", (text) => assert.isUndefined(Durations.parse(text)))
+  ])("anything else is refused: %j (CLI-08)", (text) => assert.isUndefined(DurationText.parse(text)))
 })

@@ -1,11 +1,15 @@
 /**
- * Durations as people type them: `90` and `1:30` are a minute and a half, `500ms`, `30s`, `5m` and `1h` say their unit,
+ * Durations as people type them, on the command line and in variables: `90` and `1:30` are a minute and a half, `500ms`, `30s`, `5m` and `1h` say their unit,
  * `0:01:30` has hours in front, and `90 seconds`, `1 hour` and `2 weeks` are as in code.
  */
+import * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { millisOf } from "../internal/durations.ts"
+import * as SchemaIssue from "effect/SchemaIssue"
+import * as SchemaTransformation from "effect/SchemaTransformation"
+import { millisOf } from "./durations.ts"
 
 /** What a duration looks like, for messages. */
 export const examples = '90 (seconds), 500ms, 30s, 5m, 1h, 1:30, 0:01:30 or "2 days"'
@@ -30,3 +34,21 @@ const decode = Schema.decodeOption(Schema.DurationFromString)
 
 const parseWords = (text: string): Duration.Duration | undefined =>
   /^\d/.test(text) ? Option.getOrUndefined(decode(text)) : undefined
+
+const FromText = Schema.String.pipe(
+  Schema.decodeTo(
+    Schema.Duration,
+    SchemaTransformation.transformEffect({
+      decode: (text: string, options) => {
+        const duration = parse(text)
+        return duration === undefined
+          ? Effect.fail(new SchemaIssue.InvalidValue({ expected: `a duration, such as ${examples}` }, text, options))
+          : Effect.succeed(duration)
+      },
+      encode: (duration: Duration.Duration) => Effect.succeed(String(duration))
+    })
+  )
+)
+
+/** Reads a duration from a variable. */
+export const config = (variable: string): Config.Config<Duration.Duration> => Config.schema(FromText, variable)
