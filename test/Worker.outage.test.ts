@@ -1,6 +1,6 @@
 /** A store that fails, or whose replies are lost: nothing is lost and nothing is run twice. */
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Fiber, Latch, Layer, Queue, Schema } from "effect"
+import { Duration, Effect, Fiber, Latch, Layer, Logger, Queue, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { Docket, DocketError, Dockets, StoreError, Task, TaskGroup, Worker } from "../src/index.ts"
 import * as Outage from "../src/internal/worker/outage.ts"
@@ -191,6 +191,35 @@ onEveryStore("A store that fails", (it) => {
       yield* start(Worker.layer(tasks).pipe(Layer.provide(handlers)))
       assert.strictEqual(yield* execution.result, 1)
     })
+  )
+})
+
+describe("How a worker tries again", () => {
+  it.effect(
+    "REC-01 the pauses begin anew once the connection was made anew, since not all connections are at once",
+    () =>
+      Effect.gen(function* () {
+        const outage = Outage.make(Duration.seconds(5), () => {})
+        const broken = new StoreError({ operation: "awaitWork", cause: new Error("the connection broke") })
+        const reconnected = yield* Latch.make(false)
+        const failed: Array<number> = []
+        const call = outage.untilAnswered(
+          (failures) =>
+            Effect.andThen(
+              Effect.sync(() => failed.push(failures)),
+              Effect.fail(broken)
+            ),
+          reconnected.await
+        )
+        yield* Effect.forkChild(Effect.provide(call, Logger.layer([])))
+        yield* TestClock.adjust("20 seconds")
+        const before = failed.length
+        yield* reconnected.open
+        reconnected.closeUnsafe()
+        yield* TestClock.adjust("200 millis")
+        // At once, and after pauses of 50 and 100 ms.
+        assert.deepStrictEqual(failed.slice(before), [before, before + 1, before + 2])
+      })
   )
 })
 

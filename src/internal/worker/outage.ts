@@ -11,7 +11,8 @@ const firstPause = Duration.millis(50)
 export interface Outage {
   /**
    * Makes a call until the store answers it. The call is told how often it failed before; a pause ends early when the
-   * connection is made anew. What is to be given up can say so in a pause, with an answer of its own.
+   * connection is made anew, and pauses grow from there again, since another connection may need a moment more. What is to
+   * be given up can say so in a pause, with an answer of its own.
    */
   readonly untilAnswered: <A, R>(
     call: (failures: number) => Effect.Effect<A, StoreError, R>,
@@ -50,7 +51,8 @@ export const make = (longestPause: Duration.Duration, onLost: () => void): Outag
     call: (failures: number) => Effect.Effect<A, StoreError, R>,
     reconnected: Effect.Effect<void>,
     givenUp: Effect.Effect<A>,
-    failures: number
+    failures: number,
+    pauses: number
   ): Effect.Effect<A, never, R> =>
     Effect.suspend(() => {
       const began = turns
@@ -58,18 +60,20 @@ export const make = (longestPause: Duration.Duration, onLost: () => void): Outag
         onSuccess: (answer) => (away ? Effect.as(found(began), answer) : Effect.succeed(answer)),
         onFailure: Effect.fnUntraced(function* (error) {
           yield* lost(error, began)
-          const pause = Duration.min(Duration.times(firstPause, 2 ** Math.min(failures, 20)), longestPause)
+          const pause = Duration.min(Duration.times(firstPause, 2 ** Math.min(pauses, 20)), longestPause)
           const instead = yield* Effect.raceAllFirst([
-            Effect.as(Effect.sleep(pause), undefined),
-            Effect.as(reconnected, undefined),
+            Effect.as(Effect.sleep(pause), pauses + 1),
+            Effect.as(reconnected, 0),
             Effect.map(givenUp, (answer) => ({ answer }))
           ])
-          return instead === undefined ? yield* attempt(call, reconnected, givenUp, failures + 1) : instead.answer
+          return typeof instead === "number"
+            ? yield* attempt(call, reconnected, givenUp, failures + 1, instead)
+            : instead.answer
         })
       })
     })
 
   return {
-    untilAnswered: (call, reconnected, givenUp = Effect.never) => attempt(call, reconnected, givenUp, 0)
+    untilAnswered: (call, reconnected, givenUp = Effect.never) => attempt(call, reconnected, givenUp, 0, 0)
   }
 }
