@@ -48,6 +48,31 @@ export const scheduling = (test: Test) => {
       }))
   }
 
+  for (const [what, present] of [
+    ["new keys", []],
+    ["a key that is known", ["known"]]
+  ] as const) {
+    test(`DSP-01 of a key that comes twice in a batch the first request is taken, beside ${what}`, (kit) =>
+      Effect.gen(function* () {
+        const { add, read, store } = kit
+        for (const key of present) yield* add(key, { due: after(60_000) })
+        const requests = ["a", "b", "a", ...present, "c", "b"].map((key, i) => request(key, { payload: `[${i}]` }))
+        const dispositions = yield* store.schedule(requests)
+        assert.deepStrictEqual(
+          dispositions,
+          requests.map(({ key }, i) =>
+            key === "known" || requests.findIndex((first) => first.key === key) < i ? "already-scheduled" : "scheduled"
+          )
+        )
+        assert.strictEqual((yield* read("a")).payload, "[0]")
+        assert.strictEqual((yield* read("b")).payload, "[1]")
+        const taken = yield* (yield* kit.worker()).take(10)
+        assert.deepStrictEqual(keysOf(taken), ["a", "b", "c"])
+        const again = ["a", "d", "d"].map((key) => request(key, { replace: true, due: after(60_000) }))
+        assert.deepStrictEqual(yield* store.schedule(again), ["replaced", "scheduled", "replaced"])
+      }))
+  }
+
   const payloads = [0, 1, 64, 65, 128, 200, 256, 257, 1_000].map((length) => "x".repeat(length))
   for (const payload of [...payloads, "é".repeat(31) + "x🙂".repeat(20), "\0".repeat(100), "12345"]) {
     const bytes = Buffer.byteLength(payload)
