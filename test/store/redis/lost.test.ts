@@ -103,7 +103,7 @@ const scenario = Effect.fnUntraced(function* (url: string, place: string, harm: 
   const lent = yield* (yield* openWorker(store, {
     controls,
     tasks,
-    leaseMillis: place === "front" ? 100 : 500
+    leaseMillis: 1_000
   })).exchange({ take: 2 })
   assert.strictEqual(lent.undetermined.length, 2)
   for (let i = 0; i < 2; i++) yield* note(docket.add(Limited, { group: "b" }))
