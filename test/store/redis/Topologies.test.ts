@@ -113,6 +113,14 @@ it.layer(RedisCluster.RedisCluster.layer({ replicas: 1 }), { excludeTestServices
             "it has a replica again",
             Effect.map(owner.cli("INFO", "replication"), (info) => info.includes("state=online"))
           )
+          // Redis answers before the replica has a write, and a failover would lose it.
+          yield* waitUntil(
+            "the replica has all writes",
+            Effect.map(owner.cli("INFO", "replication"), (info) => {
+              const written = /master_repl_offset:(\d+)/.exec(info)?.[1]
+              return written !== undefined && info.includes(`offset=${written},`)
+            })
+          )
           yield* owner.freeze
           yield* Effect.addFinalizer(() => owner.thaw)
         })
