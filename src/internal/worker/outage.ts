@@ -3,6 +3,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import type { StoreError } from "../../DocketError.ts"
 
 const firstPause = Duration.millis(50)
@@ -46,34 +47,38 @@ export const make = (longestPause: Duration.Duration, onLost: () => void): Outag
       return Effect.logInfo("The store answers again")
     })
 
-  // Nearly every call is answered at once, so that case has few steps.
-  const attempt = <A, R>(
-    call: (failures: number) => Effect.Effect<A, StoreError, R>,
-    reconnected: Effect.Effect<void>,
-    givenUp: Effect.Effect<A>,
-    failures: number,
-    pauses: number
-  ): Effect.Effect<A, never, R> =>
-    Effect.suspend(() => {
-      const began = turns
-      return Effect.matchEffect(call(failures), {
-        onSuccess: (answer) => (away ? Effect.as(found(began), answer) : Effect.succeed(answer)),
-        onFailure: Effect.fnUntraced(function* (error) {
-          yield* lost(error, began)
+  const answered = <A>(answer: A, began: number): Effect.Effect<A> =>
+    away ? Effect.as(found(began), answer) : Effect.succeed(answer)
+
+  return {
+    untilAnswered: (call, reconnected, givenUp = Effect.never) => {
+      const again = Effect.fnUntraced(function* (error: StoreError, began: number) {
+        let last = { error, began }
+        for (let failures = 1, pauses = 0; ; failures++) {
+          yield* lost(last.error, last.began)
           const pause = Duration.min(Duration.times(firstPause, 2 ** Math.min(pauses, 20)), longestPause)
           const instead = yield* Effect.raceAllFirst([
             Effect.as(Effect.sleep(pause), pauses + 1),
             Effect.as(reconnected, 0),
             Effect.map(givenUp, (answer) => ({ answer }))
           ])
-          return typeof instead === "number"
-            ? yield* attempt(call, reconnected, givenUp, failures + 1, instead)
-            : instead.answer
+          if (typeof instead !== "number") return instead.answer
+          pauses = instead
+          const began = turns
+          const result = yield* Effect.result(call(failures))
+          if (Result.isSuccess(result)) return yield* answered(result.success, began)
+          last = { error: result.failure, began }
+        }
+      })
+
+      // Nearly every call is answered at once, so that case has few steps.
+      return Effect.suspend(() => {
+        const began = turns
+        return Effect.matchEffect(call(0), {
+          onSuccess: (answer) => answered(answer, began),
+          onFailure: (error) => again(error, began)
         })
       })
-    })
-
-  return {
-    untilAnswered: (call, reconnected, givenUp = Effect.never) => attempt(call, reconnected, givenUp, 0, 0)
+    }
   }
 }

@@ -9,7 +9,7 @@ import type { HeartbeatReply } from "../../DocketStore.ts"
 import * as Repair from "./repair.ts"
 
 export interface Repairs {
-  /** To be asked with each heartbeat. Looks at some keys, or at none, and tells what was found since the last time. Never fails. */
+  /** Is asked with each heartbeat: looks at some keys every other time, tells what was found meanwhile, and never fails. */
   readonly some: Effect.Effect<Pick<HeartbeatReply, "misplaced" | "repaired">>
   /** Looks at all keys when a call fails because one of them is of another type. The call can then be made again. */
   readonly orMend: <A>(call: Effect.Effect<A, StoreError>) => Effect.Effect<A, StoreError>

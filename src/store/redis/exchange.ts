@@ -135,6 +135,7 @@ ${fragments.absolute}
 ${fragments.moveDue}
 ${fragments.slots}
 ${fragments.bury}
+${fragments.partsOf}
 ${fragments.payload}
 ${settle}
 ${claim}

@@ -40,7 +40,7 @@ while #keys < limit do
   if #page == 0 then break end
   for _, key in ipairs(page) do
     local kept = call('HMGET', records .. key, 'state', 'task', 'due')
-    if kept[1] == 'failed' and kept[2] and kept[3] and payloadOf(key) then
+    if kept[1] == 'failed' and kept[2] and kept[3] and hasPayload(key) then
       keys[#keys + 1] = key
       found[#found + 1] = readRecord(key)
     else
@@ -89,7 +89,7 @@ for i = 3, #ARGV do
   local record = records .. key
   local found = call('HMGET', record, 'state', 'gen', 'lease')
   local answer = 'n'
-  if found[1] == 'failed' and payloadOf(key) then
+  if found[1] == 'failed' and hasPayload(key) then
     answer = 'y'
     call('PERSIST', record)
     call('PERSIST', payloads .. key)

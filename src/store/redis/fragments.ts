@@ -293,30 +293,41 @@ end
 `
 
 /**
- * Defines `keepPayload(key, payload)`, for a record that is there, and `payloadOf(key)`, `false` when it is lost.
- *
- * One that is not long is kept in the record, in parts that fit the compact encoding of a hash: this takes less memory
- * and fewer calls than a key of its own.
+ * Defines `partsOf(payload)`: the fields and values of a record that hold a payload of up to 256 bytes; none for a longer
+ * one, which has a key of its own. A value of up to 64 bytes leaves a hash its compact encoding: so a task is one key
+ * rather than two, and takes less memory and fewer calls.
+ */
+export const partsOf = /* lua */ `
+local function partsOf(payload)
+  local length, sub = #payload, string.sub
+  if length <= 64 then return 'p1', payload end
+  if length > 256 then return end
+  return 'p1', sub(payload, 1, 64), 'p2', sub(payload, 65, 128), 'p3', sub(payload, 129, 192), 'p4', sub(payload, 193)
+end
+`
+
+/**
+ * Defines `payloadOf(key)`, `false` when it is lost, `hasPayload(key)`, and `keepPayload(key, payload)`, for a record that
+ * is there. The last one needs `partsOf`.
  */
 export const payload = /* lua */ `
-local function keepPayload(key, payload)
-  local record = records .. key
-  call('HDEL', record, 'p1', 'p2', 'p3', 'p4')
-  if #payload > 256 then
-    call('SET', payloads .. key, payload)
-    return
-  end
-  call('DEL', payloads .. key)
-  if #payload > 64 then
-    call('HSET', record, 'p2', string.sub(payload, 65, 128), 'p3', string.sub(payload, 129, 192), 'p4', string.sub(payload, 193))
-  end
-  call('HSET', record, 'p1', string.sub(payload, 1, 64))
-end
 local function payloadOf(key)
   local parts = call('HMGET', records .. key, 'p1', 'p2', 'p3', 'p4')
   -- For what others put there, GET would fail.
   if not parts[1] then return call('MGET', payloads .. key)[1] end
   return parts[1] .. (parts[2] or '') .. (parts[3] or '') .. (parts[4] or '')
+end
+local function hasPayload(key)
+  return call('HEXISTS', records .. key, 'p1') == 1 or call('EXISTS', payloads .. key) == 1
+end
+local function keepPayload(key, payload)
+  call('HDEL', records .. key, 'p1', 'p2', 'p3', 'p4')
+  if #payload > 256 then
+    call('SET', payloads .. key, payload)
+  else
+    call('DEL', payloads .. key)
+    call('HSET', records .. key, partsOf(payload))
+  end
 end
 `
 

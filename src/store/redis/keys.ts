@@ -43,7 +43,7 @@
  * `CONTROL` is the scope of a control (`task:TASK:rate0`, or `scope:NAME`), and a colon and the value if it has one.
  *
  * Fields of a record: `task`, `state`, `due`, `gen` (generation), `id` (of its entry in the stream, of use while queued),
- * `p1` to `p4` (a payload of up to 256 bytes, in parts: see `fragments.payload`), `attempt` (from 2), `deliveries` (from
+ * `p1` to `p4` (a payload of up to 256 bytes, in parts: see `fragments.partsOf`), `attempt` (from 2), `deliveries` (from
  * 1), `worker`, `lease` (of the present run, or the last), `started`, `completed`, `error`, `trace` (unless empty), `was`
  * (the lease whose settlement was last applied and led to another schedule: the same one sent again is known by it),
  * `aside` (where it is, when that is not the usual place of its state: `t` set aside because its task is unknown, `a`

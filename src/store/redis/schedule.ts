@@ -117,6 +117,7 @@ ${fragments.wake}
 ${fragments.moveDue}
 ${fragments.slots}
 ${fragments.withdraw}
+${fragments.partsOf}
 ${fragments.payload}
 ${scheduleOther}
 `
@@ -128,7 +129,8 @@ if head and head <= now then
   isWorkThere = seldom.moveDue() > 0
   head = nextDueTime()
 end
-local dispositions, sub = {}, string.sub
+local dispositions = {}
+${fragments.partsOf}
 
 local i = 4
 while i <= #ARGV do
@@ -152,23 +154,14 @@ while i <= #ARGV do
   local record, disposition = records .. key, 's'
   if call('EXISTS', record) == 0 and version == '' and not (trace or values or isAnyFollowed) then
     -- As most requests are: "schedule" would do the same.
-    local length, state, place, entry = #payload, 'queued', 'id', nil
     if due <= now then
-      entry = call('XADD', streamKey, '*', 'key', key)
+      local entry = call('XADD', streamKey, '*', 'key', key)
+      call('HSET', record, 'state', 'queued', 'id', entry, 'task', task, 'due', due == now and nowText or text(due), 'gen', '1', partsOf(payload))
     else
       call('ZADD', queueKey, text(due), key)
-      state, place, entry = 'scheduled', 'gen', '1'
+      call('HSET', record, 'state', 'scheduled', 'task', task, 'due', text(due), 'gen', '1', partsOf(payload))
     end
-    local time = due == now and nowText or text(due)
-    if length <= 64 then
-      call('HSET', record, 'state', state, place, entry, 'task', task, 'due', time, 'gen', '1', 'p1', payload)
-    elseif length <= 256 then
-      call('HSET', record, 'state', state, place, entry, 'task', task, 'due', time, 'gen', '1',
-        'p1', sub(payload, 1, 64), 'p2', sub(payload, 65, 128), 'p3', sub(payload, 129, 192), 'p4', sub(payload, 193))
-    else
-      call('HSET', record, 'state', state, place, entry, 'task', task, 'due', time, 'gen', '1')
-    end
-    if length > 256 then call('SET', payloads .. key, payload) end
+    if #payload > 256 then call('SET', payloads .. key, payload) end
   else
     disposition = seldom.schedule(key, task, payload, due, trace, values, how)
   end
