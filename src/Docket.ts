@@ -272,7 +272,7 @@ const assemble = Effect.fnUntraced(function* (
   results: ResultStore | undefined
 ) {
   const store = results === undefined ? docketStore : keepIn(results, docketStore, { name, ...settings })
-  const source: Executions.Source = { store, results, keepsResults: settings.executionTtlMillis > 0 }
+  const source = yield* Executions.makeSource(store, { results, keepsResults: settings.executionTtlMillis > 0 })
   const workers = workersOf(store)
   const strikes = knownStrikes(store, name)
   const { prepare, prepareNamed, schedule, scheduleAll } = yield* makeScheduler(store, strikes)

@@ -7,6 +7,7 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import { type DocketError, ResultNotKept, ResultTimeout, TaskCancelled, TaskFailed } from "../DocketError.ts"
 import type { ResultError } from "../DocketError.ts"
 import * as DocketStore from "../DocketStore.ts"
@@ -14,9 +15,10 @@ import type { Execution, ExecutionInfo } from "../Execution.ts"
 import type { ResultStore } from "../ResultStore.ts"
 import type * as Task from "../Task.ts"
 import { codecOf } from "./codec.ts"
-import { failWith, invalid } from "./docketError.ts"
+import { closed, failWith, invalid } from "./docketError.ts"
 import * as Durations from "./durations.ts"
 import * as Events from "./events.ts"
+import * as GroupCommit from "./groupCommit.ts"
 import { attemptOf, infoOf } from "./info.ts"
 import * as KeptResults from "./keptResults.ts"
 import * as Redaction from "./redaction.ts"
@@ -24,11 +26,31 @@ import * as Redaction from "./redaction.ts"
 /** Where handles find their executions. */
 export interface Source {
   readonly store: DocketStore.DocketStore["Service"]
+  /** Reads one record; callers that read at the same time share a call. */
+  readonly read: (key: string) => Effect.Effect<Option.Option<DocketStore.ExecutionRecord>, DocketError>
   /** Whether the docket keeps results at all. */
   readonly keepsResults: boolean
   /** Where they are kept, if not in the docket's store. */
   readonly results: ResultStore | undefined
 }
+
+// Each may come with a large payload and result.
+const readTogether = 20
+const readsInFlight = 4
+
+/** Makes the source of a docket's executions. */
+export const makeSource: (
+  store: DocketStore.DocketStore["Service"],
+  options: Pick<Source, "keepsResults" | "results">
+) => Effect.Effect<Source, never, Scope.Scope> = Effect.fnUntraced(function* (store, options) {
+  const read = yield* GroupCommit.make({
+    send: (keys: ReadonlyArray<string>) => failWith(store.read(keys)),
+    maximumSize: readTogether,
+    inFlight: readsInFlight,
+    closed: closed("DocketStore.read")
+  })
+  return { ...options, store, read }
+})
 
 /** How the data of an execution is read. */
 interface Decoder<A, E> {
@@ -64,7 +86,7 @@ export const handleNamed = (
 
 /** What the docket knows about a key. */
 export const info = (source: Source, key: string): Effect.Effect<Option.Option<ExecutionInfo>, DocketError> =>
-  Effect.map(read(source, key), Option.map(infoOf))
+  Effect.map(source.read(key), Option.map(infoOf))
 
 // A class, so that a handle costs a producer that only wants its key next to nothing.
 class Handle<A, E> implements Execution<A, E> {
@@ -120,15 +142,12 @@ class Handle<A, E> implements Execution<A, E> {
   }
 }
 
-const read = (source: Source, key: string): Effect.Effect<Option.Option<DocketStore.ExecutionRecord>, DocketError> =>
-  Effect.map(failWith(source.store.read([key])), ([record]) => record ?? Option.none())
-
 const resultOf = Effect.fnUntraced(function* <A, E>(
   source: Source,
   key: string,
   decoder: Decoder<A, E>
 ): Effect.fn.Return<A, E | ResultError> {
-  const first = yield* read(source, key)
+  const first = yield* source.read(key)
   const record =
     Option.isSome(first) && !DocketStore.isSettled(first.value.state) ? yield* awaitSettled(source, key) : first
   if (Option.isNone(record)) return yield* new ResultNotKept({ key })
@@ -148,10 +167,10 @@ const resultOf = Effect.fnUntraced(function* <A, E>(
 // The feed is live before the record is read, so no end goes unnoticed.
 const awaitSettled = Effect.fnUntraced(function* (source: Source, key: string) {
   const events = yield* failWith(source.store.watch(key))
-  let awaited = yield* read(source, key)
+  let awaited = yield* source.read(key)
   while (Option.isSome(awaited) && !DocketStore.isSettled(awaited.value.state)) {
     const end = yield* takeEnd(events, awaited.value.generation)
-    const found: Option.Option<DocketStore.ExecutionRecord> = yield* read(source, key)
+    const found: Option.Option<DocketStore.ExecutionRecord> = yield* source.read(key)
     if (end === undefined || Option.isNone(found) || DocketStore.isSettled(found.value.state)) {
       awaited = found
     } else {

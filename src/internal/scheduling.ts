@@ -8,12 +8,12 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as SecureRandom from "effect/crypto/SecureRandom"
-import { DocketError, InvalidPayload, StoreError } from "../DocketError.ts"
+import { DocketError, InvalidPayload } from "../DocketError.ts"
 import { type DocketStore, type Due, dueNow, type ScheduleRequest } from "../DocketStore.ts"
 import { currentTrace, traceOf } from "../observability/Tracing.ts"
 import type * as Task from "../Task.ts"
 import { codecOf, type EncodedPayload, exitOf } from "./codec.ts"
-import { failWith, invalid } from "./docketError.ts"
+import { closed, failWith, invalid } from "./docketError.ts"
 import * as Durations from "./durations.ts"
 import { isTaskName, taskNameRule } from "./taskName.ts"
 import * as GroupCommit from "./groupCommit.ts"
@@ -42,11 +42,7 @@ export const makeScheduler = Effect.fnUntraced(function* (store: DocketStore["Se
     send: (requests: ReadonlyArray<ScheduleRequest>) => failWith(scheduleJudged(store, strikes, requests)),
     maximumSize: groupSize,
     inFlight: groupsInFlight,
-    closed: Exit.fail(
-      new DocketError({
-        reason: new StoreError({ operation: "DocketStore.schedule", cause: new Error("The docket is closed") })
-      })
-    )
+    closed: closed("DocketStore.schedule")
   })
 
   const scheduleAll = (requests: ReadonlyArray<ScheduleRequest>) =>

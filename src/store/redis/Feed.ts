@@ -3,14 +3,16 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import type { StoreError } from "../../DocketError.ts"
+import { StoreError } from "../../DocketError.ts"
 import type { ExecutionEvent } from "../../DocketStore.ts"
+import * as GroupCommit from "../../internal/groupCommit.ts"
 import type * as Keys from "./keys.ts"
 import { followedFromAnyNode } from "./fragments.ts"
 import * as Redis from "./Redis.ts"
@@ -37,6 +39,13 @@ export const make: (keys: Keys.Keys) => Effect.Effect<Follow, never, Redis.Redis
 
     const reach = redis.isClustered ? followedFromAnyNode : "1"
     const announceFollower = redis.command("DocketStore.watch", "SET", keys.watchers, reach, "PX", 30_000)
+    // Thousands may begin to follow at once.
+    const announceWithOthers = yield* GroupCommit.make({
+      send: (followers: ReadonlyArray<void>) => Effect.as(announceFollower, followers),
+      maximumSize: Infinity,
+      inFlight: 1,
+      closed: Exit.fail(new StoreError({ operation: "DocketStore.watch", cause: new Error("The store is closed") }))
+    })
     const tellOfGap = Effect.sync(() => {
       for (const feed of interrupted) Queue.offerUnsafe(feed, { _tag: "Interrupted" })
       interrupted.clear()
@@ -73,7 +82,7 @@ export const make: (keys: Keys.Keys) => Effect.Effect<Follow, never, Redis.Redis
           gap.openUnsafe()
         }
       })
-      yield* announceFollower
+      yield* announceWithOthers(undefined)
       return feed
     })
     return follow
