@@ -282,8 +282,8 @@ const assemble = Effect.fnUntraced(function* (
     [payload, options]: Task.Arguments<T>,
     replace: boolean
   ): Effect.Effect<Execution<Task.Success<T>, Task.Error<T>>, DocketError> =>
-    Effect.flatMap(prepare(task, payload === undefined ? {} : payload, options ?? {}, replace), (request) =>
-      Effect.flatMap(schedule(request), (disposition) =>
+    Effect.flatMap(prepare(task, payload === undefined ? {} : payload, options ?? {}, replace), (prepared) =>
+      Effect.flatMap(schedule(prepared), ({ disposition, request }) =>
         Effect.as(strikes.tell(request, disposition), Executions.handle(source, task, request.key, disposition))
       )
     )
@@ -298,18 +298,19 @@ const assemble = Effect.fnUntraced(function* (
       const prepared = yield* Effect.forEach(requests, ({ options, payload, task }) =>
         prepare(task, payload, options, false)
       )
-      const dispositions = yield* scheduleAll(prepared)
-      for (const [i, request] of prepared.entries()) {
-        if (dispositions[i] === "struck") yield* strikes.tell(request, "struck")
+      const scheduled = yield* scheduleAll(prepared)
+      for (const { disposition, request } of scheduled) {
+        if (disposition === "struck") yield* strikes.tell(request, "struck")
       }
       yield* strikes.warn
-      const handles = requests.map(({ task }, i) => Executions.handle(source, task, prepared[i]!.key, dispositions[i]))
+      const handles = requests.map(({ task }, i) =>
+        Executions.handle(source, task, scheduled[i]!.request.key, scheduled[i]!.disposition)
+      )
       // One handle for each request, made with that request's task.
       return handles as { [I in keyof R]: Execution<Task.Success<R[I]["task"]>, Task.Error<R[I]["task"]>> }
     }),
     addNamed: Effect.fnUntraced(function* (task: string, payload: unknown, options: Task.ScheduleOptions = {}) {
-      const request = yield* prepareNamed(task, payload, options)
-      const disposition = yield* schedule(request)
+      const { disposition, request } = yield* schedule(yield* prepareNamed(task, payload, options))
       yield* strikes.tell(request, disposition)
       return Executions.handleNamed(source, task, request.key, disposition)
     }),

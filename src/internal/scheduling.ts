@@ -1,6 +1,7 @@
 /**
  * From a task with its payload and options to a request that the store understands.
  */
+import * as Arr from "effect/Array"
 import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
@@ -9,7 +10,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import { DocketError, InvalidPayload } from "../DocketError.ts"
-import { type DocketStore, type Due, dueNow, type ScheduleRequest } from "../DocketStore.ts"
+import { type Disposition, type DocketStore, type Due, dueNow, type ScheduleRequest } from "../DocketStore.ts"
 import { currentTrace, traceOf } from "../observability/Tracing.ts"
 import type * as Task from "../Task.ts"
 import { codecOf, type EncodedPayload, exitOf } from "./codec.ts"
@@ -34,31 +35,46 @@ const KeySource = Context.Reference("effect-docket/KeySource", {
   defaultValue: () => SecureRandom.make(pooledBytes())
 })
 
+/** A request that is in order, and may be without a key. */
+type Prepared = Omit<ScheduleRequest, "key"> & { readonly key: string | undefined }
+
+/** A request, and what came of it. */
+interface Scheduled {
+  readonly request: ScheduleRequest
+  readonly disposition: Disposition
+}
+
 /** Prepares requests, and sends them to the store in groups. */
 export const makeScheduler = Effect.fnUntraced(function* (store: DocketStore["Service"], strikes: KnownStrikes) {
   const random = yield* KeySource
 
+  /** An execution of its own unless a key is given. */
+  const withKey = (prepared: Prepared): Effect.Effect<ScheduleRequest> => {
+    const { key } = prepared
+    return key === undefined
+      ? Effect.map(random.uuidV7(), (fresh) => ({ ...prepared, key: fresh }))
+      : Effect.succeed({ ...prepared, key })
+  }
+
+  const send = (prepared: ReadonlyArray<Prepared>): Effect.Effect<ReadonlyArray<Scheduled>, DocketError> =>
+    Effect.flatMap(Effect.forEach(prepared, withKey), (requests) =>
+      Effect.map(failWith(scheduleJudged(store, strikes, requests)), (dispositions) =>
+        // There is one disposition for each request.
+        requests.map((request, i) => ({ request, disposition: dispositions[i]! }))
+      )
+    )
+
   const schedule = yield* GroupCommit.make({
-    send: (requests: ReadonlyArray<ScheduleRequest>) => failWith(scheduleJudged(store, strikes, requests)),
+    send,
     maximumSize: groupSize,
     inFlight: groupsInFlight,
     closed: closed("DocketStore.schedule")
   })
 
-  const scheduleAll = (requests: ReadonlyArray<ScheduleRequest>) =>
-    Effect.map(
-      // They arrive in the order in which they are sent, so the first request for a key wins also across chunks.
-      Effect.forEach(chunksOf(requests, chunkSize), (chunk) => failWith(scheduleJudged(store, strikes, chunk)), {
-        concurrency: chunksInFlight
-      }),
-      (dispositions) => dispositions.flat()
-    )
-
-  /** An execution of its own unless a key is given. */
-  const withKey = (key: string | undefined, request: Omit<ScheduleRequest, "key">): Effect.Effect<ScheduleRequest> =>
-    key === undefined
-      ? Effect.map(random.uuidV7(), (fresh) => ({ key: fresh, ...request }))
-      : Effect.succeed({ key, ...request })
+  // They arrive in the order in which they are sent, so the first request for a key wins also across chunks. Keys are made
+  // with the chunk: Redis is at work on another meanwhile.
+  const scheduleAll = (prepared: ReadonlyArray<Prepared>): Effect.Effect<ReadonlyArray<Scheduled>, DocketError> =>
+    Effect.map(Effect.forEach(chunksOf(prepared, chunkSize), send, { concurrency: chunksInFlight }), Arr.flatten)
 
   // Few effects: this is most of what a batch costs a producer.
   const prepare = (
@@ -66,9 +82,9 @@ export const makeScheduler = Effect.fnUntraced(function* (store: DocketStore["Se
     input: unknown,
     options: Task.ScheduleOptions,
     replace: boolean
-  ): Effect.Effect<ScheduleRequest, DocketError> =>
+  ): Effect.Effect<Prepared, DocketError> =>
     Effect.withFiber((fiber) => {
-      const finish = ({ payload, text }: EncodedPayload): Effect.Effect<ScheduleRequest, DocketError> => {
+      const finish = ({ payload, text }: EncodedPayload): Effect.Effect<Prepared, DocketError> => {
         const due = dueOf(options)
         if (Exit.isFailure(due)) return Effect.failCause(due.cause)
         const key = options.key ?? task.behaviour.key?.(payload)
@@ -79,7 +95,8 @@ export const makeScheduler = Effect.fnUntraced(function* (store: DocketStore["Se
             invalid(`replace needs a key for task "${task.name}": give options.key, or the task a key of its own`)
           )
         }
-        return withKey(key, {
+        return Effect.succeed({
+          key,
           task: task.name,
           payload: text,
           due: due.value,
@@ -109,7 +126,8 @@ export const makeScheduler = Effect.fnUntraced(function* (store: DocketStore["Se
         reason: new InvalidPayload({ task, issue: "the payload of addNamed has to be JSON data" })
       })
     }
-    return yield* withKey(options.key, {
+    return {
+      key: options.key,
       task,
       payload: text.value,
       due,
@@ -118,7 +136,7 @@ export const makeScheduler = Effect.fnUntraced(function* (store: DocketStore["Se
       values: undefined,
       // The contract is not at hand, and the payload may lack defaults: a worker judges it.
       judged: false
-    })
+    }
   })
 
   return { prepare, prepareNamed, schedule, scheduleAll }
