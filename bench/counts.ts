@@ -12,6 +12,8 @@ export interface Counts {
   readonly enqueueBatch: CommandCounts
   /** Commands for running 1,000 no-op tasks at concurrency 50, from the worker's start to its end. */
   readonly processing: CommandCounts
+  /** Commands for 1,000 callers at once, each of which adds a task and awaits its result, and for running these. */
+  readonly awaiting: CommandCounts
   /** Redis memory for one queued task with a payload of 200 bytes. */
   readonly bytesPerTask: number
 }
@@ -65,6 +67,16 @@ export const measureCounts = async (url: string): Promise<Counts> => {
   await producer.close()
   await server.flush()
 
+  const caller = await peer.producer(url, "answer")
+  const worker = await peer.worker(url, { kind: "answer", concurrency, onRun: () => {} })
+  await caller.call(firstId)
+  const awaiting = await server.commandsDuring(() =>
+    Promise.all(idsFrom(firstId + 1, tasks).map((id) => caller.call(id)))
+  )
+  await worker.close()
+  await caller.close()
+  await server.flush()
+
   const memoryWith = async (first: number, count: number) => {
     const producer = await peer.producer(url, "noop")
     await producer.addBatch(idsFrom(first, count))
@@ -81,6 +93,7 @@ export const measureCounts = async (url: string): Promise<Counts> => {
     enqueueConcurrent: countsOf(enqueueConcurrent),
     enqueueBatch: countsOf(enqueueBatch),
     processing: countsOf(processing),
+    awaiting: countsOf(awaiting),
     bytesPerTask: (after - before) / tasksForMemory
   }
 }

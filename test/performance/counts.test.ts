@@ -14,6 +14,7 @@ const bounds: Counts = {
   enqueueConcurrent: { sent: 44, scriptCalls: 44, insideScripts: 3250 },
   enqueueBatch: { sent: 12, scriptCalls: 11, insideScripts: 3120 },
   processing: { sent: 95, scriptCalls: 80, insideScripts: 5800 },
+  awaiting: { sent: 2400, scriptCalls: 320, insideScripts: 36_000 },
   bytesPerTask: 530
 }
 
@@ -31,6 +32,7 @@ describe("What the docket asks of Redis for 1,000 tasks", () => {
       assertWithin("enqueueConcurrent", counts)
       assertWithin("enqueueBatch", counts)
       assertWithin("processing", counts)
+      assertWithin("awaiting", counts)
       assert.isAtMost(counts.bytesPerTask, bounds.bytesPerTask)
     })
   )
