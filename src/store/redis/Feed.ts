@@ -1,7 +1,6 @@
 /**
  * Feeds of events, as the scripts publish them.
  */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
@@ -15,6 +14,7 @@ import type { ExecutionEvent } from "../../DocketStore.ts"
 import * as GroupCommit from "../../internal/groupCommit.ts"
 import type * as Keys from "./keys.ts"
 import { followedFromAnyNode } from "./fragments.ts"
+import { inRealTime } from "./realTime.ts"
 import * as Redis from "./Redis.ts"
 
 /** Follows what is published on channels, from the moment that it returns. */
@@ -58,7 +58,7 @@ export const make: (keys: Keys.Keys) => Effect.Effect<Follow, never, Redis.Redis
       // Until it comes through nothing is published.
       Effect.retry(Schedule.spaced("250 millis")),
       Effect.forever,
-      Effect.provideService(Clock.Clock, Clock.Clock.defaultValue()),
+      inRealTime,
       Effect.forkScoped
     )
 

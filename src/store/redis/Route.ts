@@ -1,11 +1,11 @@
 /**
  * Where the docket's server is, when that can change: asked of Sentinels, or of the nodes of a cluster.
  */
-import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import type { Address, Cluster, Sentinel } from "./Connection.ts"
+import { inRealTime } from "./realTime.ts"
 
 type Command = readonly [string, ...ReadonlyArray<string>]
 
@@ -137,4 +137,4 @@ const firstOf = <A>(
       return gates[i]!.whenOpen(Effect.raceAll([attempt, headStart]))
     })
     return Effect.mapError(Effect.raceAll(runners), () => new NoRoute({ message: Array.from(problems).join("; ") }))
-  }).pipe(Effect.provideService(Clock.Clock, Clock.Clock.defaultValue()))
+  }).pipe(inRealTime)

@@ -2,7 +2,6 @@
  * How an idle worker waits for work: it blocks on the lists `wake` and `wake:WORKER`, where whoever adds work leaves a
  * token.
  */
-import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -11,6 +10,7 @@ import type * as Scope from "effect/Scope"
 import type { StoreError } from "../../DocketError.ts"
 import type * as Keys from "./keys.ts"
 import { passOn } from "./passOn.ts"
+import { inRealTime } from "./realTime.ts"
 import * as Redis from "./Redis.ts"
 
 export interface Wakeups {
@@ -48,7 +48,7 @@ export const make: (keys: Keys.Keys, worker: string) => Effect.Effect<Wakeups, n
         ? putBack(keys, keys.wake, true).pipe(
             Effect.interruptible,
             Effect.timeoutOption("250 millis"),
-            Effect.provideService(Clock.Clock, Clock.Clock.defaultValue()),
+            inRealTime,
             // Without it, the next heartbeat of any worker leaves a token.
             Effect.ignore
           )
