@@ -95,6 +95,15 @@ export const every = (options: PerpetualOptions): Recurrence => {
   return { _tag: "Every", everyMillis, automatic: options.automatic ?? false }
 }
 
+const hasTimes = (cron: Cron.Cron): boolean => {
+  try {
+    Cron.next(cron, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
 const nicknames: Readonly<Record<string, string>> = {
   "@yearly": "0 0 1 1 *",
   "@annually": "0 0 1 1 *",
@@ -119,6 +128,11 @@ export const cron = (options: CronOptions): Recurrence => {
   }
   if (expression.trim().split(/\s+/).length !== 5) {
     throw new RangeError(`cron: ${JSON.stringify(options.expression)} needs five fields: minute hour day month weekday`)
+  }
+  if (!hasTimes(parsed.success)) {
+    throw new RangeError(
+      `cron: ${JSON.stringify(options.expression)} names a day that no month has, so it would never run`
+    )
   }
   return {
     _tag: "At",

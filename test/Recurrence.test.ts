@@ -123,6 +123,11 @@ describe("Recurrence", () => {
     assert.throws(() => Task.make("t", { cron: { expression: "61 * * * *" } }), /"61 \* \* \* \*" is not valid/)
     assert.throws(() => Task.make("t", { cron: { expression: "0 0 3 * * *" } }), /five fields/)
     assert.throws(() => Task.make("t", { cron: { expression: "@daily", timeZone: "Mars/Olympus" } }), /not valid/)
+    assert.throws(
+      () => Task.make("t", { cron: { expression: "0 0 30 2 *" } }),
+      /"0 0 30 2 \*" names a day that no month has/
+    )
+    assert.doesNotThrow(() => Task.make("t", { cron: { expression: "0 0 29 2 *" } }))
     assert.throws(() => Task.make("t", { perpetual: { every: "-1 second" } }), /every/)
     assert.throws(() => Task.make("t", { perpetual: { every: 1 }, cron: { expression: "@daily" } }), /choose one/)
     assert.throws(() => Task.make("t", { timeout: 0 }), /timeout/)

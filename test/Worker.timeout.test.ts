@@ -1,6 +1,6 @@
 /** Deadlines of runs. */
 import { assert } from "@effect/vitest"
-import { Duration, Effect, Exit, Fiber, Latch, Layer, Option, Schema, type Scope } from "effect"
+import { Clock, Duration, Effect, Exit, Fiber, Latch, Layer, Option, Schema, type Scope } from "effect"
 import {
   CurrentExecution,
   type CurrentWorker,
@@ -12,7 +12,7 @@ import {
   TaskTimeout,
   Worker
 } from "../src/index.ts"
-import { infoOf, onEveryStore, onMemory, pass, start, stateOf } from "./support/dockets.ts"
+import { beginning, infoOf, onEveryStore, onMemory, onRedis, pass, start, stateOf } from "./support/dockets.ts"
 import { passUntil, seen, type Seen } from "./support/runs.ts"
 
 type Handler = Effect.Effect<string, never, TaskTimeout | CurrentExecution | CurrentWorker | Scope.Scope>
@@ -252,6 +252,59 @@ onEveryStore("A task with a timeout", (it) => {
       yield* started.await
       yield* execution.cancel
       assert.strictEqual((yield* Effect.flip(execution.result))._tag, "TaskCancelled")
+    })
+  )
+
+  it.effect("CAN-03 can be cancelled when it has timed out and its middleware goes on", () =>
+    Effect.gen(function* () {
+      const reporting = yield* Latch.make()
+      const report = Middleware.make("report", (run) =>
+        Effect.catchCause(run, () => Effect.andThen(reporting.open, Effect.never))
+      )
+      const { Timed } = yield* startTimed({ timeout: "30 seconds" }, Effect.never, { middleware: [report] })
+      const docket = yield* Docket
+      const execution = yield* docket.add(Timed)
+      yield* passUntil("1 second", reporting.await)
+      yield* execution.cancel
+      assert.strictEqual((yield* Effect.flip(execution.result))._tag, "TaskCancelled")
+    })
+  )
+})
+
+// The date is what the worker reads; the store goes by its own clock.
+onRedis("A change of the date", (it) => {
+  it.effect("TMO-01, PER-02 neither moves a deadline nor the next run", () =>
+    Effect.gen(function* () {
+      const clock = yield* Clock.Clock
+      let shift = 0
+      let runs = 0
+      const dated: Clock.Clock = Object.assign(Object.create(clock), {
+        currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe() + shift
+      })
+      const Patrol = Task.make("patrol", { perpetual: { every: "1 hour" }, timeout: "30 seconds", key: () => "patrol" })
+      const patrols = TaskGroup.make(Patrol)
+      const ended = yield* Latch.make()
+      const handlers = patrols.toLayer({
+        patrol: () =>
+          Effect.gen(function* () {
+            runs++
+            shift += 3_600_000
+            yield* Effect.sleep("10 seconds")
+            yield* ended.open
+          })
+      })
+      yield* start(
+        Worker.layer(patrols).pipe(Layer.provide(handlers), Layer.provide(Layer.succeed(Clock.Clock, dated)))
+      )
+      const execution = yield* (yield* Docket).add(Patrol)
+      yield* passUntil("1 second", ended.await)
+      yield* Effect.repeat(pass("100 millis"), {
+        until: () => Effect.map(stateOf("patrol"), (state) => state === "scheduled")
+      })
+      const info = Option.getOrThrow(yield* execution.info)
+      assert.isUndefined(info.error)
+      assert.isAtLeast(info.due.epochMilliseconds, beginning + 3_600_000 - 1000)
+      assert.strictEqual(runs, 1)
     })
   )
 })

@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
-import type * as SchemaIssue from "effect/SchemaIssue"
+import * as SchemaIssue from "effect/SchemaIssue"
 import type * as Task from "../Task.ts"
 import * as PayloadVersion from "./payloadVersion.ts"
 import * as Redaction from "./redaction.ts"
@@ -87,8 +87,8 @@ const payloadOf = (task: Task.Any): ReturnType<typeof jsonOf> => {
   })
   return {
     encode: (value) =>
-      Exit.map(present.encodeJson(value), (encoded) =>
-        JSON.stringify(PayloadVersion.mark(present.mark(encoded), version))
+      flatMapExit(present.encodeJson(value), (encoded) =>
+        stringify(PayloadVersion.mark(present.mark(encoded), version))
       ),
     mark: present.mark,
     encodeJson: present.encodeJson,
@@ -131,7 +131,19 @@ const parse = (text: string): Exit.Exit<unknown, Schema.SchemaError> => {
   }
 }
 
-// The fast path for JSON is the plain function: its input is what a codec for JSON just produced, so it cannot throw.
+// The plain function, for its speed. Its input is what a codec for JSON just produced; only a schema without one, such as
+// `Schema.Any`, leaves in it what is no JSON.
+const stringify = (encoded: unknown): Exit.Exit<string, Schema.SchemaError> => {
+  try {
+    return Exit.succeed(JSON.stringify(encoded))
+  } catch (error) {
+    const [problem] = String(error).split("\n")
+    return Exit.fail(
+      new Schema.SchemaError(new SchemaIssue.InvalidValue({ message: `It is no JSON data: ${problem}` }))
+    )
+  }
+}
+
 const jsonOf = (schema: Task.DataSchema) => {
   const json = Schema.toCodecJson(schema)
   const encode = Schema.encodeUnknownExit(json)
@@ -140,7 +152,7 @@ const jsonOf = (schema: Task.DataSchema) => {
   const mark = (encoded: unknown) => (redaction === undefined ? encoded : Redaction.mark(encoded, redaction))
   const decode = redaction === undefined ? decodeUnmarked : (value: unknown) => decodeUnmarked(Redaction.unmark(value))
   return {
-    encode: (value: unknown) => Exit.map(encode(value), (encoded) => JSON.stringify(mark(encoded))),
+    encode: (value: unknown) => flatMapExit(encode(value), (encoded) => stringify(mark(encoded))),
     /** Without the mark of what is redacted; see `mark`. */
     encodeJson: encode,
     mark,

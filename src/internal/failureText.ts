@@ -17,6 +17,14 @@ export const failureText = (cause: Cause.Cause<unknown>): string =>
 
 /** One error as text. */
 export const errorText = (error: unknown): string => {
+  try {
+    return textOf(error)
+  } catch {
+    return "Error: it cannot be shown, since its own code throws"
+  }
+}
+
+const textOf = (error: unknown): string => {
   if (error instanceof Error) return `${error.name}: ${error.message}`
   if (Predicate.hasProperty(error, "_tag")) return `${String(error._tag)}: ${Inspectable.toStringUnknown(error, 0)}`
   return `Error: ${Inspectable.toStringUnknown(error, 0)}`

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import { TaskTimedOut } from "../../DocketError.ts"
 import type { TaskTimeout } from "../../TaskContext.ts"
 import * as Durations from "../durations.ts"
+import * as Monotonic from "./monotonic.ts"
 
 /** A deadline, as the handler and as the worker see it. */
 export interface Deadline {
@@ -31,7 +32,7 @@ export const make = (options: {
   const { clock, key, onTimeout, timeoutMillis } = options
   let started = 0
   let allowed = timeoutMillis
-  const remaining = () => started + allowed - clock.currentTimeMillisUnsafe()
+  const remaining = () => started + allowed - Monotonic.now(clock)
 
   const expire = Effect.gen(function* () {
     while (remaining() > 0) yield* Effect.sleep(Duration.millis(remaining()))
@@ -49,7 +50,7 @@ export const make = (options: {
     },
     limit: (handler) =>
       Effect.suspend(() => {
-        started = clock.currentTimeMillisUnsafe()
+        started = Monotonic.now(clock)
         return Effect.raceFirst(handler, expire)
       })
   }

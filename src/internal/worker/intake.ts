@@ -20,7 +20,7 @@ import type { Judgement } from "./judgement.ts"
 import type { Registry } from "./registry.ts"
 import type { Outage } from "./outage.ts"
 import * as RunLog from "./runLog.ts"
-import * as Leases from "./leases.ts"
+import * as Monotonic from "./monotonic.ts"
 import type { Runs } from "./runs.ts"
 import { makeUnknownTasks } from "./unknownTasks.ts"
 import type { Vitals } from "./vitals.ts"
@@ -142,7 +142,7 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
     const reply = yield* outage.untilAnswered(
       (failures) => {
         resent = failures > 0
-        asked = Leases.now(clock)
+        asked = Monotonic.now(clock)
         return session.exchange({ lease, resent, finished: settlements, take, strikes: strikes.current().version })
       },
       session.reconnected,
@@ -172,7 +172,7 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
       const { asked, reply } = yield* exchange(batch, take)
       exchanging--
       claiming -= take
-      nextDue = reply.nextDueMillis === undefined ? undefined : clock.currentTimeMillisUnsafe() + reply.nextDueMillis
+      nextDue = reply.nextDueMillis === undefined ? undefined : Monotonic.now(clock) + reply.nextDueMillis
       if (take > 0) {
         // One that was woken meanwhile may have been woken for what this exchange came too early for.
         if (reply.deliveries.length + reply.undetermined.length === take) supply = "plenty"
@@ -248,7 +248,7 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
       const due =
         nextDue === undefined
           ? Effect.never
-          : Effect.sleep(Duration.millis(Math.max(0, nextDue - clock.currentTimeMillisUnsafe())))
+          : Effect.sleep(Duration.millis(Math.max(0, nextDue - Monotonic.now(clock))))
       // Whatever comes first wakes a lane at once, before the others have stopped.
       const wakes = [work, due, session.reconnected].map((cause) => Effect.andThen(cause, wake))
       yield* Effect.raceAllFirst([...wakes, retime.await])
@@ -278,7 +278,7 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
       }
       // When what was scheduled is gone, there may be nothing left to wait for at all.
       if (work || (nextDue !== undefined && nextDueMillis === undefined)) supply = "unknown"
-      nextDue = nextDueMillis === undefined ? undefined : clock.currentTimeMillisUnsafe() + nextDueMillis
+      nextDue = nextDueMillis === undefined ? undefined : Monotonic.now(clock) + nextDueMillis
       changed()
       if (isIdle()) retime.openUnsafe()
     }),

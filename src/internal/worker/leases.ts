@@ -1,22 +1,17 @@
 /**
- * Keeps the leases of running executions alive, and ends what runs without one.
+ * Keeps the leases of running executions alive, and ends what runs without one. A lease counts from when it was asked for,
+ * so that it ends here no later than in the store.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { WorkerSession } from "../../DocketStore.ts"
+import * as Monotonic from "./monotonic.ts"
 import type { Run, Runs } from "./runs.ts"
 import type { Pulse } from "./vitals.ts"
 
 /** How often a lease is renewed within its time. */
 export const renewalsPerLease = 4
-
-/**
- * The time by which a worker knows how old its leases are, in milliseconds: no change of the date moves it, and it goes
- * on while the process stands still. A lease counts from when it was asked for, so that it ends here no later than in
- * the store.
- */
-export const now = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
 
 /**
  * Renews the leases of all running executions once, and interrupts those that the store says were cancelled or went to
@@ -26,7 +21,7 @@ export const renew = Effect.fnUntraced(
   function* (session: WorkerSession, runs: Runs, pulse: Pulse) {
     const held = runs.all().filter(needsLease)
     if (held.length === 0) return pulse.met()
-    const asked = now(yield* Clock.Clock)
+    const asked = Monotonic.now(yield* Clock.Clock)
     const statuses = yield* session.renew(held.map(({ delivery }) => delivery))
     pulse.met()
     held.forEach((run, i) => {
@@ -45,6 +40,9 @@ export const renew = Effect.fnUntraced(
     Effect.logWarning(`${error.message}. The leases were not renewed; the next attempt follows within their time`)
   )
 )
+
+// One that has timed out may go on in its middleware.
+const isUninterrupted = ({ interruptReason }: Run) => interruptReason === undefined || interruptReason === "timed-out"
 
 // One whose key was scheduled anew has nothing to lose but the slot of a limit, which is another's after the lease.
 const needsLease = (run: Run) => !run.superseded || run.holdsSlot
@@ -79,17 +77,17 @@ export const expireForever = Effect.fnUntraced(function* (
 ) {
   const clock = yield* Clock.Clock
   const chance = lastChance(leaseMillis)
-  const needLease = () => runs.all().filter((run) => needsLease(run) && run.interruptReason === undefined)
-  const left = (run: Run) => run.renewed + leaseMillis - now(clock)
+  const needLease = () => runs.all().filter((run) => needsLease(run) && isUninterrupted(run))
+  const left = (run: Run) => run.renewed + leaseMillis - Monotonic.now(clock)
   const leastLeft = () => needLease().reduce((least, run) => Math.min(least, left(run)), Infinity)
   while (true) {
     yield* runs.awaitSome
     yield* Effect.sleep(Math.max(0, Math.min(leastLeft() - chance, leaseMillis / 2)))
     if (leastLeft() > chance) continue
-    const end = now(clock) + Math.max(chance, leastLeft())
-    yield* Effect.timeoutOption(renew(session, runs, pulse), end - now(clock))
+    const end = Monotonic.now(clock) + Math.max(chance, leastLeft())
+    yield* Effect.timeoutOption(renew(session, runs, pulse), end - Monotonic.now(clock))
     // A new connection renews them as well.
-    if (leastLeft() <= chance) yield* Effect.sleep(Math.max(0, end - now(clock)))
+    if (leastLeft() <= chance) yield* Effect.sleep(Math.max(0, end - Monotonic.now(clock)))
     for (const run of needLease()) if (left(run) <= 0) runs.interrupt(run, "lease-lost")
   }
 })

@@ -1,6 +1,7 @@
 /**
  * The executions that a worker runs: one supervised fiber each.
  */
+import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -24,6 +25,7 @@ import type { HandlerError } from "../handlers.ts"
 import * as Signal from "../signal.ts"
 import * as Deadline from "./deadline.ts"
 import type { End } from "./intake.ts"
+import * as Monotonic from "./monotonic.ts"
 import { outcomeOf } from "./outcome.ts"
 import type { Reporter, RunProgress } from "./progress.ts"
 import type { Registry, Runnable } from "./registry.ts"
@@ -40,7 +42,7 @@ export interface Run {
   readonly holdsSlot: boolean
   /** Whether the key was scheduled anew meanwhile. */
   superseded: boolean
-  /** When its lease was last asked for, or its renewal: see `Leases.now`. The lease lives at least from then on. */
+  /** When its lease was last asked for, or its renewal: see `Monotonic.now`. The lease lives at least from then on. */
   renewed: number
   interruptReason: InterruptReason | undefined
   fiber: Fiber.Fiber<void> | undefined
@@ -51,7 +53,7 @@ type RunError = HandlerError | TaskTimedOut | MiddlewareFailed | InvalidPayload
 
 /** The running executions of a worker. */
 export interface Runs {
-  /** Starts an execution, which was asked for at that moment (see `Leases.now`); `onEnd` is told how it ended. */
+  /** Starts an execution, which was asked for at that moment (see `Monotonic.now`); `onEnd` is told how it ended. */
   readonly start: (delivery: Delivery, asked: number) => void
   readonly interrupt: (run: Run, reason: InterruptReason) => void
   /** Interrupts an execution that was cancelled, also when its delivery is still on the way. */
@@ -140,7 +142,8 @@ export const make: (options: {
   }
 
   const interrupt = (run: Run, reason: InterruptReason) => {
-    if (run.interruptReason !== undefined) return
+    // Middleware may go on after its handler has timed out.
+    if (run.interruptReason !== undefined && run.interruptReason !== "timed-out") return
     run.interruptReason = reason
     run.fiber?.interruptUnsafe()
   }
@@ -204,11 +207,14 @@ export const make: (options: {
     const call = () => RunLog.describe(delivery, payload, runnable.behaviour)
     metrics.started(delivery)
     if (logsRuns) yield* asWorker(run, RunLog.started(delivery, call()))
-    const began = clock.currentTimeMillisUnsafe()
+    const began = Monotonic.now(clock)
     const exit = yield* Effect.exit(handled)
-    const elapsed = clock.currentTimeMillisUnsafe() - began
-    const decided = yield* outcomeOf(runnable, run, exit, () => succession.next(elapsed))
-    const outcome = decided === undefined ? undefined : yield* refuseNext(delivery, decided)
+    const elapsed = Math.round(Monotonic.now(clock) - began)
+    const outcome = yield* Effect.suspend(() => outcomeOf(runnable, run, exit, () => succession.next(elapsed))).pipe(
+      Effect.flatMap((decided) => (decided === undefined ? Effect.undefined : refuseNext(delivery, decided))),
+      // What a schema, a policy or an error throws while it is looked at must not cost the worker a slot.
+      Effect.catchCause((cause) => Effect.succeed(failedBy(cause)))
+    )
     metrics.ended(delivery, elapsed, outcome)
     if (logsRuns || outcome?._tag !== "Completed") {
       yield* asWorker(run, RunLog.ended(call(), elapsed, exit, outcome))
@@ -241,6 +247,12 @@ export const make: (options: {
     interrupt,
     cancel
   }
+})
+
+const failedBy = (cause: Cause.Cause<never>): Outcome => ({
+  _tag: "Failed",
+  error: failureText(cause),
+  failure: undefined
 })
 
 const unreadable = (task: string, issue: string) => new InvalidPayload({ task, issue })

@@ -6,6 +6,7 @@ import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
+import * as Monotonic from "./monotonic.ts"
 
 // With a heartbeat every two seconds, a store that stopped to answer is noticed within seven, below the ten that a probe
 // of a container platform usually allows.
@@ -47,12 +48,12 @@ export const make = (clock: Clock.Clock): Vitals => {
 
   const expect = (what: string, withinMillis: number) => {
     const expectation = {}
-    deadlines.set(expectation, { what, due: clock.currentTimeMillisUnsafe() + withinMillis })
+    deadlines.set(expectation, { what, due: Monotonic.now(clock) + withinMillis })
     return () => void deadlines.delete(expectation)
   }
 
   const problems = () => {
-    const now = clock.currentTimeMillisUnsafe()
+    const now = Monotonic.now(clock)
     const dead = [...loops].filter(([fiber]) => fiber.pollUnsafe() !== undefined).map(([, what]) => `${what} has ended`)
     // Of those with one name, the most overdue.
     const overdue = [...deadlines.values()].filter(({ due }) => now > due + patienceMillis)
