@@ -9,7 +9,7 @@
  * | key | type | holds | ends |
  * | --- | --- | --- | --- |
  * | `stream` | stream | what is due, in order: entries with one field, `key` | fixed; a claim, a cancel or a replace deletes the entry |
- * | `front` | stream | what is due before all that, in order: those that a limit let go, or whose worker died while they had a slot | like `stream` |
+ * | `front` | stream | what is due before all that, in order: those that a limit let go, about which a worker was asked, or whose worker died while they had a slot | like `stream` |
  * | `queue` | sorted set | what is due later: keys by due time | goes with its last member: moved, cancelled or replaced |
  * | `runs:KEY` | hash | the record of an execution | none while live; the execution TTL once settled, that of failures once failed |
  * | `payload:KEY` | string | the encoded payload, if it is longer than 256 bytes: a shorter one is in the record | with the record |

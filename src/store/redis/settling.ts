@@ -122,7 +122,9 @@ local function settleAsked(key, generation, held, outcome, problem, values, judg
   end
   if not ends[outcome] then
     if outcome == 'N' then call('HSET', record, 'needs', values) end
-    call('HSET', record, 'was', held, 'id', enqueue(key))
+    call('HSET', record, 'was', held)
+    -- It had its turn, and may have a slot.
+    goFirst(key)
     return 'a'
   end
   giveUp(key, generation)

@@ -4,6 +4,7 @@ import { Effect, Option, Queue, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import type { Control } from "../../../src/Admission.ts"
 import type { Delivery, Outcome } from "../../../src/DocketStore.ts"
+import { Strike } from "../../../src/Strike.ts"
 import {
   after,
   beginning,
@@ -59,6 +60,9 @@ const under = (kit: Kit, ...controls: ReadonlyArray<Control>) => ({
 })
 
 const of = (value: string) => ({ values: [value] })
+
+/** A strike on another task. */
+const elsewhere = new Strike({ task: "other", operator: "==", value: null, hold: false })
 
 const next: Ended = { ...completed, next: { due: after(0) } }
 
@@ -171,6 +175,28 @@ export const limits = (test: Test) => {
       assert.deepStrictEqual(keysOf(yield* second.take(1)), ["c"])
       assert.deepStrictEqual(keysOf(yield* first.take(9)), ["x", "y", "d"])
     }))
+
+  for (const [what, outcome] of Object.entries({
+    "has other strikes judge it": { _tag: "Held", strikes: "the version before" },
+    "gives it back": released
+  } satisfies Record<string, Outcome>)) {
+    test(`CON-03 one that was let go still comes first when the worker that is to judge it ${what}`, (kit) =>
+      Effect.gen(function* () {
+        const { add, store, worker } = under(kit, concurrency(1))
+        const { exchange, settle, take } = yield* worker()
+        yield* Effect.forEach(["a", "b"], (key) => add(key))
+        const [a] = yield* take(5)
+        yield* settle(a!)
+        yield* Effect.forEach(["x", "y"], (key) => add(key, of('"other"')))
+        yield* store.strike(elsewhere)
+        const { undetermined } = yield* exchange({ take: 1 })
+        assert.deepStrictEqual(keysOf(undetermined), ["b"])
+        yield* exchange({ finished: [settlement(undetermined[0]!, outcome)] })
+        assert.strictEqual(yield* store.ahead("b"), 0)
+        assert.deepStrictEqual(keysOf((yield* exchange({ take: 1 })).undetermined), ["b"])
+        yield* store.restore([elsewhere])
+      }))
+  }
 
   test("CON-03 a retry of a limited task waits behind those that were there before", (kit) =>
     Effect.gen(function* () {
