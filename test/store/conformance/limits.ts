@@ -292,6 +292,35 @@ export const limits = (test: Test) => {
       assert.deepStrictEqual(yield* renew(old!), ["superseded"])
     }))
 
+  for (const [what, scheduleAnew] of Object.entries({
+    replaced: ({ replace }) => replace("a"),
+    "cancelled and added again": ({ add, store }) => Effect.andThen(store.cancel(["a"]), add("a"))
+  } satisfies Record<string, (kit: Pick<Kit, "add" | "replace" | "store">) => Effect.Effect<unknown, unknown>>)) {
+    test(`CON-01 RED-01 a run that lost its lease leaves the slot to the one that took over, once its key is ${what}`, (kit) =>
+      Effect.gen(function* () {
+        const limited = under(kit, concurrency(2))
+        const { add, pass, worker } = limited
+        const stands = yield* worker()
+        const heir = yield* worker()
+        yield* add("a")
+        const [lost] = yield* stands.take(5)
+        yield* pass(leaseMillis)
+        yield* heir.session.heartbeat
+        const [taken] = yield* heir.take(5)
+        assert.strictEqual(taken!.generation, lost!.generation)
+        yield* scheduleAnew(limited)
+        assert.strictEqual((yield* heir.take(5)).length, 1)
+        yield* add("b")
+
+        assert.deepStrictEqual(yield* stands.renew(lost!), ["lost"])
+        assert.strictEqual(yield* stands.settle(lost!), "superseded")
+        assert.deepStrictEqual(yield* heir.take(5), [])
+        assert.deepStrictEqual(yield* heir.renew(taken!), ["overtaken"])
+        assert.strictEqual(yield* heir.settle(taken!), "superseded")
+        assert.deepStrictEqual(keysOf(yield* heir.take(5)), ["b"])
+      }))
+  }
+
   test("CON-07 CON-08 RED-06 what a dead worker ran is run by another in its slot, and those that wait follow", (kit) =>
     Effect.gen(function* () {
       const { add, hindrance, pass, worker } = under(kit, concurrency(1))
