@@ -48,7 +48,7 @@ export const evenIfFull = /* lua */ `
 call('DEL', prefix .. '${Keys.segments.none}')
 `
 
-/** What `watchers` holds when those who follow may be connected to any node of a cluster. */
+/** What the value of `watchers` begins with when those who follow may be connected to any node of a cluster. */
 export const followedFromAnyNode = "any node"
 
 /**
@@ -64,7 +64,7 @@ export const followedFromAnyNode = "any node"
  */
 export const announcing = /* lua */ `
 local stateChannels, allChannel = prefix .. '${Keys.segments.state}', prefix .. '${Keys.segments.events}'
-local isFollowedAnywhere = isAnyFollowed and redis.pcall('GET', watchersKey) == '${followedFromAnyNode}'
+local isFollowedAnywhere = isAnyFollowed and string.find(tostring(redis.pcall('GET', watchersKey)), '^${followedFromAnyNode}') ~= nil
 local function hasListeners(channel)
   if not isAnyFollowed then return false end
   if isFollowedAnywhere then return true end
