@@ -6,16 +6,18 @@ import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
+import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { StoreError } from "../../DocketError.ts"
 import type { ExecutionEvent } from "../../DocketStore.ts"
 import * as GroupCommit from "../../internal/groupCommit.ts"
-import type * as Keys from "./keys.ts"
 import { followedFromAnyNode } from "./fragments.ts"
+import type * as Keys from "./keys.ts"
 import { inRealTime } from "./realTime.ts"
 import * as Redis from "./Redis.ts"
+import { setWatchers } from "./watchers.ts"
 
 /** Follows what is published on channels, from the moment that it returns. */
 export type Follow = (
@@ -28,7 +30,8 @@ export type Follow = (
  * **Details**
  *
  * Scripts publish nothing unless the key `watchers` is there, so it is set before a feed begins, and renewed for as long
- * as there is one. After a gap it is set before the gap is told: whoever then reads the record misses nothing.
+ * as there is one. It has another value once it was gone: then there was a gap, as after a loss of the connection. After
+ * a gap it is set before the gap is told: whoever then reads the record misses nothing.
  */
 export const make: (keys: Keys.Keys) => Effect.Effect<Follow, never, Redis.Redis | Scope.Scope> = Effect.fnUntraced(
   function* (keys) {
@@ -36,12 +39,28 @@ export const make: (keys: Keys.Keys) => Effect.Effect<Follow, never, Redis.Redis
     const feeds = new Set<Queue.Queue<ExecutionEvent>>()
     const interrupted = new Set<Queue.Queue<ExecutionEvent>>()
     const gap = Latch.makeUnsafe(false)
+    const interrupt = (feed: Queue.Queue<ExecutionEvent>) => {
+      interrupted.add(feed)
+      gap.openUnsafe()
+    }
 
     const reach = redis.isClustered ? followedFromAnyNode : "1"
-    const announceFollower = redis.command("DocketStore.watch", "SET", keys.watchers, reach, "PX", 30_000)
+    const set = redis.eval(setWatchers)
+    /** The value of `watchers` that was last found. */
+    let last = ""
+    const announceFollower = Effect.map(
+      Effect.suspend(() => set(keys, reach, SecureRandom.uuidV4Unsafe())),
+      (value) => {
+        if (value !== last) {
+          last = value
+          feeds.forEach(interrupt)
+        }
+        return value
+      }
+    )
     // Thousands may begin to follow at once.
     const announceWithOthers = yield* GroupCommit.make({
-      send: (followers: ReadonlyArray<void>) => Effect.as(announceFollower, followers),
+      send: (followers: ReadonlyArray<void>) => Effect.map(announceFollower, (value) => followers.map(() => value)),
       maximumSize: Infinity,
       inFlight: 1,
       closed: Exit.fail(new StoreError({ operation: "DocketStore.watch", cause: new Error("The store is closed") }))
@@ -53,10 +72,13 @@ export const make: (keys: Keys.Keys) => Effect.Effect<Follow, never, Redis.Redis
     })
     yield* gap.await.pipe(
       Effect.timeoutOption("8 seconds"),
-      Effect.andThen(Effect.suspend(() => (feeds.size > 0 ? announceFollower : Effect.void))),
+      Effect.andThen(
+        Effect.suspend(() => (feeds.size > 0 ? Effect.asVoid(announceFollower) : Effect.void)).pipe(
+          // Until it comes through nothing may be published.
+          Effect.retry(Schedule.spaced("250 millis"))
+        )
+      ),
       Effect.andThen(tellOfGap),
-      // Until it comes through nothing is published.
-      Effect.retry(Schedule.spaced("250 millis")),
       Effect.forever,
       inRealTime,
       Effect.forkScoped
@@ -64,25 +86,22 @@ export const make: (keys: Keys.Keys) => Effect.Effect<Follow, never, Redis.Redis
 
     const follow: Follow = Effect.fnUntraced(function* (channels) {
       const feed = yield* Effect.acquireRelease(Queue.unbounded<ExecutionEvent>(), Queue.shutdown)
-      yield* Effect.acquireRelease(
-        Effect.sync(() => feeds.add(feed)),
-        () =>
-          Effect.sync(() => {
-            feeds.delete(feed)
-            interrupted.delete(feed)
-          })
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          feeds.delete(feed)
+          interrupted.delete(feed)
+        })
       )
       yield* redis.subscribe(channels, {
         onMessage: (message) => {
           const event = decodeEvent(message)
           if (Option.isSome(event)) Queue.offerUnsafe(feed, toEvent(event.value))
         },
-        onGap: () => {
-          interrupted.add(feed)
-          gap.openUnsafe()
-        }
+        onGap: () => interrupt(feed)
       })
-      yield* announceWithOthers(undefined)
+      const value = yield* announceWithOthers(undefined)
+      feeds.add(feed)
+      if (value !== last) interrupt(feed)
       return feed
     })
     return follow

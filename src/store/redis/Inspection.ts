@@ -123,8 +123,7 @@ export const make: (options: {
             "BLPOP",
             wake,
             Effect.flatMap(redis.blocking, (block) => block(operation, "BLPOP", wake, "0.01"))
-          ),
-          outside("SET", keys.watchers, send("SET", keys.watchers, "1", "XX", "PX", 30_000))
+          )
         ]),
         (all) => all.flat().map((denied) => ({ ...denied, on: denied.on?.replaceAll(id, "…") }))
       )
@@ -193,7 +192,7 @@ export const probesOf = (keys: Keys.Keys, id: string): ReadonlyArray<ReadonlyArr
     ["SREM", keys.parked, id],
     ["SMEMBERS", keys.parked],
     ["EXISTS", keys.watchers],
-    ["SET", keys.watchers, "1", "XX", "PX", "30000"],
+    ["SET", keys.watchers, "1", "NX", "PX", "1"],
     ["HSET", record, "task", id],
     ["HGET", record, "task"],
     ["HMGET", record, "task", "state"],

@@ -108,12 +108,13 @@ export const make: (options: Client.Options) => Effect.Effect<Redis["Service"], 
     const confirmed = (client: Client.Client, reply: Promise<unknown>) =>
       replicas === 0
         ? reply
-        : Promise.all([reply, client.call("WAIT", [replicas, Math.min(deadlineMillis / 2, 1000)])]).then(
-            ([value, count]) => {
-              if (Number(count) >= replicas) return value
-              throw new Error(`NOREPLICAS Only ${count} of ${replicas} replicas have confirmed the write`)
-            }
-          )
+        : Promise.all([
+            reply,
+            client.call("WAIT", [replicas, Math.min(deadlineMillis / 2, 1000)]).catch(unconfirmed)
+          ]).then(([value, count]) => {
+            if (Number(count) >= replicas) return value
+            throw new Error(`NOREPLICAS Only ${count} of ${replicas} replicas have confirmed the write`)
+          })
 
     const run =
       <Params extends ReadonlyArray<unknown>, Reply>(script: Script<Params, Reply>) =>
@@ -149,6 +150,12 @@ export const make: (options: Client.Options) => Effect.Effect<Redis["Service"], 
     })
   }
 )
+
+/** Only the wait was refused: the write before it was made, and is not to be made again as if it had not been. */
+const unconfirmed = (error: unknown): never => {
+  if (!Client.isRefusal(error, true)) throw error
+  throw new Error(`NOREPLICAS Nobody knows whether replicas have the write: ${Client.presentable(error).message}`)
+}
 
 /**
  * Gives a script a further key, which is never there. While a slot moves from node to node, one key after the other, the

@@ -9,7 +9,7 @@
  * | key | type | holds | ends |
  * | --- | --- | --- | --- |
  * | `stream` | stream | what is due, in order: entries with one field, `key` | fixed; a claim, a cancel or a replace deletes the entry |
- * | `front` | stream | what is due before all that, in order: those that a limit let go, or whose worker died while they had a slot | like `stream` |
+ * | `front` | stream | what is due before all that, in order: those that a limit let go, about which a worker was asked, or whose worker died while they had a slot | like `stream` |
  * | `queue` | sorted set | what is due later: keys by due time | goes with its last member: moved, cancelled or replaced |
  * | `runs:KEY` | hash | the record of an execution | none while live; the execution TTL once settled, that of failures once failed |
  * | `payload:KEY` | string | the encoded payload, if it is longer than 256 bytes: a shorter one is in the record | with the record |
@@ -29,12 +29,12 @@
  * | `slots:CONTROL` | hash | who has the slots of a concurrency limit: `GENERATION:KEY`, and `limit` | goes with its last holder |
  * | `waiting` | sorted set | what waits for a slot: keys in the order of their arrival | goes with its last member: let go, cancelled or replaced |
  * | `waiting:CONTROL` | sorted set | the same for one limit | the same |
- * | `overtaken` | hash | the slots of runs whose keys were scheduled anew: `GENERATION:KEY`, with the time at which the lease expires and the limit | goes with the last of these runs: settled, or its lease expired |
+ * | `overtaken` | hash | the slots of runs whose keys were scheduled anew: `GENERATION:KEY`, with the time at which the lease expires, the lease and the limit | goes with the last of these runs: settled, or its lease expired |
  * | `starts:CONTROL` | sorted set | the starts that a rate limit counts: `GENERATION:KEY` by time | two windows after the last start |
  * | `plans:CONTROL` | sorted set | the starts to come: keys by time | goes with its last member: started, dropped, cancelled or replaced |
  * | `cooldown:CONTROL` | string | when the window ends, and the key of the execution that opened it | a second after the end of the window |
  * | `debounce:CONTROL` | hash | a round: `first`, the key of the submission that will run, `due` and `deadline` | deleted when that one runs, or is cancelled; ten settle times after the last submission |
- * | `watchers` | string | is there while anyone follows an execution; without it no event is published | 30 s after the last follower |
+ * | `watchers` | string | is there while anyone follows an execution; without it no event is published. Its value is the same until it is gone: so those who follow see that it was | 30 s after the last follower |
  * | `workers` | sorted set | workers by the time until which they are listed | a worker that leaves, or any heartbeat once that time has passed |
  * | `worker:WORKER` | hash | `seen`, its last sign of life, and `tasks`, with a NUL around each, or `*` for any | the presence, from the last heartbeat on |
  * | `suspect:WORKER` | string | until when the worker runs no other execution whose workers died again and again, and the key of the one that it runs | a second after that time, at which the first lease of that run ends |

@@ -127,6 +127,24 @@ it.layer(RedisServer.RedisServer.layer({ appendonly: true }), { excludeTestServi
       assert.strictEqual((yield* within(1_000, Queue.take(feed)))._tag, "Changed")
     }))
 
+  test("RES-06 EVT-05 a feed says that there was a gap when nothing was published for a while", (server, open) =>
+    Effect.gen(function* () {
+      const store = yield* open
+      const feed = yield* store.watch("k")
+      // As it ends by itself when it cannot be renewed in time.
+      yield* server.cli("DEL", "{orders}:watchers")
+      yield* add(store, "k")
+      // Whoever else follows something sets it anew.
+      const other = yield* open
+      yield* other.watch("other")
+      yield* store.watch("another")
+      assert.deepStrictEqual(yield* Queue.take(feed), { _tag: "Interrupted" })
+      yield* store.cancel(["k"])
+      const event = yield* Queue.take(feed)
+      assert(event._tag === "Changed")
+      assert.strictEqual(event.state, "cancelled")
+    }))
+
   test("`reconnected` does not wait for a subscription that was given up meanwhile", (server, open) =>
     Effect.gen(function* () {
       const store = yield* open

@@ -1,6 +1,6 @@
 /** Each error reply with which a server turns a command away, and what becomes of that command. */
 import { assert, it } from "@effect/vitest"
-import { Effect, Fiber, type Scope } from "effect"
+import { Effect, Fiber, Queue, type Scope } from "effect"
 import type { StoreError } from "../../../src/DocketError.ts"
 import type { DocketStore } from "../../../src/DocketStore.ts"
 import * as RedisStore from "../../../src/store/redis/RedisStore.ts"
@@ -117,7 +117,7 @@ it.layer(RedisServer.RedisServer.layer({ appendonly: true }), { excludeTestServi
       assert.strictEqual((yield* Effect.retry(take, { times: 20 })).deliveries.length, 2)
     }).pipe(Effect.ensuring(Effect.ignore(server.cli("REPLICAOF", "NO", "ONE")))))
 
-  test("OOM: while memory is full adding fails and says so, and workers finish and keep what they have", (server, open) =>
+  test("OOM RES-06: while memory is full adding fails and says so, workers finish and keep what they have, and ends are heard of", (server, open) =>
     Effect.gen(function* () {
       const store = yield* open()
       const { exchange, renew, session, takeOne } = yield* openWorker(store)
@@ -132,7 +132,9 @@ it.layer(RedisServer.RedisServer.layer({ appendonly: true }), { excludeTestServi
       assert.deepStrictEqual(reply.settled, ["applied"])
       const [second] = reply.deliveries
       assert(second?.key === "b")
+      const feed = yield* store.watch("c")
       yield* store.cancel(["b", "c"])
+      assert.propertyVal(yield* Queue.take(feed), "state", "cancelled")
       assert.deepStrictEqual(yield* renew(second), ["cancelled"])
       yield* server.cli("CONFIG", "SET", "maxmemory", "0")
       assert.deepStrictEqual(yield* add(store, "d"), ["scheduled"])

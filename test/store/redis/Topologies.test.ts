@@ -306,6 +306,40 @@ it.live("a write that has to be on a replica fails when it is not, and can be se
   })
 )
 
+it.live("STA-05 CHS-01 a write is not made again when nobody can tell whether a replica has it", () =>
+  Effect.gen(function* () {
+    const master = yield* RedisServer.make()
+    const following = ["--replicaof", `127.0.0.1 ${master.port}`, "--repl-diskless-sync-delay", "0"]
+    const replica = yield* RedisServer.make({ config: following })
+    const sentinel = yield* RedisServer.make({
+      file: [`sentinel monitor orders 127.0.0.1 ${master.port} 1`, "sentinel down-after-milliseconds orders 600000"],
+      config: ["--sentinel"]
+    })
+    yield* waitUntil(
+      "the replica follows",
+      Effect.map(master.cli("INFO", "replication"), (info) => info.includes("state=online"))
+    )
+    const store = yield* RedisStore.makeUrl(`redis+sentinel://127.0.0.1:${sentinel.port}/orders?replicas=1`, options())
+    const { exchange } = yield* openWorker(store)
+    // The server knows the script from then on.
+    yield* exchange({})
+    yield* Kit.add(store, "k")
+    yield* replica.freeze
+    const taking = yield* Effect.forkScoped(Effect.flip(exchange({ lease: "mine", take: 1 })))
+    const waiting = Effect.map(master.cli("CLIENT", "LIST"), (list) => /id=(\d+) .* flags=b .*cmd=wait/.exec(list)?.[1])
+    yield* waitUntil(
+      "the master waits for the replica",
+      Effect.map(waiting, (id) => id !== undefined)
+    )
+    // As when it becomes a replica itself.
+    yield* master.cli("CLIENT", "UNBLOCK", (yield* waiting)!, "ERROR")
+    assert.include((yield* Fiber.join(taking)).message, "UNBLOCKED")
+    yield* replica.thaw
+    yield* untilSuccess("the replica follows again", Kit.add(store, "k"))
+    assert.deepStrictEqual(keysOf((yield* exchange({ lease: "mine", take: 1, resent: true })).deliveries), ["k"])
+  })
+)
+
 it.live("URL-04 URL-05 Sentinels and data nodes have passwords of their own, and TLS", () =>
   Effect.gen(function* () {
     const tls = yield* makeCertificates
