@@ -167,7 +167,8 @@ end
 /**
  * Defines `giveUp(key, generation)`, which takes from an execution that has `values` what controls gave it and let it
  * wait for: its slot goes to whoever waits longest for it; `endOvertaken(key, generation, held)`, which frees the slot of a
- * run whose key was scheduled anew, if that is under the lease `held`, or whatever its lease; `findHolders(control)`; and `decode(list)`. Needs `announce` and `enqueue`.
+ * run whose key was scheduled anew, if that is under the lease `held`, or whatever its lease; `findHolders(control)`; and
+ * `decode(list)`. Needs `announce` and `enqueue`.
  */
 export const slots = /* lua */ `
 local slotsOf, linesOf = prefix .. '${Keys.segments.slots}', prefix .. '${Keys.segments.waiting}'
