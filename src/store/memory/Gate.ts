@@ -230,7 +230,8 @@ const startOf = ({ entry, executions, step }: Candidate, { control, name }: Name
   }
   const isPlanned = rate.plans.has(entry.key)
   if (isPlanned && rate.starts.size < control.limit) return 0
-  const others = Array.from(rate.plans).flatMap(([key, start]) => (key === entry.key ? [] : [start]))
+  // What was planned for a time that is over will start now, at the earliest.
+  const others = Array.from(rate.plans).flatMap(([key, at]) => (key === entry.key ? [] : [Math.max(at, step.now)]))
   const all = [...rate.starts.values(), ...others.toSorted((a, b) => a - b)]
   const oldest = all[all.length - control.limit]
   return oldest === undefined ? 0 : oldest + control.perMillis

@@ -44,9 +44,10 @@ local function startOf(key, holder, control)
   if call('ZSCORE', starts, holder) then return 0 end
   if wasPlanned and call('ZCARD', starts) < control.limit then return 0 end
   -- The start that has to leave the window first: the one "limit" places from the end, of those that were and will be.
+  -- What was planned for a time that is over will be now, at the earliest.
   local planned, oldest = call('ZCARD', plans), nil
   if planned >= control.limit then
-    oldest = call('ZREVRANGE', plans, control.limit - 1, control.limit - 1, 'WITHSCORES')[2]
+    oldest = math.max(now, call('ZREVRANGE', plans, control.limit - 1, control.limit - 1, 'WITHSCORES')[2])
   else
     local place = control.limit - planned - 1
     oldest = call('ZREVRANGE', starts, place, place, 'WITHSCORES')[2]

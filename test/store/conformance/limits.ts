@@ -523,26 +523,51 @@ export const limits = (test: Test) => {
       assert.deepStrictEqual([due - beginning, intended - beginning], [10_000, 2_000])
     }))
 
-  test("RAT-01 after a time without workers no more start at once than the limit allows", (kit) =>
+  for (const [when, millis] of [
+    ["before the last planned start", 3_500],
+    ["after it", 6_500]
+  ] as const) {
+    test(`RAT-01 no more start at once than the limit allows when workers come back ${when}`, (kit) =>
+      Effect.gen(function* () {
+        const { add, pass, worker } = under(kit, rate(2, 1_000))
+        const { take } = yield* worker()
+        const keys = Array.from({ length: 12 }, (_, n) => `k${n}`)
+        yield* Effect.forEach(keys, (key) => add(key))
+        const starts: Array<number> = []
+        let now = 0
+        const step = Effect.fnUntraced(function* (millis: number) {
+          yield* pass(millis)
+          now += millis
+          for (const _ of yield* take(20)) starts.push(now)
+        })
+        yield* step(0)
+        yield* step(millis)
+        for (let n = 0; n < 60; n++) yield* step(100)
+        assert.strictEqual(starts.length, 12)
+        starts.forEach((start, n) => {
+          if (n >= 2) assert.isAtLeast(start - starts[n - 2]!, 1_000)
+        })
+      }))
+  }
+
+  test("RAT-01 a planned start that a backlog keeps waiting makes room for no more than itself", (kit) =>
     Effect.gen(function* () {
-      const { add, pass, worker } = under(kit, rate(2, 1_000))
+      const { add, pass, worker } = under(kit, rate(1, 1_000))
       const { take } = yield* worker()
-      const keys = Array.from({ length: 12 }, (_, n) => `k${n}`)
-      yield* Effect.forEach(keys, (key) => add(key))
-      const starts: Array<number> = []
-      let now = 0
-      const step = Effect.fnUntraced(function* (millis: number) {
-        yield* pass(millis)
-        now += millis
-        for (const _ of yield* take(20)) starts.push(now)
-      })
-      yield* step(0)
-      yield* step(3_500)
-      for (let n = 0; n < 60; n++) yield* step(100)
-      assert.strictEqual(starts.length, 12)
-      starts.forEach((start, n) => {
-        if (n >= 2) assert.isAtLeast(start - starts[n - 2]!, 1_000)
-      })
+      const others = Effect.forEach(Array.from({ length: 30 }), (_, n) => add(`other ${n}`, of(`"${n}"`)))
+      yield* Effect.forEach(["a", "b"], (key) => add(key))
+      assert.deepStrictEqual(keysOf(yield* take(2)), ["a"])
+      yield* others
+      yield* Effect.forEach(["c", "d", "e", "f"], (key) => add(key))
+      yield* pass(2_500)
+      // "b" is due, and now at the end of the stream.
+      assert.strictEqual((yield* take(30)).length, 30)
+      assert.deepStrictEqual(keysOf(yield* take(9)), ["b"])
+      for (const key of ["c", "d", "e", "f"]) {
+        assert.deepStrictEqual(yield* take(9), [])
+        yield* pass(1_000)
+        assert.deepStrictEqual(keysOf(yield* take(9)), [key])
+      }
     }))
 
   test("RAT-02 in drop mode what is over the limit is cancelled", (kit) =>
