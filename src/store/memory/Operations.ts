@@ -210,7 +210,7 @@ const end = (
         entry.error = undefined
         entry.failure = undefined
       }
-      Gate.leave(executions, entry, step)
+      Gate.end(executions, entry, step, { isUndone: false })
       if (outcome.next.payload !== undefined) {
         entry.payload = outcome.next.payload
         entry.values = undefined
@@ -226,8 +226,7 @@ const end = (
   }
   // The run is to be followed by another of the same schedule.
   if (entry.cancelled) return settleAs(executions, entry, "cancelled", step)
-  if (outcome._tag !== "Retry") Gate.undo(executions, entry)
-  Gate.leave(executions, entry, step)
+  Gate.end(executions, entry, step, { isUndone: outcome._tag !== "Retry" })
   entry.generation++
   switch (outcome._tag) {
     case "Retry":

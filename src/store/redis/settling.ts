@@ -84,16 +84,16 @@ end
 -- Frees the slot of a run that has ended. One that does not count as a run gives back its starts and windows as well.
 local function leaveControls(key, generation, isUndone)
   local record = records .. key
-  local found = call('HMGET', record, 'slot', 'starts', 'windows')
+  local found = call('HMGET', record, 'slot', 'starts', 'windows', 'counted')
   if isUndone then
     for _, control in ipairs(found[2] and decode(found[2]) or {}) do
-      call('ZREM', prefix .. '${Keys.segments.starts}' .. control, generation .. ':' .. key)
+      call('ZREM', prefix .. '${Keys.segments.starts}' .. control, (found[4] or '') .. ':' .. key)
     end
     for _, control in ipairs(found[3] and decode(found[3]) or {}) do
       call('DEL', prefix .. '${Keys.segments.cooldown}' .. control)
     end
   end
-  call('HDEL', record, 'slot', 'starts', 'windows')
+  call('HDEL', record, 'slot', 'starts', 'windows', 'counted')
   if found[1] then freeSlot(found[1], key, generation) end
 end
 

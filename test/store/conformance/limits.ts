@@ -17,6 +17,7 @@ import {
   type Kit,
   leaseMillis,
   makeKit,
+  openWorker,
   postponed,
   released,
   request,
@@ -25,7 +26,8 @@ import {
   settlement,
   takeAll,
   type Test,
-  type TestWorker
+  type TestWorker,
+  ttlMillis
 } from "./kit.ts"
 
 const concurrency = (limit: number, scope = "task:send:concurrency0"): Control => ({
@@ -634,6 +636,63 @@ export const limits = (test: Test) => {
       yield* settle(yield* takeOne, postponed(500))
       yield* add("b")
       assert.deepStrictEqual(keysOf(yield* take(5)), ["b"])
+    }))
+
+  test("RAT-01 RAT-03 the runs of a key count also when its record has ended since", (kit) =>
+    Effect.gen(function* () {
+      const { add, pass, read, worker } = under(kit, rate(1, 4 * ttlMillis))
+      const { settle, take, takeOne } = yield* worker()
+      yield* add("a")
+      yield* settle(yield* takeOne)
+      yield* pass(ttlMillis)
+      assert.isTrue(yield* kit.isUnknown("a"))
+      yield* add("a")
+      assert.deepStrictEqual(yield* take(5), [])
+      assert.strictEqual((yield* read("a")).due - beginning, 4 * ttlMillis)
+    }))
+
+  test("TTL-04 RAT-01 RAT-03 where nothing is kept, each run of a key counts, but for one that is given back", (kit) =>
+    Effect.gen(function* () {
+      const store = yield* kit.open({ name: "keeps-nothing-of-starts", executionTtlMillis: 0 })
+      const controls = new Map([["send", [rate(3, 1_000_000)]]])
+      const { settle, take, takeOne } = yield* openWorker(store, { controls })
+      const add = store.schedule([request("a", { values: [""] })])
+      for (let n = 0; n < 2; n++) {
+        yield* add
+        yield* settle(yield* takeOne)
+      }
+      yield* add
+      // Given back, which takes back no other start than its own, and redelivered, which counts once.
+      yield* settle(yield* takeOne, released)
+      yield* takeOne
+      yield* kit.pass(leaseMillis)
+      const heir = yield* openWorker(store, { controls })
+      yield* heir.session.heartbeat
+      const again = yield* heir.takeOne
+      assert.strictEqual(again.deliveries, 2)
+      yield* heir.settle(again)
+      yield* add
+      assert.deepStrictEqual(yield* take(5), [])
+      assert.strictEqual((yield* store.read(["a"])).map(Option.getOrThrow)[0]?.due, beginning + 1_000_000)
+    }))
+
+  test("RAT-03 ADM-09 a redelivery that one rate limit puts off does not count in another again", (kit) =>
+    Effect.gen(function* () {
+      const { worker } = under(kit, rate(2, 10 * leaseMillis), rate(1, leaseMillis / 2, "delay", "task:send:rate1"))
+      const add = (key: string, value: string) => kit.add(key, { values: [value, ""] })
+      yield* add("a", "x")
+      yield* (yield* worker()).take(1)
+      yield* kit.pass(leaseMillis)
+      const heir = yield* worker()
+      yield* add("b", "y")
+      assert.deepStrictEqual(keysOf(yield* heir.take(5)), ["b"])
+      yield* heir.session.heartbeat
+      assert.deepStrictEqual(yield* heir.take(5), [])
+      yield* kit.pass(leaseMillis / 2)
+      assert.deepStrictEqual(keysOf(yield* heir.take(5)), ["a"])
+      yield* kit.pass(leaseMillis / 2)
+      yield* add("c", "x")
+      assert.deepStrictEqual(keysOf(yield* heir.take(5)), ["c"])
     }))
 
   test("RAT-04 several rate limits hold together, each on its own value", (kit) =>
