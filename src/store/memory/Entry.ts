@@ -53,6 +53,9 @@ export interface Start {
   readonly at: number
 }
 
+/** The starts of what does not run, or is not limited. */
+export const noStarts: ReadonlyMap<string, Start> = new Map()
+
 /** What the controls of a task have to do with an execution; controls by the name of their scope and value. */
 export interface Admission {
   /** The limit of which it has a slot. */
@@ -101,7 +104,7 @@ export const makeEntry = (key: string): Entry => ({
     waits: undefined,
     plans: [],
     round: undefined,
-    starts: new Map(),
+    starts: noStarts,
     windows: [],
     passed: false,
     dropped: undefined

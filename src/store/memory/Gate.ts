@@ -1,7 +1,7 @@
 /** Admission: whether an execution may start now, what it takes when it does, and who is next when it gives that back. */
 import { type Control, nameOf, split } from "../../Admission.ts"
 import type * as DocketStore from "../../DocketStore.ts"
-import type { Entry, Start } from "./Entry.ts"
+import { type Entry, noStarts, type Start } from "./Entry.ts"
 import * as Executions from "./Executions.ts"
 import * as Line from "./Line.ts"
 
@@ -98,14 +98,14 @@ export const end = (
     for (const [name, start] of admission.starts) executions.rates.get(name)?.starts.delete(start)
     for (const name of admission.windows) executions.windows.delete(name)
   }
-  admission.starts = new Map()
+  admission.starts = noStarts
   admission.windows = []
   leave(executions, entry, step)
 }
 
 /** Forgets what an earlier schedule of the key had to do with controls. */
 export const forget = ({ admission }: Entry): void => {
-  admission.starts = new Map()
+  admission.starts = noStarts
   admission.windows = []
   admission.passed = false
   admission.dropped = undefined

@@ -131,7 +131,10 @@ function admit(key, found, mine, values)
     if start > now and control.drops then excess = control end
     at = math.max(at, start)
   end
-  if own[2] then call('HDEL', record, 'plans') end
+  if own[2] then
+    leavePlans(key, own[2])
+    call('HDEL', record, 'plans')
+  end
   if excess and tonumber(found[5] or 1) == 1 then return drop(key, found, 'r' .. excess.name) end
   if at > now then
     local plans = {}

@@ -728,6 +728,39 @@ export const limits = (test: Test) => {
       assert.deepStrictEqual(keysOf(yield* take(5)), ["c"])
     }))
 
+  for (const [other, controls] of [
+    ["no limit", new Map()],
+    ["another limit", new Map([["send", [rate(9, 1_000, "delay", "task:send:rate1")]]])]
+  ] as const) {
+    test(`RAT-05 what starts under a contract with ${other} leaves its place in the one that it had`, (kit) =>
+      Effect.gen(function* () {
+        const { add, pass, worker } = under(kit, rate(1, 1_000))
+        const before = yield* worker()
+        const after = yield* kit.worker({ controls })
+        yield* Effect.forEach(["a", "b", "c"], (key) => add(key))
+        yield* before.take(5)
+        yield* pass(2_000)
+        for (const delivery of yield* after.take(5)) yield* after.settle(delivery)
+        yield* add("d")
+        assert.deepStrictEqual(keysOf(yield* before.take(5)), ["d"])
+      }))
+  }
+
+  test("DEB-04 a round ends when its first submission runs, also under a contract without a debounce", (kit) =>
+    Effect.gen(function* () {
+      const { add, pass, worker } = under(kit, debounce(1_000))
+      const before = yield* worker()
+      const after = yield* kit.worker()
+      yield* add("a")
+      yield* before.take(5)
+      yield* pass(1_000)
+      yield* after.settle(yield* after.takeOne)
+      yield* add("b")
+      assert.deepStrictEqual((yield* before.exchange({ take: 5 })).dropped, [])
+      yield* pass(1_000)
+      assert.deepStrictEqual(keysOf(yield* before.take(5)), ["b"])
+    }))
+
   test("COO-01 COO-02 the first runs and opens a window; those that would start within it are dropped", (kit) =>
     Effect.gen(function* () {
       const { add, hindrance, pass, worker } = under(kit, cooldown(10_000))
