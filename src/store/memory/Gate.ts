@@ -60,7 +60,9 @@ export const pass = (candidate: Candidate, controls: ReadonlyArray<Control>): Ve
   const { admission } = entry
   if (limit !== undefined) takeSlot(executions, limit, entry)
   admission.starts = new Map(rates.map((rate) => [rate.name, count(candidate, rate)]))
-  admission.windows = cooldowns.filter((cooldown) => openWindow(candidate, cooldown)).map(({ name }) => name)
+  // A redelivery does not open again what the execution has open.
+  const opened = cooldowns.filter((cooldown) => openWindow(candidate, cooldown)).map(({ name }) => name)
+  admission.windows = [...admission.windows, ...opened]
   if (admission.round !== undefined) executions.rounds.delete(admission.round)
   admission.round = undefined
   admission.passed = true
@@ -96,7 +98,10 @@ export const end = (
   const { admission } = entry
   if (isUndone) {
     for (const [name, start] of admission.starts) executions.rates.get(name)?.starts.delete(start)
-    for (const name of admission.windows) executions.windows.delete(name)
+    for (const name of admission.windows) {
+      // Another one may have opened it since.
+      if (executions.windows.get(name)?.key === entry.key) executions.windows.delete(name)
+    }
   }
   admission.starts = noStarts
   admission.windows = []

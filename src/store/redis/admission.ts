@@ -90,7 +90,7 @@ end
 function admit(key, found, mine, values)
   local record, generation = records .. key, found[4]
   local holder = generation .. ':' .. key
-  local own = call('HMGET', record, 'slot', 'plans', 'round', 'passed', 'counted')
+  local own = call('HMGET', record, 'slot', 'plans', 'round', 'passed', 'counted', 'windows')
   local slot, passed, counted = own[1], own[4], own[5]
   local limit, debounce, rates, cooldowns = nil, nil, {}, {}
   for i, control in ipairs(mine) do
@@ -194,6 +194,10 @@ function admit(key, found, mine, values)
     fields[#fields + 1] = cjson.encode(starts)
     fields[#fields + 1] = 'counted'
     fields[#fields + 1] = counted or lease
+  end
+  -- A redelivery does not open again what the execution has open.
+  for _, name in ipairs(own[6] and decode(own[6]) or {}) do
+    windows[#windows + 1] = name
   end
   if #windows > 0 then
     fields[#fields + 1] = 'windows'

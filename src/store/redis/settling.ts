@@ -91,7 +91,9 @@ local function leaveControls(key, generation, isUndone)
       call('ZREM', prefix .. '${Keys.segments.starts}' .. control, (found[3] or '') .. ':' .. key)
     end
     for _, control in ipairs(found[2] and decode(found[2]) or {}) do
-      call('DEL', prefix .. '${Keys.segments.cooldown}' .. control)
+      local window = prefix .. '${Keys.segments.cooldown}' .. control
+      -- Another one may have opened it since.
+      if string.match(call('GET', window) or '', '^%d+ (.*)$') == key then call('DEL', window) end
     end
   end
   if found[1] or found[2] then call('HDEL', record, 'starts', 'windows', 'counted') end

@@ -818,6 +818,36 @@ export const limits = (test: Test) => {
       assert.deepStrictEqual(keysOf((yield* heir.exchange({ take: 5 })).dropped), ["a"])
     }))
 
+  test("COO-01 RAT-03 a run that is given back closes the window that it opened, and nobody else's", (kit) =>
+    Effect.gen(function* () {
+      const { add, pass, worker } = under(kit, cooldown(1_000))
+      const { exchange, settle, take, takeOne } = yield* worker()
+      yield* add("a")
+      const a = yield* takeOne
+      yield* pass(2_000)
+      yield* add("b")
+      const b = yield* takeOne
+      yield* settle(a, postponed(60_000))
+      yield* add("c")
+      assert.deepStrictEqual(keysOf((yield* exchange({ take: 5 })).dropped), ["c"])
+      yield* settle(b, postponed(60_000))
+      yield* add("d")
+      assert.deepStrictEqual(keysOf(yield* take(5)), ["d"])
+    }))
+
+  test("COO-04 ADM-09 a redelivery that is given back closes the window that the execution opened", (kit) =>
+    Effect.gen(function* () {
+      const { add, pass, worker } = under(kit, cooldown(10 * leaseMillis), cooldown(1_000, "task:send:cooldown1"))
+      yield* add("a")
+      yield* (yield* worker()).takeOne
+      yield* pass(leaseMillis)
+      const heir = yield* worker()
+      yield* heir.session.heartbeat
+      yield* heir.settle(yield* heir.takeOne, postponed(60_000))
+      yield* add("b")
+      assert.deepStrictEqual(keysOf(yield* heir.take(5)), ["b"])
+    }))
+
   test("DEB-01 DEB-02 DEB-03 the first submission runs once it has been quiet, with its own payload", (kit) =>
     Effect.gen(function* () {
       const { add, hindrance, pass, read, worker } = under(kit, debounce(1_000))
