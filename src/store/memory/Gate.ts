@@ -134,6 +134,16 @@ export const endOvertaken = (executions: Executions.Executions, run: { key: stri
   handOn(executions, overtaken.name)
 }
 
+/** The last generation of a key of which a run goes on that was overtaken. There are few. */
+export const lastOvertaken = (executions: Executions.Executions, key: string): number => {
+  let last = 0
+  for (const holder of executions.overtaken.keys()) {
+    const split = holder.indexOf(":")
+    if (holder.slice(split + 1) === key) last = Math.max(last, Number(holder.slice(0, split)))
+  }
+  return last
+}
+
 /** Frees the slots of overtaken runs whose workers fell silent. */
 export const reclaimOvertaken = (executions: Executions.Executions, { now }: Executions.Step): void => {
   for (const [holder, { expires }] of executions.overtaken) {

@@ -22,7 +22,7 @@ export const schedule = (
     const present = Executions.lookup(executions, request.key, step)
     const isLive = present !== undefined && !DocketStore.isSettled(present.state) && !present.cancelled
     if (isLive && !request.replace) return "already-scheduled"
-    const entry = present ?? Executions.add(executions, request.key)
+    const entry = present ?? add(executions, request.key)
     if (entry.state === "running") Gate.overtake(executions, entry)
     Gate.leave(executions, entry, step)
     Executions.detach(executions, entry)
@@ -36,6 +36,13 @@ export const schedule = (
     return isLive ? "replaced" : "scheduled"
   })
   return { _tag: "Scheduled", dispositions }
+}
+
+/** Adds an execution. Of an earlier one of the key, whose record is gone, a run may go on. */
+const add = (executions: Executions.Executions, key: string): Entry => {
+  const entry = Executions.add(executions, key)
+  entry.generation = Gate.lastOvertaken(executions, key)
+  return entry
 }
 
 /** Puts a strike in force. */

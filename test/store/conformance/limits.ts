@@ -247,6 +247,38 @@ export const limits = (test: Test) => {
       assert.deepStrictEqual(keysOf(yield* take(5)), ["a"])
     }))
 
+  for (const [how, values] of [
+    ["with its values", [""]],
+    ["by name", undefined]
+  ] as const) {
+    test(`RPL-04 CON-01 TTL-04 it keeps its slot also when the record is gone and the key is added ${how}`, (kit) =>
+      Effect.gen(function* () {
+        const store = yield* kit.open({ name: `keeps-no-generation-${how}`, executionTtlMillis: 0 })
+        const controls = new Map([["send", [concurrency(2)]]])
+        const { exchange, renew, settle, take, takeOne } = yield* openWorker(store, { controls })
+        const add = (key: string, options?: RequestOptions & { readonly replace?: boolean }) =>
+          store.schedule([request(key, { values: [""], ...options })])
+        yield* add("a")
+        const old = yield* takeOne
+        yield* add("a", { replace: true })
+        yield* settle(yield* takeOne)
+        assert.isTrue(Option.isNone((yield* store.read(["a"]))[0]!))
+
+        yield* add("a", { values })
+        const asked = yield* exchange({ take: 1 })
+        const finished = asked.undetermined.map((delivery) =>
+          settlement(delivery, { _tag: "Determined", values: [""], strikes: "" })
+        )
+        const [another] = [...asked.deliveries, ...(yield* exchange({ finished, take: 1 })).deliveries]
+        yield* add("b")
+        assert.deepStrictEqual(yield* take(5), [])
+        assert.deepStrictEqual(yield* renew(old, another!), ["overtaken", "held"])
+        assert.strictEqual(yield* settle(old), "superseded")
+        assert.deepStrictEqual(keysOf(yield* take(5)), ["b"])
+        assert.strictEqual(yield* settle(another!), "applied")
+      }))
+  }
+
   test("CON-07 the slot of a run whose key was scheduled anew is free once its worker has died", (kit) =>
     Effect.gen(function* () {
       const { add, pass, store, worker } = under(kit, concurrency(1))
