@@ -23,9 +23,10 @@ import { keepIn } from "./internal/keptResults.ts"
 import { failedExecutions, knowsTask, takeSnapshot, workersOf } from "./internal/operations.ts"
 import { knownStrikes } from "./internal/knownStrikes.ts"
 import { makeScheduler } from "./internal/scheduling.ts"
-import { type Paused, strikesOf } from "./internal/strikes.ts"
+import { strikesOf } from "./internal/strikes.ts"
+import * as WholeNumbers from "./internal/wholeNumbers.ts"
 import type { ResultStore } from "./ResultStore.ts"
-import type { FailedExecutions, Snapshot, WorkerInfo } from "./Snapshot.ts"
+import type { FailedExecutions, Paused, Snapshot, WorkerInfo } from "./Snapshot.ts"
 import type { Strike } from "./Strike.ts"
 import type * as StrikeList from "./StrikeList.ts"
 import * as MemoryStore from "./store/memory/MemoryStore.ts"
@@ -50,13 +51,13 @@ export interface Settings {
    * `executionTtl` is 0.
    */
   readonly failedTtl?: Duration.Input | undefined
-  /** How many failed executions are kept; the oldest go first. Default: 10,000. */
+  /** How many failed executions are kept, from 0; the oldest go first. Default: 10,000. */
   readonly failedMaximum?: number | undefined
   /** Keeps the results of executions, in place of the docket's store. Default: none. */
   readonly results?: ResultStore | undefined
   /** How often a worker announces itself. Default: 2 seconds. */
   readonly heartbeatInterval?: Duration.Input | undefined
-  /** After how many missed heartbeats a worker is no longer listed. Default: 5. */
+  /** After how many missed heartbeats, at least 1, a worker is no longer listed. Default: 5. */
   readonly missedHeartbeats?: number | undefined
 }
 
@@ -69,7 +70,8 @@ export interface Settings {
 export interface Options extends Settings {
   /**
    * The store. The scheme picks its kind: `redis`, `rediss` (TLS), `valkey`, `valkeys`, `unix`, or `memory` for a docket
-   * that lives in this process. Default: `redis://localhost:6379/0`.
+   * that lives in this process. With `+sentinel` or `+cluster` behind one of the first four, as in
+   * `redis+sentinel://a:26379,b:26379/main`, it names several servers. Default: `redis://localhost:6379/0`.
    */
   readonly url?: string | undefined
 }
@@ -90,8 +92,9 @@ export class Docket extends Context.Service<
      * **Details**
      *
      * A key that is live (scheduled, queued or running) is left as it is, and the handle's disposition says
-     * `already-scheduled`. Fails with `DocketError`: the payload does not fit, the options contradict each other, or the
-     * store failed; in the last case the task may have been scheduled, and a key of your own makes it safe to try again.
+     * `already-scheduled`. What a strike matches is not scheduled at all, and the disposition says `struck`. Fails with
+     * `DocketError`: the payload does not fit, the options contradict each other, or the store failed; in the last case
+     * the task may have been scheduled, and a key of your own makes it safe to try again.
      */
     readonly add: <T extends Task.Any>(
       task: T,
@@ -100,6 +103,7 @@ export class Docket extends Context.Service<
     /**
      * Schedules a batch, made with `Task.request`, in as few round trips as possible; one handle for each request, in
      * order. Everything is checked before anything is scheduled. Within the batch the first request for a key wins.
+     * Strikes refuse single requests, as with `add`.
      */
     readonly addAll: <const R extends ReadonlyArray<Task.Request>>(
       requests: R
@@ -120,6 +124,7 @@ export class Docket extends Context.Service<
     /**
      * Schedules a task in the place of whatever its key holds. What waited under the key will not run; what runs already
      * is left alone, and the replacement runs besides it, when it is due. The key comes from the options or the task.
+     * When a strike matches, nothing is replaced.
      */
     readonly replace: <T extends Task.Any>(
       task: T,
@@ -272,7 +277,11 @@ const assemble = Effect.fnUntraced(function* (
   results: ResultStore | undefined
 ) {
   const store = results === undefined ? docketStore : keepIn(results, docketStore, { name, ...settings })
-  const source = yield* Executions.makeSource(store, { results, keepsResults: settings.executionTtlMillis > 0 })
+  const source = yield* Executions.makeSource(store, {
+    results,
+    keepsResults: settings.executionTtlMillis > 0,
+    cancel: (key) => docket.cancel(key)
+  })
   const workers = workersOf(store)
   const strikes = knownStrikes(store, name)
   const { prepare, prepareNamed, schedule, scheduleAll } = yield* makeScheduler(store, strikes)
@@ -288,7 +297,7 @@ const assemble = Effect.fnUntraced(function* (
       )
     )
 
-  return yield* instrumentDocket({
+  const docket: Docket["Service"] = yield* instrumentDocket({
     name,
     store,
     settings,
@@ -320,7 +329,7 @@ const assemble = Effect.fnUntraced(function* (
     events: Events.ofDocket(store),
     failed: failedExecutions(store),
     explain: (key) => explain(store, key),
-    ...strikesOf(store, strikes),
+    ...strikesOf(name, store, strikes),
     clear: failWith(store.clear),
     snapshot: (options = {}) => takeSnapshot(name, store, options.limit ?? defaults.snapshotLimit),
     workers,
@@ -329,6 +338,7 @@ const assemble = Effect.fnUntraced(function* (
         all.filter((worker) => knowsTask(worker, typeof task === "string" ? task : task.name))
       )
   })
+  return docket
 })
 
 const settingsOf = Effect.fnUntraced(function* (options: Settings) {
@@ -348,13 +358,17 @@ const settingsOf = Effect.fnUntraced(function* (options: Settings) {
     name,
     executionTtlMillis,
     failedTtlMillis: yield* Durations.checked("failedTtl", failedTtl, 0),
-    failedMaximum: options.failedMaximum ?? defaults.failedMaximum,
+    failedMaximum: yield* WholeNumbers.checked("failedMaximum", options.failedMaximum ?? defaults.failedMaximum, 0),
     heartbeatMillis: yield* Durations.checked(
       "heartbeatInterval",
       options.heartbeatInterval ?? defaults.heartbeatInterval,
       1
     ),
-    missedHeartbeats: options.missedHeartbeats ?? defaults.missedHeartbeats
+    missedHeartbeats: yield* WholeNumbers.checked(
+      "missedHeartbeats",
+      options.missedHeartbeats ?? defaults.missedHeartbeats,
+      1
+    )
   }
 })
 

@@ -21,7 +21,7 @@ export class StoreError extends Schema.TaggedError<StoreError>("effect-docket/St
   cause: Schema.Defect()
 }) {
   override get message() {
-    return `The docket's store failed in ${this.operation}: ${describe(this.cause)}`
+    return `The docket's store failed in ${this.operation}: ${describe(this.cause).replace(/\.+$/, "")}`
   }
 }
 

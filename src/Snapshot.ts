@@ -1,5 +1,5 @@
 /**
- * What an operator sees of a docket: a snapshot, its workers, and the executions that failed for good.
+ * What an operator sees of a docket: a snapshot, its workers, what is paused, and the executions that failed for good.
  */
 import type * as DateTime from "effect/DateTime"
 import type * as Effect from "effect/Effect"
@@ -40,6 +40,19 @@ export interface WorkerInfo {
   /** Its last sign of life. */
   readonly lastSeen: DateTime.Utc
   /** The names of the tasks that it knows, sorted. */
+  readonly tasks: ReadonlyArray<string>
+}
+
+/**
+ * What is paused.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Paused {
+  /** Whether everything is. */
+  readonly all: boolean
+  /** The names of the tasks that are paused themselves, sorted. */
   readonly tasks: ReadonlyArray<string>
 }
 

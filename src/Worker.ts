@@ -20,6 +20,7 @@ import { DocketError, InvalidRequest } from "./DocketError.ts"
 import type { Depth, WorkerSession } from "./DocketStore.ts"
 import { invalid } from "./internal/docketError.ts"
 import * as Durations from "./internal/durations.ts"
+import * as WholeNumbers from "./internal/wholeNumbers.ts"
 import { announce } from "./internal/worker/announcement.ts"
 import { type Bounds, atMost, unbounded } from "./internal/worker/bounds.ts"
 import * as Automatic from "./internal/worker/automatic.ts"
@@ -225,7 +226,13 @@ export const runAtMost = <T extends Task.Any, R = never, M extends Middleware<un
   tasks: TaskGroup.TaskGroup<T>,
   runsByKey: Readonly<Record<string, number>>,
   options: Options<R, M> = {}
-): Effect.Effect<void, DocketError, Requirements<T, R, M>> => runBounded(tasks, options, atMost(runsByKey))
+): Effect.Effect<void, DocketError, Requirements<T, R, M>> =>
+  Effect.andThen(
+    Effect.forEach(Object.entries(runsByKey), ([key, runs]) =>
+      WholeNumbers.checked(`the number of runs of key ${JSON.stringify(key)}`, runs, 0)
+    ),
+    runBounded(tasks, options, atMost(runsByKey))
+  )
 
 const defaults = {
   concurrency: 10,
@@ -257,8 +264,8 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
 ): Effect.fn.Return<Worker["Service"], DocketError, Requirements<T, R, M> | Scope.Scope> {
   const docket = yield* Docket
   const context = yield* Effect.context<Requirements<T, R, M>>()
-  const concurrency = yield* atLeastOne("concurrency", options.concurrency ?? defaults.concurrency)
-  const maxDeliveries = yield* atLeastOne("maxDeliveries", options.maxDeliveries ?? defaults.maxDeliveries)
+  const concurrency = yield* WholeNumbers.checked("concurrency", options.concurrency ?? defaults.concurrency, 1)
+  const maxDeliveries = yield* WholeNumbers.checked("maxDeliveries", options.maxDeliveries ?? defaults.maxDeliveries, 1)
   const millisOf = (option: "redeliveryTimeout" | "reconnectionDelay" | "minimumCheckInterval", minimum: number) =>
     Durations.checked(option, options[option] ?? defaults[option], minimum)
   const leaseMillis = yield* millisOf("redeliveryTimeout", 1)
@@ -407,15 +414,6 @@ const controlsOf = <T extends Task.Any>(tasks: TaskGroup.TaskGroup<T>): Readonly
       controls.controls.length === 0 ? [] : [[name, controls.controls] as const]
     )
   )
-
-const atLeastOne = (option: string, value: number): Effect.Effect<number, DocketError> =>
-  Number.isInteger(value) && value >= 1
-    ? Effect.succeed(value)
-    : Effect.fail(
-        new DocketError({
-          reason: new InvalidRequest({ problem: `${option} has to be a whole number of at least 1; it was ${value}` })
-        })
-      )
 
 const listenForCancellations = Effect.fnUntraced(function* (session: WorkerSession, runs: Runs.Runs) {
   const { generation, key } = yield* Queue.take(session.cancellations)

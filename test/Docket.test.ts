@@ -618,7 +618,7 @@ it.effect("DocketLive reads the environment", () =>
   )
 )
 
-it.effect("a docket with a name or a URL that cannot be is refused", () =>
+it.effect("a docket with a name, a URL or a setting that cannot be is refused", () =>
   Effect.gen(function* () {
     for (const options of [
       { name: "" },
@@ -627,7 +627,11 @@ it.effect("a docket with a name or a URL that cannot be is refused", () =>
       { url: "no url at all" },
       { executionTtl: -1 },
       { executionTtl: "1 fortnight" as "1 week" },
-      { heartbeatInterval: Infinity }
+      { heartbeatInterval: Infinity },
+      { missedHeartbeats: 0 },
+      { missedHeartbeats: 1.5 },
+      { failedMaximum: -1 },
+      { failedMaximum: Number.NaN }
     ]) {
       const error = yield* Effect.flip(Dockets.make(options))
       assert.strictEqual(error.reason._tag, "InvalidRequest")

@@ -53,7 +53,7 @@ describe("Metrics", () => {
       yield* docket.replace(Good, { n: 1 })
       yield* docket.replace(Good, { n: 2 })
       yield* docket.cancel("good-1")
-      yield* docket.cancel("unknown")
+      yield* docket.execution(Good, "unknown").cancel
       assert.deepStrictEqual(yield* countOf("docket_tasks_added"), { good: 3, bad: 1 })
       assert.deepStrictEqual(yield* countOf("docket_tasks_replaced"), { good: 2 })
       assert.deepStrictEqual(yield* countOf("docket_tasks_scheduled"), { good: 4, bad: 1 })

@@ -46,3 +46,14 @@ it("ADM-08 asks for the same of each kind of control, but for what a task does w
     group({ rateLimit: rate, concurrency: { limit: 5, scope } }, { cooldown: { window: 1, scope } })
   )
 })
+
+it("tells tasks and groups from everything else", () => {
+  const task = Task.make("a")
+  assert.deepStrictEqual([task, TaskGroup.make(task), { name: "a" }, undefined].map(Task.isTask), [
+    true,
+    false,
+    false,
+    false
+  ])
+  assert.deepStrictEqual([TaskGroup.make(task), task, undefined].map(TaskGroup.isTaskGroup), [true, false, false])
+})

@@ -51,6 +51,9 @@ describe("Traces", () => {
         yield* docket.clear
         yield* docket.strike({ task: "greet" })
         yield* docket.restore({ task: "greet" })
+        yield* docket.pause(Greet)
+        yield* docket.resume()
+        yield* docket.execution(Greet, "greet-Grace").cancel
         const [add] = spans.named("docket.add")
         assert(add !== undefined)
         const attributes = Object.fromEntries(add.attributes)
@@ -63,7 +66,11 @@ describe("Traces", () => {
           "docket.delay_ms": 60_000
         })
         assert.strictEqual(spans.named("docket.replace")[0]?.attributes.get("docket.disposition"), "replaced")
-        assert.strictEqual(spans.named("docket.cancel")[0]?.attributes.get("docket.key"), "greet-Ada")
+        const attributesOf = (name: string, attribute: string) =>
+          spans.named(name).map(({ attributes }) => attributes.get(attribute))
+        assert.deepStrictEqual(attributesOf("docket.cancel", "docket.key"), ["greet-Ada", "greet-Grace"])
+        assert.deepStrictEqual(attributesOf("docket.strike", "docket.strike"), ["greet", "greet"])
+        assert.deepStrictEqual(attributesOf("docket.restore", "docket.strike"), ["greet", "(all tasks)"])
         for (const name of ["docket.clear", "docket.strike", "docket.restore"]) {
           assert.strictEqual(spans.named(name)[0]?.attributes.get("docket.name"), "docket", name)
         }

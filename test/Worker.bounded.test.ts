@@ -155,6 +155,17 @@ onMemory("Worker.runUntilFinished", (it) => {
 })
 
 onEveryStore("Worker.runAtMost", (it) => {
+  it.effect("RUN-04 refuses a number of runs that is none, and names the key", () =>
+    Effect.gen(function* () {
+      const { handlers } = makeHandlers()
+      const error = yield* Effect.flip(Worker.runAtMost(tasks, { chain: Number.NaN }).pipe(Effect.provide(handlers)))
+      assert.include(
+        error.message,
+        'the number of runs of key "chain" has to be a whole number of at least 0; it was NaN'
+      )
+    })
+  )
+
   it.effect("RUN-04, RUN-06 ends a chain that replaces its own key after so many runs", () =>
     Effect.gen(function* () {
       const { handlers, ran } = makeHandlers()

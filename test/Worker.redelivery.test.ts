@@ -1,6 +1,6 @@
 /** Leases: what keeps an execution with its worker, and what happens when the worker is gone. */
 import { assert } from "@effect/vitest"
-import { Clock, Effect, Fiber, Latch, Layer, Option, Queue, Schema } from "effect"
+import { Clock, Effect, Fiber, Latch, Layer, Logger, Option, Queue, Schema } from "effect"
 import { CurrentExecution, CurrentWorker, Docket, Dockets, Task, TaskGroup, Worker } from "../src/index.ts"
 import { infoOf, onEveryStore, pass, start, stateOf, TestDocket } from "./support/dockets.ts"
 import * as Faults from "./support/faults.ts"
@@ -265,6 +265,40 @@ onEveryStore("Redelivery", (it) => {
         yield* pass("10 seconds", 10)
         assert.notStrictEqual(yield* Queue.take(started), first)
       })
+  )
+
+  it.effect(
+    "RED-02, REC-03 a worker that takes up again what it lost keeps it, also when the run before ends last",
+    () =>
+      Effect.gen(function* () {
+        const started = yield* Queue.unbounded<string>()
+        const cleanUp = yield* Latch.make()
+        const gate = yield* Latch.make()
+        const handlers = tasks.toLayer({
+          work: Effect.fnUntraced(function* () {
+            const { deliveries, lease } = yield* CurrentExecution
+            yield* Queue.offer(started, lease)
+            if (deliveries === 1) yield* Effect.onInterrupt(Effect.never, () => cleanUp.await)
+            yield* gate.await
+            return `delivery ${deliveries}`
+          })
+        })
+        const faults = yield* startMortal(
+          Worker.layer(tasks, { redeliveryTimeout: "1 minute" }).pipe(Layer.provide(handlers))
+        )
+        const execution = yield* (yield* Docket).add(Work, { id: "k" })
+        yield* Queue.take(started)
+        faults.setAway(true)
+        yield* pass("62 seconds", 12)
+        faults.setAway(false)
+        yield* pass("10 seconds", 10)
+        yield* Queue.take(started)
+        yield* cleanUp.open
+        yield* pass("3 minutes", 36)
+        assert.deepStrictEqual(yield* Queue.clear(started), [])
+        yield* gate.open
+        assert.strictEqual(yield* execution.result, "delivery 2")
+      }).pipe(Effect.provide(Logger.layer([])))
   )
 
   it.effect("RED-04 a worker whose last renewal comes through keeps what it runs", () =>

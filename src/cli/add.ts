@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as BuiltIn from "../BuiltIn.ts"
 import { Docket } from "../Docket.ts"
 import type { Disposition } from "../DocketStore.ts"
+import { knowsTask } from "../internal/operations.ts"
 import type * as Task from "../Task.ts"
 import { CommandFailed, NotFound, UsageError } from "./exits.ts"
 import * as Flags from "./flags.ts"
@@ -125,7 +126,7 @@ const schedule = Effect.fnUntraced(function* ({ options, payload, task }: Reques
   const docket = yield* Docket
   const { disposition = "scheduled", key } = yield* send(docket, task, payload, options)
   const workers = yield* docket.workers
-  const isKnown = workers.some(({ tasks }) => tasks.includes(task.name) || tasks.includes("*"))
+  const isKnown = workers.some((worker) => knowsTask(worker, task.name))
   const now = yield* yield* Store.StoreTime
   return { docket: docket.name, task: task.name, key, disposition, workers: workers.length, isKnown, now }
 }, Effect.provide(Store.layerShared))
@@ -151,9 +152,7 @@ const report = Effect.fnUntraced(function* (
         : ""
   if (json) yield* Output.json([{ key, task, docket, disposition }])
   if (disposition === "struck") {
-    return yield* new CommandFailed({
-      message: `A strike matches this execution of task ${Text.quote(task)}, so it was not scheduled; docket strikes lists the strikes`
-    })
+    return yield* struck(task)
   }
   if (!json) {
     yield* Output.lines([sentences[disposition](Text.quote(task), Text.quote(key), Text.quote(docket), due)])
@@ -162,6 +161,12 @@ const report = Effect.fnUntraced(function* (
     yield* Output.talk(`No live worker knows task ${Text.quote(task)}: it waits for one that does`)
   }
 })
+
+/** Says that a strike refused what was to be added. */
+export const struck = (task: string): CommandFailed =>
+  new CommandFailed({
+    message: `A strike matches this execution of task ${Text.quote(task)}, so it was not scheduled; docket strikes lists the strikes`
+  })
 
 const sentences: Readonly<
   Record<Exclude<Disposition, "struck">, (task: string, key: string, docket: string, due: string) => string>

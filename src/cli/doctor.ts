@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { Docket } from "../Docket.ts"
 import type { StoreError } from "../DocketError.ts"
+import { knowsTask } from "../internal/operations.ts"
 import type { Snapshot } from "../Snapshot.ts"
 import { redact } from "../store/redis/Connection.ts"
 import * as Inspection from "../store/redis/Inspection.ts"
@@ -218,7 +219,7 @@ const rights = Effect.fnUntraced(function* (redis: Inspection.Inspection) {
   const check = "rights"
   const asked = yield* Effect.result(redis.denied)
   const pattern = `{${(yield* Docket).name}}:*`
-  const advice = `Allow the user what a docket needs: ~${pattern} &${pattern} +@all -@admin -@dangerous`
+  const advice = `Allow the user what a docket needs: ~${pattern} &${pattern} +@all -@admin -@dangerous +info +role (docs/redis.md lists all commands)`
   if (Result.isFailure(asked)) return [problem(check, `no script can be run: ${Store.whyOf(asked.failure)}`, advice)]
   if (asked.success.length === 0) return [ok(check, "every command, key and channel that a docket uses")]
   const places = new Map<string, Array<string>>()
@@ -275,10 +276,9 @@ const workers = ({ queued, runningTotal, scheduled, upcoming, workers }: Snapsho
       ? [ok(check, "none, and nothing to do")]
       : [problem(check, "none can take work", "Start one: docket worker --tasks ./handlers.ts")]
   }
-  const known = new Set(workers.flatMap(({ tasks }) => tasks))
   const waiting = new Map<string, number>()
   for (const { task } of upcoming) {
-    if (!known.has(task) && !known.has("*")) waiting.set(task, (waiting.get(task) ?? 0) + 1)
+    if (!workers.some((worker) => knowsTask(worker, task))) waiting.set(task, (waiting.get(task) ?? 0) + 1)
   }
   return [
     ok(check, `${Text.count(workers.length, "worker")}: ${workers.map(({ name }) => name).join(", ")}`),

@@ -30,8 +30,8 @@ interface Reading<A> {
   readonly read: (text: string) => A | undefined
 }
 
-const describe = ({ description, variable }: Setting, fallback?: string): string => {
-  const notes = [variable ?? [], fallback === undefined ? [] : `default ${fallback}`].flat()
+const describe = ({ description, variable }: Setting, fallback?: string, hint?: string): string => {
+  const notes = [hint ?? [], variable ?? [], fallback === undefined ? [] : `default ${fallback}`].flat()
   return notes.length === 0 ? description : `${description} (${notes.join("; ")})`
 }
 
@@ -148,7 +148,11 @@ export const list = (setting: Setting): Flag.Flag<ReadonlyArray<string>> =>
   orVariable<ReadonlyArray<string>>(
     Flag.String(setting.name).pipe(
       Flag.withMetavar(`<${setting.metavar}>`),
-      Flag.withDescription(describe(setting)),
+      Flag.withDescription(
+        describe(
+          setting.variable === undefined ? setting : { ...setting, variable: `${setting.variable}, with commas` }
+        )
+      ),
       Flag.atLeast(1)
     ),
     setting.variable,
@@ -166,7 +170,13 @@ export const toggle = (name: string, description: string): Flag.Flag<boolean> =>
 /** A flag that is on or off; a name with `no-` before it turns it off. */
 export const onOff = (setting: Omit<Setting, "metavar">, fallback: boolean): Flag.Flag<boolean> => {
   const flag = Flag.Boolean(setting.name).pipe(
-    Flag.withDescription(describe({ ...setting, metavar: "" }, fallback ? "on" : "off"))
+    Flag.withDescription(
+      describe(
+        { ...setting, metavar: "" },
+        fallback ? "on" : "off",
+        fallback ? `--no-${setting.name} turns it off` : undefined
+      )
+    )
   )
   const { variable } = setting
   return (variable === undefined ? flag : Flag.withFallbackConfig(flag, Config.Boolean(variable))).pipe(

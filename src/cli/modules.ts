@@ -93,18 +93,19 @@ const loadOne = Effect.fnUntraced(function* (module: string) {
   return yield* new UsageError({ message: `The tasks of ${module} cannot be used: ${whyNot(file, name, exports)}` })
 })
 
-const importFrom = Effect.fnUntraced(function* (flag: string, module: string) {
+const importFrom = Effect.fnUntraced(function* (flag: "--tasks" | "--fallback-task", module: string) {
+  const what = `The ${flag === "--tasks" ? "tasks" : "fallback"} of ${module}`
   const [, file, name = "default"] = /^(.+?)(?::([\p{ID_Start}$_][\p{ID_Continue}$]*))?$/su.exec(module) ?? []
   if (file === undefined) return yield* new UsageError({ message: `${flag} needs the path of a module; it was empty` })
   const path = (yield* Path.Path).resolve(file)
   const info = yield* Effect.option((yield* FileSystem.FileSystem).stat(path))
   if (info._tag === "None" || info.value.type !== "File") {
     const problem = info._tag === "None" ? "there is no such file" : "it is not a file"
-    return yield* new UsageError({ message: `The tasks of ${module} cannot be loaded: ${problem} (${path})` })
+    return yield* new UsageError({ message: `${what} cannot be loaded: ${problem} (${path})` })
   }
   const exports = yield* importModule(path).pipe(
     Effect.tapCause((cause) => Effect.logDebug(`Loading ${module} failed`, cause)),
-    Effect.mapError(({ cause }) => notLoaded(module, path, cause))
+    Effect.mapError(({ cause }) => notLoaded(what, path, cause))
   )
   return { exports, file, name }
 })
@@ -146,8 +147,8 @@ const handlersOf = ({ layer, module }: TaskModule.TaskModule<Task.Any> & { reado
     )
   )
 
-const notLoaded = (module: string, path: string, error: unknown): LoadError => {
-  const say = (problem: string) => `The tasks of ${module} cannot be loaded: ${problem}`
+const notLoaded = (what: string, path: string, error: unknown): LoadError => {
+  const say = (problem: string) => `${what} cannot be loaded: ${problem}`
   const code = Predicate.hasProperty(error, "code") ? error.code : undefined
   const message = error instanceof Error ? oneLine(error.message) : errorText(error)
   switch (code) {

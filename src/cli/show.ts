@@ -10,6 +10,7 @@ import type { ExecutionRecord } from "../DocketStore.ts"
 import type { Attempt } from "../Execution.ts"
 import { failWith } from "../internal/docketError.ts"
 import { attemptOf, infoOf } from "../internal/info.ts"
+import * as KeptResults from "../internal/keptResults.ts"
 import { shown } from "../internal/redaction.ts"
 import { keysArgument, notFound } from "./cancel.ts"
 import { NotFound } from "./exits.ts"
@@ -65,7 +66,7 @@ const print = Effect.fnUntraced(function* (record: ExecutionRecord, attempts: Re
     ["Deliveries", info.deliveries > 1 ? String(info.deliveries) : undefined],
     ["Progress", progress && progressText(progress.current, progress.total, progress.message)],
     ["Payload", Text.safe(shown(info.encodedPayload))],
-    ["Result", record.result && Text.safe(shown(record.result))],
+    ["Result", record.result && resultText(record.result)],
     ["Error", info.error && Text.safe(info.error)],
     ["Failure", record.failure && Text.safe(shown(record.failure))]
   ]
@@ -99,6 +100,9 @@ const print = Effect.fnUntraced(function* (record: ExecutionRecord, attempts: Re
   )
 })
 
+const resultText = (result: string): string =>
+  KeptResults.isReference(result) ? "kept in a result store of the app's own" : Text.safe(shown(result))
+
 /** The time from now, where the date does not tell it at a glance. */
 const near = (moment: DateTime.Utc, now: number): string => {
   const told = Moments.format(moment, now)
@@ -111,7 +115,7 @@ export const progressText = (current: number, total: number, message: string | u
 
 const jsonOf = (record: ExecutionRecord, attempts: ReadonlyArray<Attempt>) => ({
   ...Json.execution(infoOf(record)),
-  result: Json.data(record.result),
+  result: record.result !== undefined && KeptResults.isReference(record.result) ? undefined : Json.data(record.result),
   failure: Json.data(record.failure),
   attempts: attempts.map(({ attempt, ended, error, started, worker }) => ({
     attempt,

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as BuiltIn from "../BuiltIn.ts"
 import { Docket } from "../Docket.ts"
 import type { Execution } from "../Execution.ts"
+import { struck } from "./add.ts"
 import * as Flags from "./flags.ts"
 import * as Output from "./output.ts"
 import * as Store from "./store.ts"
@@ -72,7 +73,8 @@ export const tasks = Command.make("tasks").pipe(
 
 const optionsOf = (delay: Duration.Duration | undefined) => (delay === undefined ? {} : { delay })
 
-const report = Effect.fnUntraced(function* ({ key, task }: Execution<unknown, unknown>) {
+const report = Effect.fnUntraced(function* ({ disposition, key, task }: Execution<unknown, unknown>) {
+  if (disposition === "struck") return yield* struck(task)
   const { name } = yield* Docket
   yield* Output.lines([`Added task ${Text.quote(task)} under key ${Text.quote(key)} to docket ${Text.quote(name)}`])
 })

@@ -68,6 +68,16 @@ const flags = {
     },
     "5m"
   ),
+  maxDeliveries: Flags.count(
+    {
+      name: "max-deliveries",
+      variable: "DOCKET_WORKER_MAX_DELIVERIES",
+      description:
+        "After how many deliveries without an end an execution is given up, so that it cannot take down every worker",
+      metavar: "number"
+    },
+    10
+  ),
   reconnectionDelay: Flags.duration(
     {
       name: "reconnection-delay",

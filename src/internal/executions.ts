@@ -28,6 +28,8 @@ export interface Source {
   readonly store: DocketStore.DocketStore["Service"]
   /** Reads one record; callers that read at the same time share a call. */
   readonly read: (key: string) => Effect.Effect<Option.Option<DocketStore.ExecutionRecord>, DocketError>
+  /** Cancels an execution, as `Docket.cancel` does. */
+  readonly cancel: (key: string) => Effect.Effect<void, DocketError>
   /** Whether the docket keeps results at all. */
   readonly keepsResults: boolean
   /** Where they are kept, if not in the docket's store. */
@@ -41,7 +43,7 @@ const readsInFlight = 4
 /** Makes the source of a docket's executions. */
 export const makeSource: (
   store: DocketStore.DocketStore["Service"],
-  options: Pick<Source, "keepsResults" | "results">
+  options: Pick<Source, "cancel" | "keepsResults" | "results">
 ) => Effect.Effect<Source, never, Scope.Scope> = Effect.fnUntraced(function* (store, options) {
   const read = yield* GroupCommit.make({
     send: (keys: ReadonlyArray<string>) => failWith(store.read(keys)),
@@ -138,7 +140,7 @@ class Handle<A, E> implements Execution<A, E> {
   }
 
   get cancel() {
-    return failWith(this.#source.store.cancel([this.key]))
+    return this.#source.cancel(this.key)
   }
 }
 

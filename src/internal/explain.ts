@@ -11,6 +11,7 @@ import { judge } from "../Strike.ts"
 import * as ControlValue from "./controlValue.ts"
 import { failWith } from "./docketError.ts"
 import { parsePayload } from "./knownStrikes.ts"
+import { knowsTask } from "./operations.ts"
 
 /** Explains an execution. */
 export const explain = Effect.fnUntraced(function* (
@@ -59,7 +60,7 @@ const reasonOf = Effect.fnUntraced(function* (
     return attempt > 1 ? { _tag: "Retrying", task, attempt, due, error: record.error } : { _tag: "Due", task, due }
   }
   const workers = yield* failWith(store.workers)
-  if (!workers.some(({ tasks }) => tasks.includes(task) || tasks.includes("*"))) return { _tag: "NoWorker", task }
+  if (!workers.some((worker) => knowsTask(worker, task))) return { _tag: "NoWorker", task }
   return { _tag: "Queued", task, ahead: (yield* failWith(store.ahead(key))) ?? 0 }
 })
 

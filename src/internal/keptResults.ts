@@ -3,7 +3,6 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { type DocketError, ResultNotKept, StoreError } from "../DocketError.ts"
@@ -13,7 +12,7 @@ import { failWith, invalid } from "./docketError.ts"
 
 const Reference = Schema.fromJsonString(Schema.Struct({ "~result": Schema.String }))
 const encode = Schema.encodeSync(Reference)
-const decode = Schema.decodeUnknownExit(Reference)
+const decode = Schema.decodeUnknownOption(Reference)
 const start = encode({ "~result": "" }).slice(0, -2)
 
 /** The docket's store, whose workers keep results in another one. What is not kept there is not settled. */
@@ -50,22 +49,25 @@ export const keepIn = (
   }
 }
 
+const nameIn = (result: string): string | undefined =>
+  result.startsWith(start) ? Option.getOrUndefined(decode(result))?.["~result"] : undefined
+
+/** Whether the docket's store has a reference, to a result that is kept elsewhere. */
+export const isReference = (result: string): boolean => nameIn(result) !== undefined
+
 /** The text of a result, wherever it is kept. */
 export const find = (
   results: ResultStore | undefined,
   key: string,
   result: string | undefined
 ): Effect.Effect<string | undefined, DocketError | ResultNotKept> => {
-  const reference = result?.startsWith(start) === true ? decode(result) : undefined
-  if (reference === undefined || Exit.isFailure(reference)) return Effect.succeed(result)
+  const name = result === undefined ? undefined : nameIn(result)
+  if (name === undefined) return Effect.succeed(result)
   if (results === undefined) {
     return Effect.fail(invalid(`The result of "${key}" is in a result store: give the docket its option results`))
   }
   return failWith(
-    Effect.mapError(
-      results.get(reference.value["~result"]),
-      (cause) => new StoreError({ operation: "ResultStore.get", cause })
-    )
+    Effect.mapError(results.get(name), (cause) => new StoreError({ operation: "ResultStore.get", cause }))
   ).pipe(
     Effect.flatMap(
       Option.match({ onNone: () => Effect.fail(new ResultNotKept({ key })), onSome: (text) => Effect.succeed(text) })

@@ -27,8 +27,8 @@ export const workersOf = (store: Store): Effect.Effect<ReadonlyArray<WorkerInfo>
   )
 
 /** The workers that know a task; one that knows any task counts. */
-export const knowsTask = (worker: WorkerInfo, task: string): boolean =>
-  worker.tasks.includes(task) || worker.tasks.includes("*")
+export const knowsTask = ({ tasks }: Pick<WorkerInfo, "tasks">, task: string): boolean =>
+  tasks.includes(task) || tasks.includes("*")
 
 /** Takes a snapshot. */
 export const takeSnapshot = Effect.fnUntraced(function* (docket: string, store: Store, limit: number) {

@@ -11,7 +11,7 @@ import type * as Task from "../Task.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Tracing from "./Tracing.ts"
 
-/** The docket, with metrics and spans around its verbs. */
+/** The docket, with metrics and spans around its verbs; those that have to do with strikes have theirs already. */
 export const instrumentDocket: (docket: Docket["Service"]) => Effect.Effect<Docket["Service"]> = Effect.fnUntraced(
   function* (docket) {
     const metrics = yield* Metrics.ofProducer(docket.name)
@@ -54,20 +54,6 @@ export const instrumentDocket: (docket: Docket["Service"]) => Effect.Effect<Dock
           "docket.cancel",
           () => ({ ...name, "docket.key": key }),
           Effect.tap(docket.cancel(key), () => Effect.sync(metrics.cancelled)),
-          () => ({})
-        ),
-      strike: (strike) =>
-        Tracing.request(
-          "docket.strike",
-          () => name,
-          docket.strike(strike),
-          (strike) => ({ "docket.strike": String(strike) })
-        ),
-      restore: (strike) =>
-        Tracing.request(
-          "docket.restore",
-          () => name,
-          docket.restore(strike),
           () => ({})
         ),
       clear: Tracing.request(

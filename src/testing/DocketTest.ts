@@ -49,7 +49,7 @@ export class DocketTest extends Context.Service<
     readonly history: Effect.Effect<ReadonlyArray<ExecutionEvent>>
     readonly crashAt: (call: StoreCall, options: CrashOptions) => Effect.Effect<void>
     /**
-     * Starts workers, one after the other: when one crashes, the next takes over. After `retire` they take nothing more;
+     * What `advance` has its workers from; of no use to a test. They start one after the other: when one crashes, the next takes over. After `retire` they take nothing more;
      * what still runs goes on as time passes, until the test ends.
      */
     readonly employ: <R>(

@@ -1,6 +1,6 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Logger, Redacted, Schema } from "effect"
-import { Docket, Task, TaskGroup, Worker } from "../../src/index.ts"
+import { Docket, Dockets, type ResultStore, Task, TaskGroup, Worker } from "../../src/index.ts"
 import { waitUntil } from "../support/waitUntil.ts"
 import { App, assertSentence, infoOf, open } from "./app.ts"
 import * as docket from "./docket.ts"
@@ -136,6 +136,24 @@ it.layer(App.layer(), { excludeTestServices: true })("commands that look at a do
         assert.include((yield* shop.lines("show", "twice")).join("\n"), "2 failed attempts, oldest first:")
         assertSentence(yield* shop.run(["show", "nobody"]), 3, 'There is no execution "nobody"')
       })
+  )
+
+  it.effect("show says of a result that is kept in a result store that it is there (CLI-05, RES-10)", () =>
+    Effect.gen(function* () {
+      const shop = yield* (yield* App).shop
+      const results: ResultStore = { set: () => Effect.void, get: () => Effect.succeedNone }
+      const docket = yield* Dockets.make({ url: shop.env["DOCKET_URL"]!, name: shop.name, results })
+      const Answer = Task.make("answer", { key: () => "a", success: Schema.Int })
+      const answers = TaskGroup.make(Answer)
+      yield* docket.add(Answer)
+      yield* Worker.runUntilFinished(answers).pipe(
+        Effect.provide(answers.toLayer({ answer: () => Effect.succeed(42) })),
+        Effect.provideService(Docket, docket)
+      )
+      assert.match((yield* shop.lines("show", "a")).join("\n"), /^Result +kept in a result store of the app's own$/m)
+      const [object] = yield* shop.json("show", "a")
+      assert.notProperty(object, "result")
+    })
   )
 
   it.effect("show tells how far a running execution has come (CLI-20)", () =>

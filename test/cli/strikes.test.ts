@@ -63,6 +63,8 @@ it.layer(App.layer(), { excludeTestServices: true })("docket strike and restore"
       assert.deepInclude(JSON.parse(json.stdout), { task: "send", disposition: "struck" })
       assert.strictEqual((yield* shop.docket.snapshot()).total, 0)
       yield* shop.lines("add", "send", "--payload", '{"id":5}')
+      yield* shop.lines("strike", "sleep")
+      assertSentence(yield* shop.run(["tasks", "sleep", "1"]), 1, 'A strike matches this execution of task "sleep"')
     })
   )
 

@@ -23,7 +23,11 @@ it.layer(App.layer(), { excludeTestServices: true })("docket worker", (it) => {
         yield* work("drop")
         assert.strictEqual((yield* infoOf(shop, "dropped")).state, "failed")
         assertSentence(yield* work(module), 2, 'its export "default" has to be a function')
-        assertSentence(yield* work("./nowhere.ts"), 2, "there is no such file")
+        assertSentence(
+          yield* work("./nowhere.ts"),
+          2,
+          "The fallback of ./nowhere.ts cannot be loaded: there is no such file"
+        )
       })
   )
 
@@ -35,6 +39,7 @@ it.layer(App.layer(), { excludeTestServices: true })("docket worker", (it) => {
         const worker = ["worker", "--until-finished", "--tasks", docket.fixture("shop.ts")]
         for (const [flag, good, bad] of [
           ["concurrency", "3", "none"],
+          ["max-deliveries", "5", "0"],
           ["redelivery-timeout", "1 minute", "a minute"],
           ["reconnection-delay", "500ms", "0"],
           ["minimum-check-interval", "0:0:01", "-1"],

@@ -34,7 +34,8 @@ export const renew = Effect.fnUntraced(
       if (status === "overtaken" || status === "superseded") run.superseded = true
       if (status === "cancelled") runs.interrupt(run, "cancelled")
       if (status === "lost" || status === "superseded") {
-        if (needsLease(run) && stillRuns(runs, run)) runs.interrupt(run, "lease-lost")
+        // A run that ended while the renewal was under way may have given up its lease by settling.
+        if (needsLease(run) && runs.has(run)) runs.interrupt(run, "lease-lost")
       } else {
         run.renewed = Math.max(run.renewed, asked)
       }
@@ -47,9 +48,6 @@ export const renew = Effect.fnUntraced(
 
 // One whose key was scheduled anew has nothing to lose but the slot of a limit, which is another's after the lease.
 const needsLease = (run: Run) => !run.superseded || run.holdsSlot
-
-// A run that ended while the renewal was under way may have given up its lease by settling.
-const stillRuns = (runs: Runs, run: Run) => runs.find(run.delivery.key, run.delivery.generation) === run
 
 /** Renews, four times within the time of a lease, for ever. An idle worker has no timer for it. */
 export const renewForever = (

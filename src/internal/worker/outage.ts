@@ -35,7 +35,7 @@ export const make = (longestPause: Duration.Duration, onLost: () => void): Outag
       turns++
       onLost()
       return Effect.logWarning(
-        `${error.message.replace(/\.+$/, "")}. The worker goes on with what it runs, and tries again at least every ${Duration.format(longestPause)}`
+        `${error.message}. The worker goes on with what it runs, and tries again at least every ${Duration.format(longestPause)}`
       )
     })
 

@@ -35,7 +35,7 @@ export const make: (session: WorkerSession) => Effect.Effect<Reporter, never, Sc
   function* (session) {
     const clock = yield* Clock.Clock
     const fork = yield* FiberSet.makeRuntime<never>()
-    const dirty = new Map<string, ProgressUpdate>()
+    const dirty = new Map<Delivery, ProgressUpdate>()
     let publishing = false
 
     // One call after the other: whoever publishes knows then that what was under way has arrived, and what is tried
@@ -51,7 +51,7 @@ export const make: (session: WorkerSession) => Effect.Effect<Reporter, never, Sc
         if (updates.length === 0) return Effect.void
         return Effect.onError(session.progress(updates.map(([, update]) => update)), () =>
           Effect.sync(() => {
-            for (const [id, update] of updates) if (!dirty.has(id)) dirty.set(id, update)
+            for (const [run, update] of updates) if (!dirty.has(run)) dirty.set(run, update)
           })
         )
       })
@@ -74,15 +74,15 @@ export const make: (session: WorkerSession) => Effect.Effect<Reporter, never, Sc
       )
     )
 
-    const changed = (id: string, update: ProgressUpdate) => {
-      dirty.set(id, update)
+    const changed = (run: Delivery, update: ProgressUpdate) => {
+      dirty.set(run, update)
       if (publishing) return
       publishing = true
       fork(publishAll)
     }
 
-    const start = ({ generation, key, lease }: Delivery): RunProgress => {
-      const id = `${generation} ${key}`
+    const start = (delivery: Delivery): RunProgress => {
+      const { generation, key, lease } = delivery
       let state: ProgressState = { current: 0, total: 100, message: undefined, updated: undefined }
       let reported = false
 
@@ -90,7 +90,7 @@ export const make: (session: WorkerSession) => Effect.Effect<Reporter, never, Sc
         reported = true
         state = { ...state, ...fields, updated: DateTime.makeUnsafe(clock.currentTimeMillisUnsafe()) }
         const { current, message, total } = state
-        changed(id, { key, generation, lease, current, total, message })
+        changed(delivery, { key, generation, lease, current, total, message })
       }
 
       return {
@@ -112,7 +112,7 @@ export const make: (session: WorkerSession) => Effect.Effect<Reporter, never, Sc
           reported
             ? Effect.ensuring(
                 Effect.ignore(publish),
-                Effect.sync(() => dirty.delete(id))
+                Effect.sync(() => dirty.delete(delivery))
               )
             : Effect.void
         )

@@ -56,7 +56,7 @@ export interface Runs {
   readonly interrupt: (run: Run, reason: InterruptReason) => void
   /** Interrupts an execution that was cancelled, also when its delivery is still on the way. */
   readonly cancel: (key: string, generation: number) => void
-  readonly find: (key: string, generation: number) => Run | undefined
+  readonly has: (run: Run) => boolean
   readonly all: () => ReadonlyArray<Run>
   readonly size: () => number
   /** Completes while something runs. */
@@ -66,7 +66,7 @@ export interface Runs {
 /** How many cancellations that no run was found for are remembered. */
 const rememberedCancellations = 100
 
-const runId = (key: string, generation: number) => `${generation} ${key}`
+const nameOf = (key: string, generation: number) => `${generation} ${key}`
 
 /** Makes the place where executions run. Closing the scope interrupts what still runs. */
 export const make: (options: {
@@ -82,7 +82,8 @@ export const make: (options: {
   readonly onEnd: (end: End) => void
 }) => Effect.Effect<Runs, never, Scope.Scope> = Effect.fnUntraced(function* (options) {
   const { docket, metrics, middleware, onEnd, refuseNext, registry, reporter, workerName } = options
-  const running = new Map<string, Run>()
+  // One execution may be here twice, under a lease that was lost and under the next one.
+  const running = new Set<Run>()
   const some = yield* Latch.make(false)
   const fibers = yield* FiberSet.make<void>()
   const clock = yield* Clock.Clock
@@ -129,12 +130,13 @@ export const make: (options: {
       interruptReason: undefined,
       fiber: undefined
     }
-    const id = runId(delivery.key, delivery.generation)
-    running.set(id, run)
+    running.add(run)
     some.openUnsafe()
     run.fiber = execute(run, runnable)
     FiberSet.addUnsafe(fibers, run.fiber)
-    if (cancelledEarly.delete(id)) interrupt(run, "cancelled")
+    if (cancelledEarly.size > 0 && cancelledEarly.delete(nameOf(delivery.key, delivery.generation))) {
+      interrupt(run, "cancelled")
+    }
   }
 
   const interrupt = (run: Run, reason: InterruptReason) => {
@@ -146,10 +148,10 @@ export const make: (options: {
   // Cancellations and deliveries travel on different connections. Most that find no run are too late, not too early.
   const cancelledEarly = new Set<string>()
   const cancel = (key: string, generation: number) => {
-    const id = runId(key, generation)
-    const run = running.get(id)
-    if (run !== undefined) return interrupt(run, "cancelled")
-    cancelledEarly.add(id)
+    const found = [...running].filter(({ delivery }) => delivery.key === key && delivery.generation === generation)
+    for (const run of found) interrupt(run, "cancelled")
+    if (found.length > 0) return
+    cancelledEarly.add(nameOf(key, generation))
     for (const oldest of cancelledEarly) {
       if (cancelledEarly.size <= rememberedCancellations) break
       cancelledEarly.delete(oldest)
@@ -212,7 +214,7 @@ export const make: (options: {
       yield* asWorker(run, RunLog.ended(call(), elapsed, exit, outcome))
     }
     if (progress.reported()) yield* progress.flush
-    running.delete(runId(delivery.key, delivery.generation))
+    running.delete(run)
     if (running.size === 0) some.closeUnsafe()
     onEnd({ delivery, outcome, reported: progress.reported(), call })
   })
@@ -232,8 +234,8 @@ export const make: (options: {
 
   return {
     start,
-    find: (key, generation) => running.get(runId(key, generation)),
-    all: () => [...running.values()],
+    has: (run) => running.has(run),
+    all: () => [...running],
     size: () => running.size,
     awaitSome: some.await,
     interrupt,

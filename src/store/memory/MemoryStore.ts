@@ -31,15 +31,6 @@ export const make = (options: DocketStore.StoreOptions): Effect.Effect<DocketSto
   Effect.sync(() => fromDocket(makeDocket(), options))
 
 /**
- * The store of {@link make}.
- *
- * @category layers
- * @since 0.1.0
- */
-export const layer = (options: DocketStore.StoreOptions): Layer.Layer<DocketStore.DocketStore> =>
-  Layer.effect(DocketStore.DocketStore, make(options))
-
-/**
  * The memories of this process by URL, each for as long as someone has it open.
  *
  * @category references

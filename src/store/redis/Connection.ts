@@ -7,7 +7,7 @@ import * as FileSystem from "node:fs/promises"
 import { InvalidRequest } from "../../DocketError.ts"
 import { errorText } from "../../internal/failureText.ts"
 
-/** How to reach Redis. `Redis.ts` is the only file that makes a client of it. */
+/** How to reach Redis. `Client.ts` is the only file that makes a client of it. */
 export type Connection = Single | Sentinel | Cluster
 
 /** What every connection has, however its server is found. */

@@ -10,7 +10,6 @@ import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Crypto from "node:crypto"
 import type { StoreError } from "../../DocketError.ts"
@@ -159,6 +158,3 @@ const guard = (args: Array<string | number>, numberOfKeys: number) => {
   args.splice(2 + numberOfKeys, 0, absentBeside(String(args[2])))
   args[1] = numberOfKeys + 1
 }
-
-/** The service, without any connection yet. */
-export const layer = (options: Client.Options): Layer.Layer<Redis> => Layer.effect(Redis, make(options))

@@ -4,7 +4,6 @@
 import * as Arr from "effect/Array"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as SecureRandom from "effect/crypto/SecureRandom"
@@ -180,17 +179,6 @@ export const make: (
     })
   }
 )
-
-/**
- * The store of {@link make}.
- *
- * @category layers
- * @since 0.1.0
- */
-export const layer = (
-  options: DocketStore.StoreOptions
-): Layer.Layer<DocketStore.DocketStore, InvalidRequest, Redis.Redis> =>
-  Layer.effect(DocketStore.DocketStore, make(options))
 
 /**
  * Makes the store of a docket over connections of its own, to the Redis at a URL. `Connection.parse` says how that reads.
