@@ -91,7 +91,7 @@ export interface Executions {
   readonly windows: Map<string, Window>
   readonly rounds: Map<string, Round>
   /** The slots of runs whose keys were scheduled anew, by generation and key. */
-  readonly overtaken: Map<string, { readonly name: string; expires: number }>
+  readonly overtaken: Map<string, { readonly name: string; readonly lease: string; expires: number }>
   /** By worker: the last of those whose workers died again and again that it was given. */
   readonly suspects: Map<string, Suspect>
   strikes: Strike.StrikeSet

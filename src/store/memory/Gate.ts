@@ -120,13 +120,17 @@ export const forget = ({ admission }: Entry): void => {
 export const overtake = (executions: Executions.Executions, entry: Entry): void => {
   const { slot } = entry.admission
   if (slot === undefined) return
-  executions.overtaken.set(holderOf(entry), { name: slot, expires: entry.node?.at ?? 0 })
+  executions.overtaken.set(holderOf(entry), { name: slot, lease: entry.lease, expires: entry.node?.at ?? 0 })
   entry.admission.slot = undefined
 }
 
-/** Frees the slot of a run that was overtaken. */
-export const endOvertaken = (executions: Executions.Executions, run: { key: string; generation: number }): void => {
+/** Frees the slot of a run that was overtaken, if it is still under its lease. */
+export const endOvertaken = (executions: Executions.Executions, run: DocketStore.Lease): void => {
   const holder = holderOf(run)
+  if (executions.overtaken.get(holder)?.lease === run.lease) freeOvertaken(executions, holder)
+}
+
+const freeOvertaken = (executions: Executions.Executions, holder: string) => {
   const overtaken = executions.overtaken.get(holder)
   if (overtaken === undefined) return
   executions.overtaken.delete(holder)
@@ -147,9 +151,7 @@ export const lastOvertaken = (executions: Executions.Executions, key: string): n
 /** Frees the slots of overtaken runs whose workers fell silent. */
 export const reclaimOvertaken = (executions: Executions.Executions, { now }: Executions.Step): void => {
   for (const [holder, { expires }] of executions.overtaken) {
-    if (expires > now) continue
-    const split = holder.indexOf(":")
-    endOvertaken(executions, { generation: Number(holder.slice(0, split)), key: holder.slice(split + 1) })
+    if (expires <= now) freeOvertaken(executions, holder)
   }
 }
 

@@ -146,7 +146,7 @@ export const settle = (
 ): DocketStore.SettlementStatus => {
   const { generation, key, lease, outcome } = settlement
   const entry = Executions.lookup(executions, key, step)
-  if (entry?.generation !== generation) Gate.endOvertaken(executions, { key, generation })
+  if (entry?.generation !== generation) Gate.endOvertaken(executions, { key, generation, lease })
   if (entry === undefined) return "lost"
   if (entry.generation !== generation) {
     if (entry.settledLease === lease) return "lost"
@@ -436,6 +436,8 @@ export const renew = (
   if (entry?.generation !== generation) {
     const overtaken = executions.overtaken.get(`${generation}:${key}`)
     if (overtaken !== undefined) {
+      // Another worker took it over, and was overtaken.
+      if (overtaken.lease !== lease) return "lost"
       overtaken.expires = step.now + worker.leaseMillis
       return "overtaken"
     }

@@ -76,6 +76,7 @@ local function consider(key, id, found)
   local needed = found[9] or task
   if not (task and isWhole(found[4]) and isWhole(found[7])) then
     -- Someone else had a hand in it. It must not keep others from being claimed.
+    giveUp(key, found[4])
     call('HSET', record, 'state', 'failed', 'completed', nowText, 'error', 'IncompleteRecord: its task, generation or due time is missing or no number')
     if isFollowed(key) then announce(key) end
     buryFailed(key, true)

@@ -166,8 +166,8 @@ end
 
 /**
  * Defines `giveUp(key, generation)`, which takes from an execution that has `values` what controls gave it and let it
- * wait for: its slot goes to whoever waits longest for it; `endOvertaken(key, generation)`, which frees the slot of a run
- * whose key was scheduled anew; `findHolders(control)`; and `decode(list)`. Needs `announce` and `enqueue`.
+ * wait for: its slot goes to whoever waits longest for it; `endOvertaken(key, generation, held)`, which frees the slot of a
+ * run whose key was scheduled anew, if that is under the lease `held`, or whatever its lease; `findHolders(control)`; and `decode(list)`. Needs `announce` and `enqueue`.
  */
 export const slots = /* lua */ `
 local slotsOf, linesOf = prefix .. '${Keys.segments.slots}', prefix .. '${Keys.segments.waiting}'
@@ -216,7 +216,7 @@ local function findHolders(control)
   end
   local overtaken = call('HGETALL', overtakenKey)
   for i = 1, #overtaken, 2 do
-    if string.match(overtaken[i + 1], '^%d+ (.*)$') == control then call('HSET', slotsOf .. control, overtaken[i], '1') end
+    if string.match(overtaken[i + 1], '^%d+ %S* (.*)$') == control then call('HSET', slotsOf .. control, overtaken[i], '1') end
   end
 end
 
@@ -254,12 +254,14 @@ local function giveUp(key, generation)
   if found[1] then freeSlot(found[1], key, generation) end
 end
 
-local function endOvertaken(key, generation)
+local function endOvertaken(key, generation, held)
   local holder = generation .. ':' .. key
   local found = call('HGET', overtakenKey, holder)
   if not found then return end
+  local lease, control = string.match(found, '^%d+ (%S*) (.*)$')
+  if held and lease and lease ~= held then return end
   call('HDEL', overtakenKey, holder)
-  freeSlot(string.match(found, '^%d+ (.*)$') or '', key, generation)
+  freeSlot(control or '', key, generation)
 end
 `
 

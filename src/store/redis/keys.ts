@@ -9,7 +9,7 @@
  * | key | type | holds | ends |
  * | --- | --- | --- | --- |
  * | `stream` | stream | what is due, in order: entries with one field, `key` | fixed; a claim, a cancel or a replace deletes the entry |
- * | `front` | stream | what is due before all that, in order: those that a limit let go, or whose worker died while they had a slot | like `stream` |
+ * | `front` | stream | what is due before all that, in order: those that a limit let go, about which a worker was asked, or whose worker died while they had a slot | like `stream` |
  * | `queue` | sorted set | what is due later: keys by due time | goes with its last member: moved, cancelled or replaced |
  * | `runs:KEY` | hash | the record of an execution | none while live; the execution TTL once settled, that of failures once failed |
  * | `payload:KEY` | string | the encoded payload, if it is longer than 256 bytes: a shorter one is in the record | with the record |
@@ -29,7 +29,7 @@
  * | `slots:CONTROL` | hash | who has the slots of a concurrency limit: `GENERATION:KEY`, and `limit` | goes with its last holder |
  * | `waiting` | sorted set | what waits for a slot: keys in the order of their arrival | goes with its last member: let go, cancelled or replaced |
  * | `waiting:CONTROL` | sorted set | the same for one limit | the same |
- * | `overtaken` | hash | the slots of runs whose keys were scheduled anew: `GENERATION:KEY`, with the time at which the lease expires and the limit | goes with the last of these runs: settled, or its lease expired |
+ * | `overtaken` | hash | the slots of runs whose keys were scheduled anew: `GENERATION:KEY`, with the time at which the lease expires, the lease and the limit | goes with the last of these runs: settled, or its lease expired |
  * | `starts:CONTROL` | sorted set | the starts that a rate limit counts: `LEASE:KEY` by time | two windows after the last start |
  * | `plans:CONTROL` | sorted set | the starts to come: keys by time | goes with its last member: started, dropped, cancelled or replaced |
  * | `cooldown:CONTROL` | string | when the window ends, and the key of the execution that opened it | a second after the end of the window |

@@ -35,10 +35,13 @@ for i = 4, #ARGV, 3 do
   if found[1] ~= ARGV[i + 1] then
     -- It needs its lease for the slot that it may hold.
     local holder = ARGV[i + 1] .. ':' .. key
-    local overtaken = call('HGET', overtakenKey, holder)
-    if overtaken then
-      call('HSET', overtakenKey, holder, leaseEnd .. (string.match(overtaken, ' .*$') or ''))
+    local lease, slot = string.match(call('HGET', overtakenKey, holder) or '', '^%d+ (%S*) (.*)$')
+    if lease == ARGV[i + 2] then
+      call('HSET', overtakenKey, holder, leaseEnd .. ' ' .. lease .. ' ' .. slot)
       status = 'o'
+    elseif lease then
+      -- Another worker took it over, and was overtaken.
+      status = 'l'
     elseif found[1] then
       status = 's'
     end

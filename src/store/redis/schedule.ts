@@ -35,7 +35,7 @@ function seldom.schedule(key, task, payload, due, trace, values, how)
       local slot = call('HGET', record, 'slot')
       if slot then
         local leaseEnd = text(call('ZSCORE', leasesKey, key) or nowText)
-        call('HSET', overtakenKey, (old[2] or '') .. ':' .. key, leaseEnd .. ' ' .. slot)
+        call('HSET', overtakenKey, (old[2] or '') .. ':' .. key, leaseEnd .. ' ' .. (old[7] or '') .. ' ' .. slot)
       end
       call('ZREM', leasesKey, key)
     elseif isLive then

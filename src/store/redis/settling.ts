@@ -126,7 +126,9 @@ local function settleAsked(key, generation, held, outcome, problem, values, judg
   end
   if not ends[outcome] then
     if outcome == 'N' then call('HSET', record, 'needs', values) end
-    call('HSET', record, 'was', held, 'id', enqueue(key))
+    call('HSET', record, 'was', held)
+    -- It had its turn, and may have a slot.
+    goFirst(key)
     return 'a'
   end
   giveUp(key, generation)
@@ -142,7 +144,7 @@ local function settle(key, found, generation, held, outcome, isReported, problem
   local record = records .. key
   due = due and absolute(due)
   if found[1] ~= generation then
-    endOvertaken(key, generation)
+    endOvertaken(key, generation, held)
     if not found[1] or found[6] == held then return 'l' end
     -- What was given back or postponed has not ended.
     if ends[outcome] and isFollowed(key) then announceEnd(key, generation, outcome, problem, worker, false) end

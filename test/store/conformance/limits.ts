@@ -4,6 +4,7 @@ import { Effect, Option, Queue, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import type { Control } from "../../../src/Admission.ts"
 import type { Delivery, Outcome } from "../../../src/DocketStore.ts"
+import { Strike } from "../../../src/Strike.ts"
 import {
   after,
   beginning,
@@ -61,6 +62,9 @@ const under = (kit: Kit, ...controls: ReadonlyArray<Control>) => ({
 })
 
 const of = (value: string) => ({ values: [value] })
+
+/** A strike on another task. */
+const elsewhere = new Strike({ task: "other", operator: "==", value: null, hold: false })
 
 const next: Ended = { ...completed, next: { due: after(0) } }
 
@@ -173,6 +177,28 @@ export const limits = (test: Test) => {
       assert.deepStrictEqual(keysOf(yield* second.take(1)), ["c"])
       assert.deepStrictEqual(keysOf(yield* first.take(9)), ["x", "y", "d"])
     }))
+
+  for (const [what, outcome] of Object.entries({
+    "has other strikes judge it": { _tag: "Held", strikes: "the version before" },
+    "gives it back": released
+  } satisfies Record<string, Outcome>)) {
+    test(`CON-03 one that was let go still comes first when the worker that is to judge it ${what}`, (kit) =>
+      Effect.gen(function* () {
+        const { add, store, worker } = under(kit, concurrency(1))
+        const { exchange, settle, take } = yield* worker()
+        yield* Effect.forEach(["a", "b"], (key) => add(key))
+        const [a] = yield* take(5)
+        yield* settle(a!)
+        yield* Effect.forEach(["x", "y"], (key) => add(key, of('"other"')))
+        yield* store.strike(elsewhere)
+        const { undetermined } = yield* exchange({ take: 1 })
+        assert.deepStrictEqual(keysOf(undetermined), ["b"])
+        yield* exchange({ finished: [settlement(undetermined[0]!, outcome)] })
+        assert.strictEqual(yield* store.ahead("b"), 0)
+        assert.deepStrictEqual(keysOf((yield* exchange({ take: 1 })).undetermined), ["b"])
+        yield* store.restore([elsewhere])
+      }))
+  }
 
   test("CON-03 a retry of a limited task waits behind those that were there before", (kit) =>
     Effect.gen(function* () {
@@ -299,6 +325,35 @@ export const limits = (test: Test) => {
       // If it lives after all, it learns that it has no slot any more.
       assert.deepStrictEqual(yield* renew(old!), ["superseded"])
     }))
+
+  for (const [what, scheduleAnew] of Object.entries({
+    replaced: ({ replace }) => replace("a"),
+    "cancelled and added again": ({ add, store }) => Effect.andThen(store.cancel(["a"]), add("a"))
+  } satisfies Record<string, (kit: Pick<Kit, "add" | "replace" | "store">) => Effect.Effect<unknown, unknown>>)) {
+    test(`CON-01 RED-01 a run that lost its lease leaves the slot to the one that took over, once its key is ${what}`, (kit) =>
+      Effect.gen(function* () {
+        const limited = under(kit, concurrency(2))
+        const { add, pass, worker } = limited
+        const stands = yield* worker()
+        const heir = yield* worker()
+        yield* add("a")
+        const [lost] = yield* stands.take(5)
+        yield* pass(leaseMillis)
+        yield* heir.session.heartbeat
+        const [taken] = yield* heir.take(5)
+        assert.strictEqual(taken!.generation, lost!.generation)
+        yield* scheduleAnew(limited)
+        assert.strictEqual((yield* heir.take(5)).length, 1)
+        yield* add("b")
+
+        assert.deepStrictEqual(yield* stands.renew(lost!), ["lost"])
+        assert.strictEqual(yield* stands.settle(lost!), "superseded")
+        assert.deepStrictEqual(yield* heir.take(5), [])
+        assert.deepStrictEqual(yield* heir.renew(taken!), ["overtaken"])
+        assert.strictEqual(yield* heir.settle(taken!), "superseded")
+        assert.deepStrictEqual(keysOf(yield* heir.take(5)), ["b"])
+      }))
+  }
 
   test("CON-07 CON-08 RED-06 what a dead worker ran is run by another in its slot, and those that wait follow", (kit) =>
     Effect.gen(function* () {

@@ -1,6 +1,7 @@
 /** Lists that someone deleted: what they held is found by its records, and put back. */
 import { assert, it } from "@effect/vitest"
 import { Effect, type Scope } from "effect"
+import type { Control } from "../../../src/Admission.ts"
 import type { DocketStore, HeartbeatReply } from "../../../src/DocketStore.ts"
 import * as RedisStore from "../../../src/store/redis/RedisStore.ts"
 import { Strike } from "../../../src/Strike.ts"
@@ -171,6 +172,49 @@ it.layer(RedisServer.RedisServer.layer(), { excludeTestServices: true })("Repair
       assert.deepStrictEqual(keysOf(yield* worker.take(2)), ["in front"])
       assert.deepStrictEqual(yield* holders, ["1:asked about", "1:in front", "1:overtaken", "2:waits", "limit"])
       assert.deepStrictEqual(keysOf(yield* worker.take(2)), ["waits"])
+    }))
+
+  test("CON-07 one whose record is damaged passes on the slot that it was given", (server, store) =>
+    Effect.gen(function* () {
+      const worker = yield* openLimited(store, 1)
+      yield* addLimited(store, "a", "b", "c")
+      const [a] = yield* worker.take(5)
+      yield* worker.settle(a!)
+      yield* server.cli("HSET", `${prefix}runs:b`, "due", "never")
+      assert.deepStrictEqual(keysOf(yield* worker.take(5)), ["c"])
+      assert.strictEqual(yield* server.cli("HGET", `${prefix}runs:b`, "state"), "failed")
+    }))
+
+  test("CON-07 one whose record is damaged while it runs passes on its slot when its worker dies", (server, store) =>
+    Effect.gen(function* () {
+      const dies = yield* openLimited(store, 1, 1)
+      const worker = yield* openLimited(store, 1)
+      yield* addLimited(store, "a", "b")
+      assert.deepStrictEqual(keysOf(yield* dies.take(5)), ["a"])
+      yield* server.cli("HDEL", `${prefix}runs:a`, "task")
+      yield* Effect.sleep(5)
+      assert.strictEqual((yield* worker.session.heartbeat).reclaimed, 1)
+      assert.deepStrictEqual(keysOf(yield* worker.take(5)), ["b"])
+    }))
+
+  test("RAT-01 one whose record is damaged plans no start any more", (server, store) =>
+    Effect.gen(function* () {
+      const control: Control = {
+        _tag: "RateLimit",
+        scope: "task:send:rate0",
+        limit: 1,
+        perMillis: 3_600_000,
+        onExceeded: "delay"
+      }
+      const worker = yield* openWorker(withoutStrikes(store), { controls: new Map([["send", [control]]]) })
+      yield* addLimited(store, "a", "b")
+      assert.deepStrictEqual(keysOf(yield* worker.take(5)), ["a"])
+      assert.strictEqual(yield* server.cli("ZRANGE", `${prefix}plans:task:send:rate0`, "0", "-1"), "b")
+      yield* server.cli("ZADD", `${prefix}queue`, "1", "b")
+      yield* server.cli("HSET", `${prefix}runs:b`, "due", "never")
+      assert.deepStrictEqual(yield* worker.take(5), [])
+      assert.strictEqual(yield* server.cli("HGET", `${prefix}runs:b`, "state"), "failed")
+      assert.strictEqual(yield* server.cli("EXISTS", `${prefix}plans:task:send:rate0`), "0")
     }))
 
   test("nothing is repaired where nothing is wrong", (_, store, worker) =>
