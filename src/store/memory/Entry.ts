@@ -48,6 +48,14 @@ export interface Entry {
   node: Heap.Node<Entry> | undefined
 }
 
+/** A start that a rate limit counts. */
+export interface Start {
+  readonly at: number
+}
+
+/** The starts of what does not run, or is not limited. */
+export const noStarts: ReadonlyMap<string, Start> = new Map()
+
 /** What the controls of a task have to do with an execution; controls by the name of their scope and value. */
 export interface Admission {
   /** The limit of which it has a slot. */
@@ -58,8 +66,8 @@ export interface Admission {
   plans: ReadonlyArray<string>
   /** The debounce whose round it opened. */
   round: string | undefined
-  /** The rate limits that count its present run. */
-  starts: ReadonlyArray<string>
+  /** The starts of its present run, by the rate limits that count them. */
+  starts: ReadonlyMap<string, Start>
   /** The cooldowns that its present run opened. */
   windows: ReadonlyArray<string>
   /** Whether it was admitted before, in this schedule. */
@@ -96,7 +104,7 @@ export const makeEntry = (key: string): Entry => ({
     waits: undefined,
     plans: [],
     round: undefined,
-    starts: [],
+    starts: noStarts,
     windows: [],
     passed: false,
     dropped: undefined

@@ -17,7 +17,7 @@
  */
 import * as DocketStore from "../../DocketStore.ts"
 import * as Strike from "../../Strike.ts"
-import { type Entry, makeEntry } from "./Entry.ts"
+import { type Entry, makeEntry, type Start } from "./Entry.ts"
 import * as Events from "./Events.ts"
 import * as Heap from "./Heap.ts"
 import * as Line from "./Line.ts"
@@ -33,8 +33,8 @@ export interface Limit {
 
 /** A rate limit, for one value. */
 export interface Rate {
-  /** The starts within the window, by generation and key, oldest first. */
-  readonly starts: Map<string, number>
+  /** The starts within the window, oldest first. */
+  readonly starts: Set<Start>
   /** The starts to come, by key. */
   readonly plans: Map<string, number>
   /** When nothing of it matters any more. */

@@ -1,7 +1,7 @@
 /** Admission: whether an execution may start now, what it takes when it does, and who is next when it gives that back. */
 import { type Control, nameOf, split } from "../../Admission.ts"
 import type * as DocketStore from "../../DocketStore.ts"
-import type { Entry } from "./Entry.ts"
+import { type Entry, noStarts, type Start } from "./Entry.ts"
 import * as Executions from "./Executions.ts"
 import * as Line from "./Line.ts"
 
@@ -59,9 +59,10 @@ export const pass = (candidate: Candidate, controls: ReadonlyArray<Control>): Ve
 
   const { admission } = entry
   if (limit !== undefined) takeSlot(executions, limit, entry)
-  for (const rate of rates) count(candidate, rate)
-  admission.starts = rates.map(({ name }) => name)
-  admission.windows = cooldowns.filter((cooldown) => openWindow(candidate, cooldown)).map(({ name }) => name)
+  admission.starts = new Map(rates.map((rate) => [rate.name, count(candidate, rate)]))
+  // A redelivery does not open again what the execution has open.
+  const opened = cooldowns.filter((cooldown) => openWindow(candidate, cooldown)).map(({ name }) => name)
+  admission.windows = [...admission.windows, ...opened]
   if (admission.round !== undefined) executions.rounds.delete(admission.round)
   admission.round = undefined
   admission.passed = true
@@ -87,18 +88,29 @@ export const leave = (executions: Executions.Executions, entry: Entry, step: Exe
   freeSlot(candidate)
 }
 
-/** Takes back the starts and windows of a run that does not count as one. */
-export const undo = (executions: Executions.Executions, entry: Entry): void => {
+/** Ends a run whose key goes on. One that does not count as a run gives back its starts and windows. */
+export const end = (
+  executions: Executions.Executions,
+  entry: Entry,
+  step: Executions.Step,
+  { isUndone }: { readonly isUndone: boolean }
+): void => {
   const { admission } = entry
-  for (const name of admission.starts) executions.rates.get(name)?.starts.delete(holderOf(entry))
-  for (const name of admission.windows) executions.windows.delete(name)
-  admission.starts = []
+  if (isUndone) {
+    for (const [name, start] of admission.starts) executions.rates.get(name)?.starts.delete(start)
+    for (const name of admission.windows) {
+      // Another one may have opened it since.
+      if (executions.windows.get(name)?.key === entry.key) executions.windows.delete(name)
+    }
+  }
+  admission.starts = noStarts
   admission.windows = []
+  leave(executions, entry, step)
 }
 
 /** Forgets what an earlier schedule of the key had to do with controls. */
 export const forget = ({ admission }: Entry): void => {
-  admission.starts = []
+  admission.starts = noStarts
   admission.windows = []
   admission.passed = false
   admission.dropped = undefined
@@ -124,6 +136,16 @@ const freeOvertaken = (executions: Executions.Executions, holder: string) => {
   executions.overtaken.delete(holder)
   executions.limits.get(overtaken.name)?.holders.delete(holder)
   handOn(executions, overtaken.name)
+}
+
+/** The last generation of a key of which a run goes on that was overtaken. There are few. */
+export const lastOvertaken = (executions: Executions.Executions, key: string): number => {
+  let last = 0
+  for (const holder of executions.overtaken.keys()) {
+    const split = holder.indexOf(":")
+    if (holder.slice(split + 1) === key) last = Math.max(last, Number(holder.slice(0, split)))
+  }
+  return last
 }
 
 /** Frees the slots of overtaken runs whose workers fell silent. */
@@ -225,15 +247,17 @@ const debounced = (candidate: Candidate, debounce: Named<Of<"Debounce">>): Verdi
 // Rate limit: when the execution may start, as far as one limit is concerned.
 const startOf = ({ entry, executions, step }: Candidate, { control, name }: Named<Of<"RateLimit">>): number => {
   const rate = executions.rates.get(name)
-  if (rate === undefined || rate.starts.has(holderOf(entry))) return 0
-  for (const [holder, start] of rate.starts) {
-    if (start > step.now - control.perMillis) break
-    rate.starts.delete(holder)
+  if (rate === undefined) return 0
+  for (const start of rate.starts) {
+    if (start.at > step.now - control.perMillis) break
+    rate.starts.delete(start)
   }
+  if (isCounted(rate, entry.admission.starts.get(name))) return 0
   const isPlanned = rate.plans.has(entry.key)
   if (isPlanned && rate.starts.size < control.limit) return 0
-  const others = Array.from(rate.plans).flatMap(([key, start]) => (key === entry.key ? [] : [start]))
-  const all = [...rate.starts.values(), ...others.toSorted((a, b) => a - b)]
+  // What was planned for a time that is over will start now, at the earliest.
+  const others = Array.from(rate.plans).flatMap(([key, at]) => (key === entry.key ? [] : [Math.max(at, step.now)]))
+  const all = [...Array.from(rate.starts, ({ at }) => at), ...others.toSorted((a, b) => a - b)]
   const oldest = all[all.length - control.limit]
   return oldest === undefined ? 0 : oldest + control.perMillis
 }
@@ -250,15 +274,21 @@ const plan = (candidate: Candidate, rates: ReadonlyArray<Named<Of<"RateLimit">>>
   entry.admission.plans = rates.map(({ name }) => name)
 }
 
-const count = ({ entry, executions, step }: Candidate, { control, name }: Named<Of<"RateLimit">>) => {
+const count = ({ entry, executions, step }: Candidate, { control, name }: Named<Of<"RateLimit">>): Start => {
   const rate = rateOf(executions, name, step.now + 2 * control.perMillis)
-  const holder = holderOf(entry)
-  if (!rate.starts.has(holder)) rate.starts.set(holder, step.now)
+  const known = entry.admission.starts.get(name)
+  if (isCounted(rate, known)) return known
+  const start = { at: step.now }
+  rate.starts.add(start)
+  return start
 }
+
+const isCounted = ({ starts }: Executions.Rate, start: Start | undefined): start is Start =>
+  start !== undefined && starts.has(start)
 
 const rateOf = (executions: Executions.Executions, name: string, expires: number) => {
   const known = executions.rates.get(name)
-  const rate = known ?? { starts: new Map(), plans: new Map(), expires }
+  const rate = known ?? { starts: new Set(), plans: new Map(), expires }
   if (known === undefined) executions.rates.set(name, rate)
   rate.expires = Math.max(rate.expires, expires)
   return rate

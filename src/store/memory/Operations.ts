@@ -22,7 +22,7 @@ export const schedule = (
     const present = Executions.lookup(executions, request.key, step)
     const isLive = present !== undefined && !DocketStore.isSettled(present.state) && !present.cancelled
     if (isLive && !request.replace) return "already-scheduled"
-    const entry = present ?? Executions.add(executions, request.key)
+    const entry = present ?? add(executions, request.key)
     if (entry.state === "running") Gate.overtake(executions, entry)
     Gate.leave(executions, entry, step)
     Executions.detach(executions, entry)
@@ -36,6 +36,13 @@ export const schedule = (
     return isLive ? "replaced" : "scheduled"
   })
   return { _tag: "Scheduled", dispositions }
+}
+
+/** Adds an execution. Of an earlier one of the key, whose record is gone, a run may go on. */
+const add = (executions: Executions.Executions, key: string): Entry => {
+  const entry = Executions.add(executions, key)
+  entry.generation = Gate.lastOvertaken(executions, key)
+  return entry
 }
 
 /** Puts a strike in force. */
@@ -210,7 +217,7 @@ const end = (
         entry.error = undefined
         entry.failure = undefined
       }
-      Gate.leave(executions, entry, step)
+      Gate.end(executions, entry, step, { isUndone: false })
       if (outcome.next.payload !== undefined) {
         entry.payload = outcome.next.payload
         entry.values = undefined
@@ -226,8 +233,7 @@ const end = (
   }
   // The run is to be followed by another of the same schedule.
   if (entry.cancelled) return settleAs(executions, entry, "cancelled", step)
-  if (outcome._tag !== "Retry") Gate.undo(executions, entry)
-  Gate.leave(executions, entry, step)
+  Gate.end(executions, entry, step, { isUndone: outcome._tag !== "Retry" })
   entry.generation++
   switch (outcome._tag) {
     case "Retry":

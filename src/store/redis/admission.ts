@@ -36,17 +36,18 @@ local function later(key, found, due, slot)
   return false
 end
 
--- Rate limit: when an execution may start, as far as one limit is concerned.
-local function startOf(key, holder, control)
+-- Rate limit: when an execution may start, as far as one limit is concerned. "counted" is the start that it has had.
+local function startOf(key, counted, control)
   local starts, plans = startsOf .. control.name, plansOf .. control.name
   call('ZREMRANGEBYSCORE', starts, '-inf', text(now - control.per))
   local wasPlanned = call('ZREM', plans, key) == 1
-  if call('ZSCORE', starts, holder) then return 0 end
+  if counted and call('ZSCORE', starts, counted) then return 0 end
   if wasPlanned and call('ZCARD', starts) < control.limit then return 0 end
   -- The start that has to leave the window first: the one "limit" places from the end, of those that were and will be.
+  -- What was planned for a time that is over will be now, at the earliest.
   local planned, oldest = call('ZCARD', plans), nil
   if planned >= control.limit then
-    oldest = call('ZREVRANGE', plans, control.limit - 1, control.limit - 1, 'WITHSCORES')[2]
+    oldest = math.max(now, call('ZREVRANGE', plans, control.limit - 1, control.limit - 1, 'WITHSCORES')[2])
   else
     local place = control.limit - planned - 1
     oldest = call('ZREVRANGE', starts, place, place, 'WITHSCORES')[2]
@@ -89,8 +90,8 @@ end
 function admit(key, found, mine, values)
   local record, generation = records .. key, found[4]
   local holder = generation .. ':' .. key
-  local own = call('HMGET', record, 'slot', 'plans', 'round', 'passed')
-  local slot, passed = own[1], own[4]
+  local own = call('HMGET', record, 'slot', 'plans', 'round', 'passed', 'counted', 'windows')
+  local slot, passed, counted = own[1], own[4], own[5]
   local limit, debounce, rates, cooldowns = nil, nil, {}, {}
   for i, control in ipairs(mine) do
     control.name = values[i] == '' and control.scope or control.scope .. ':' .. values[i]
@@ -126,11 +127,14 @@ function admit(key, found, mine, values)
 
   local at, excess = 0, nil
   for _, control in ipairs(rates) do
-    local start = startOf(key, holder, control)
+    local start = startOf(key, counted and counted .. ':' .. key, control)
     if start > now and control.drops then excess = control end
     at = math.max(at, start)
   end
-  if own[2] then call('HDEL', record, 'plans') end
+  if own[2] then
+    leavePlans(key, own[2])
+    call('HDEL', record, 'plans')
+  end
   if excess and tonumber(found[5] or 1) == 1 then return drop(key, found, 'r' .. excess.name) end
   if at > now then
     local plans = {}
@@ -170,7 +174,7 @@ function admit(key, found, mine, values)
     fields[3], fields[4] = 'slot', limit.name
   end
   for i, control in ipairs(rates) do
-    call('ZADD', startsOf .. control.name, 'NX', nowText, holder)
+    call('ZADD', startsOf .. control.name, 'NX', nowText, (counted or lease) .. ':' .. key)
     call('PEXPIRE', startsOf .. control.name, text(2 * control.per))
     starts[i] = control.name
   end
@@ -188,6 +192,12 @@ function admit(key, found, mine, values)
   if #starts > 0 then
     fields[#fields + 1] = 'starts'
     fields[#fields + 1] = cjson.encode(starts)
+    fields[#fields + 1] = 'counted'
+    fields[#fields + 1] = counted or lease
+  end
+  -- A redelivery does not open again what the execution has open.
+  for _, name in ipairs(own[6] and decode(own[6]) or {}) do
+    windows[#windows + 1] = name
   end
   if #windows > 0 then
     fields[#fields + 1] = 'windows'

@@ -30,7 +30,7 @@
  * | `waiting` | sorted set | what waits for a slot: keys in the order of their arrival | goes with its last member: let go, cancelled or replaced |
  * | `waiting:CONTROL` | sorted set | the same for one limit | the same |
  * | `overtaken` | hash | the slots of runs whose keys were scheduled anew: `GENERATION:KEY`, with the time at which the lease expires, the lease and the limit | goes with the last of these runs: settled, or its lease expired |
- * | `starts:CONTROL` | sorted set | the starts that a rate limit counts: `GENERATION:KEY` by time | two windows after the last start |
+ * | `starts:CONTROL` | sorted set | the starts that a rate limit counts: `LEASE:KEY` by time | two windows after the last start |
  * | `plans:CONTROL` | sorted set | the starts to come: keys by time | goes with its last member: started, dropped, cancelled or replaced |
  * | `cooldown:CONTROL` | string | when the window ends, and the key of the execution that opened it | a second after the end of the window |
  * | `debounce:CONTROL` | hash | a round: `first`, the key of the submission that will run, `due` and `deadline` | deleted when that one runs, or is cancelled; ten settle times after the last submission |
@@ -56,8 +56,8 @@
  * `values` (JSON, the values of the task's controls; without it there is none of the following), `slot` and `waits` (the
  * limit of which it has a slot, or waits for one), `round` (the debounce whose round it opened), `plans`, `starts` and
  * `windows` (JSON, the rate limits in which it has a start to come, those that count its present run, and the cooldowns
- * that this run opened), `passed` (it was admitted before, in this schedule), and `dropped` (a letter, and the control
- * that dropped it).
+ * that this run opened), `counted` (the lease under which those rate limits first counted this run), `passed` (it was
+ * admitted before, in this schedule), and `dropped` (a letter, and the control that dropped it).
  *
  * | channel | carries |
  * | --- | --- |

@@ -39,7 +39,7 @@ const misplacedMillis = 86_400_000
 
 /**
  * Goes through some of the docket's keys: what a list lacks is put back from the records, what has another type than the
- * docket's is put aside, and slots of limits whose holders are gone are freed.
+ * docket's is put aside, and slots of limits whose holders are gone are freed, and so are starts that were planned for them.
  *
  * **Details**
  *
@@ -187,6 +187,17 @@ local function checkSlots(control, holders)
   handOn(control)
 end
 
+-- Others would wait for an overdue start that nobody plans any more, window after window.
+local function checkPlans(control, plans)
+  for _, key in ipairs(call('ZRANGEBYSCORE', plans, '-inf', nowText, 'LIMIT', 0, 20)) do
+    local isPlanned = false
+    for _, name in ipairs(decode(call('HGET', records .. key, 'plans'))) do
+      isPlanned = isPlanned or name == control
+    end
+    if not isPlanned then repaired = repaired + call('ZREM', plans, key) end
+  end
+end
+
 local isAllWell = true
 local function try(check, ...)
   -- Something else may be there, or in one of the lists. That is no reason to leave the rest.
@@ -218,8 +229,9 @@ for _, name in ipairs(scanned[2]) do
   if segment == '${Keys.segments.record}' then
     -- Nearly all are right, so their type is looked at only when something goes wrong.
     if not pcall(checkRecord, key, name) and isOwn(rest, segment) then isAllWell = false end
-  elseif types[segment or rest] and isOwn(rest, segment) and segment == '${Keys.segments.slots}' then
-    try(checkSlots, key, name)
+  elseif types[segment or rest] and isOwn(rest, segment) then
+    if segment == '${Keys.segments.slots}' then try(checkSlots, key, name) end
+    if segment == '${Keys.segments.plans}' then try(checkPlans, key, name) end
   end
 end
 if not isAllWell then

@@ -5,15 +5,30 @@ import * as Redis from "./Redis.ts"
 
 /** What is scheduled otherwise than most: `schedule` and what it needs. Builds on the script below. */
 const scheduleOther = /* lua */ `
+-- The last generations of the keys of which a run goes on that was overtaken. There are few.
+local last
+local function lastGeneration(key)
+  if not last then
+    last = {}
+    -- What others put there tells nothing.
+    for _, holder in ipairs(isAnySpecial and redis.pcall('HKEYS', overtakenKey) or {}) do
+      local generation, of = string.match(holder, '^(%d+):(.*)$')
+      if of then last[of] = math.max(last[of] or 0, tonumber(generation)) end
+    end
+  end
+  return last[key] or 0
+end
+
 function seldom.schedule(key, task, payload, due, trace, values, how)
   local record = records .. key
   local old = call('HMGET', record, 'state', 'gen', 'cancel', 'id', 'aside', 'task', 'lease', 'was')
   local state = old[1]
   local isLive = state == 'queued' or state == 'scheduled' or (state == 'running' and not old[3])
   if isLive and not string.find(how, 'r', 1, true) then return 'a' end
-  local fields = { 'task', task, 'due', text(due), 'gen', '1' }
+  -- A record may be gone while a run of the key goes on.
+  local generation = (state and tonumber(old[2]) or lastGeneration(key)) + 1
+  local fields = { 'task', task, 'due', text(due), 'gen', text(generation) }
   if state then
-    fields[6] = text((tonumber(old[2]) or 0) + 1)
     local was = old[8]
     if state == 'running' then
       -- The older run owns nothing any more but its slot: its settlement will find another generation.
@@ -102,7 +117,7 @@ export const schedule = Redis.script(
     numberOfKeys: Keys.numberOfFixed,
     lua: /* lua */ `
 ${fragments.prologue}
-local isAnySpecial = call('EXISTS', strikesKey, watchersKey) > 0
+local isAnySpecial = call('EXISTS', strikesKey, watchersKey, overtakenKey) > 0
 local version = isAnySpecial and call('HGET', strikesKey, 'version') or ''
 if version ~= ARGV[3] then return call('HVALS', strikesKey) end
 local isAnyFollowed = isAnySpecial and call('EXISTS', watchersKey) == 1
@@ -152,7 +167,7 @@ while i <= #ARGV do
     end
   end
   local record, disposition = records .. key, 's'
-  if call('EXISTS', record) == 0 and version == '' and not (trace or values or isAnyFollowed) then
+  if call('EXISTS', record) == 0 and not (isAnySpecial or trace or values) then
     -- As most requests are: "schedule" would do the same.
     if due <= now then
       local entry = call('XADD', streamKey, '*', 'key', key)

@@ -81,20 +81,24 @@ local function noteAttempt(key, run, problem)
   call('LTRIM', attempts .. key, ${-5 * DocketStore.maximumAttempts}, -1)
 end
 
--- Frees the slot of a run that has ended. One that does not count as a run gives back its starts and windows as well.
+-- Takes from a run that has ended what controls gave it. One that does not count as a run gives back its starts and
+-- windows as well.
 local function leaveControls(key, generation, isUndone)
   local record = records .. key
-  local found = call('HMGET', record, 'slot', 'starts', 'windows')
+  local found = call('HMGET', record, 'starts', 'windows', 'counted')
   if isUndone then
-    for _, control in ipairs(found[2] and decode(found[2]) or {}) do
-      call('ZREM', prefix .. '${Keys.segments.starts}' .. control, generation .. ':' .. key)
+    for _, control in ipairs(found[1] and decode(found[1]) or {}) do
+      call('ZREM', prefix .. '${Keys.segments.starts}' .. control, (found[3] or '') .. ':' .. key)
     end
-    for _, control in ipairs(found[3] and decode(found[3]) or {}) do
-      call('DEL', prefix .. '${Keys.segments.cooldown}' .. control)
+    for _, control in ipairs(found[2] and decode(found[2]) or {}) do
+      local window = prefix .. '${Keys.segments.cooldown}' .. control
+      -- Another one may have opened it since.
+      if string.match(call('GET', window) or '', '^%d+ (.*)$') == key then call('DEL', window) end
     end
   end
-  call('HDEL', record, 'slot', 'starts', 'windows')
-  if found[1] then freeSlot(found[1], key, generation) end
+  if found[1] or found[2] then call('HDEL', record, 'starts', 'windows', 'counted') end
+  -- Of its plans and its round there is something left if it ran under another contract.
+  giveUp(key, generation)
 end
 
 -- Lets an execution wait until a strike is restored.

@@ -18,6 +18,7 @@ import {
   type Kit,
   leaseMillis,
   makeKit,
+  openWorker,
   postponed,
   released,
   request,
@@ -26,7 +27,8 @@ import {
   settlement,
   takeAll,
   type Test,
-  type TestWorker
+  type TestWorker,
+  ttlMillis
 } from "./kit.ts"
 
 const concurrency = (limit: number, scope = "task:send:concurrency0"): Control => ({
@@ -270,6 +272,38 @@ export const limits = (test: Test) => {
       assert.strictEqual(yield* settle(old!), "superseded")
       assert.deepStrictEqual(keysOf(yield* take(5)), ["a"])
     }))
+
+  for (const [how, values] of [
+    ["with its values", [""]],
+    ["by name", undefined]
+  ] as const) {
+    test(`RPL-04 CON-01 TTL-04 it keeps its slot also when the record is gone and the key is added ${how}`, (kit) =>
+      Effect.gen(function* () {
+        const store = yield* kit.open({ name: `keeps-no-generation-${how}`, executionTtlMillis: 0 })
+        const controls = new Map([["send", [concurrency(2)]]])
+        const { exchange, renew, settle, take, takeOne } = yield* openWorker(store, { controls })
+        const add = (key: string, options?: RequestOptions & { readonly replace?: boolean }) =>
+          store.schedule([request(key, { values: [""], ...options })])
+        yield* add("a")
+        const old = yield* takeOne
+        yield* add("a", { replace: true })
+        yield* settle(yield* takeOne)
+        assert.isTrue(Option.isNone((yield* store.read(["a"]))[0]!))
+
+        yield* add("a", { values })
+        const asked = yield* exchange({ take: 1 })
+        const finished = asked.undetermined.map((delivery) =>
+          settlement(delivery, { _tag: "Determined", values: [""], strikes: "" })
+        )
+        const [another] = [...asked.deliveries, ...(yield* exchange({ finished, take: 1 })).deliveries]
+        yield* add("b")
+        assert.deepStrictEqual(yield* take(5), [])
+        assert.deepStrictEqual(yield* renew(old, another!), ["overtaken", "held"])
+        assert.strictEqual(yield* settle(old), "superseded")
+        assert.deepStrictEqual(keysOf(yield* take(5)), ["b"])
+        assert.strictEqual(yield* settle(another!), "applied")
+      }))
+  }
 
   test("CON-07 the slot of a run whose key was scheduled anew is free once its worker has died", (kit) =>
     Effect.gen(function* () {
@@ -578,26 +612,51 @@ export const limits = (test: Test) => {
       assert.deepStrictEqual([due - beginning, intended - beginning], [10_000, 2_000])
     }))
 
-  test("RAT-01 after a time without workers no more start at once than the limit allows", (kit) =>
+  for (const [when, millis] of [
+    ["before the last planned start", 3_500],
+    ["after it", 6_500]
+  ] as const) {
+    test(`RAT-01 no more start at once than the limit allows when workers come back ${when}`, (kit) =>
+      Effect.gen(function* () {
+        const { add, pass, worker } = under(kit, rate(2, 1_000))
+        const { take } = yield* worker()
+        const keys = Array.from({ length: 12 }, (_, n) => `k${n}`)
+        yield* Effect.forEach(keys, (key) => add(key))
+        const starts: Array<number> = []
+        let now = 0
+        const step = Effect.fnUntraced(function* (millis: number) {
+          yield* pass(millis)
+          now += millis
+          for (const _ of yield* take(20)) starts.push(now)
+        })
+        yield* step(0)
+        yield* step(millis)
+        for (let n = 0; n < 60; n++) yield* step(100)
+        assert.strictEqual(starts.length, 12)
+        starts.forEach((start, n) => {
+          if (n >= 2) assert.isAtLeast(start - starts[n - 2]!, 1_000)
+        })
+      }))
+  }
+
+  test("RAT-01 a planned start that a backlog keeps waiting makes room for no more than itself", (kit) =>
     Effect.gen(function* () {
-      const { add, pass, worker } = under(kit, rate(2, 1_000))
+      const { add, pass, worker } = under(kit, rate(1, 1_000))
       const { take } = yield* worker()
-      const keys = Array.from({ length: 12 }, (_, n) => `k${n}`)
-      yield* Effect.forEach(keys, (key) => add(key))
-      const starts: Array<number> = []
-      let now = 0
-      const step = Effect.fnUntraced(function* (millis: number) {
-        yield* pass(millis)
-        now += millis
-        for (const _ of yield* take(20)) starts.push(now)
-      })
-      yield* step(0)
-      yield* step(3_500)
-      for (let n = 0; n < 60; n++) yield* step(100)
-      assert.strictEqual(starts.length, 12)
-      starts.forEach((start, n) => {
-        if (n >= 2) assert.isAtLeast(start - starts[n - 2]!, 1_000)
-      })
+      const others = Effect.forEach(Array.from({ length: 30 }), (_, n) => add(`other ${n}`, of(`"${n}"`)))
+      yield* Effect.forEach(["a", "b"], (key) => add(key))
+      assert.deepStrictEqual(keysOf(yield* take(2)), ["a"])
+      yield* others
+      yield* Effect.forEach(["c", "d", "e", "f"], (key) => add(key))
+      yield* pass(2_500)
+      // "b" is due, and now at the end of the stream.
+      assert.strictEqual((yield* take(30)).length, 30)
+      assert.deepStrictEqual(keysOf(yield* take(9)), ["b"])
+      for (const key of ["c", "d", "e", "f"]) {
+        assert.deepStrictEqual(yield* take(9), [])
+        yield* pass(1_000)
+        assert.deepStrictEqual(keysOf(yield* take(9)), [key])
+      }
     }))
 
   test("RAT-02 in drop mode what is over the limit is cancelled", (kit) =>
@@ -666,6 +725,63 @@ export const limits = (test: Test) => {
       assert.deepStrictEqual(keysOf(yield* take(5)), ["b"])
     }))
 
+  test("RAT-01 RAT-03 the runs of a key count also when its record has ended since", (kit) =>
+    Effect.gen(function* () {
+      const { add, pass, read, worker } = under(kit, rate(1, 4 * ttlMillis))
+      const { settle, take, takeOne } = yield* worker()
+      yield* add("a")
+      yield* settle(yield* takeOne)
+      yield* pass(ttlMillis)
+      assert.isTrue(yield* kit.isUnknown("a"))
+      yield* add("a")
+      assert.deepStrictEqual(yield* take(5), [])
+      assert.strictEqual((yield* read("a")).due - beginning, 4 * ttlMillis)
+    }))
+
+  test("TTL-04 RAT-01 RAT-03 where nothing is kept, each run of a key counts, but for one that is given back", (kit) =>
+    Effect.gen(function* () {
+      const store = yield* kit.open({ name: "keeps-nothing-of-starts", executionTtlMillis: 0 })
+      const controls = new Map([["send", [rate(3, 1_000_000)]]])
+      const { settle, take, takeOne } = yield* openWorker(store, { controls })
+      const add = store.schedule([request("a", { values: [""] })])
+      for (let n = 0; n < 2; n++) {
+        yield* add
+        yield* settle(yield* takeOne)
+      }
+      yield* add
+      // Given back, which takes back no other start than its own, and redelivered, which counts once.
+      yield* settle(yield* takeOne, released)
+      yield* takeOne
+      yield* kit.pass(leaseMillis)
+      const heir = yield* openWorker(store, { controls })
+      yield* heir.session.heartbeat
+      const again = yield* heir.takeOne
+      assert.strictEqual(again.deliveries, 2)
+      yield* heir.settle(again)
+      yield* add
+      assert.deepStrictEqual(yield* take(5), [])
+      assert.strictEqual((yield* store.read(["a"])).map(Option.getOrThrow)[0]?.due, beginning + 1_000_000)
+    }))
+
+  test("RAT-03 ADM-09 a redelivery that one rate limit puts off does not count in another again", (kit) =>
+    Effect.gen(function* () {
+      const { worker } = under(kit, rate(2, 10 * leaseMillis), rate(1, leaseMillis / 2, "delay", "task:send:rate1"))
+      const add = (key: string, value: string) => kit.add(key, { values: [value, ""] })
+      yield* add("a", "x")
+      yield* (yield* worker()).take(1)
+      yield* kit.pass(leaseMillis)
+      const heir = yield* worker()
+      yield* add("b", "y")
+      assert.deepStrictEqual(keysOf(yield* heir.take(5)), ["b"])
+      yield* heir.session.heartbeat
+      assert.deepStrictEqual(yield* heir.take(5), [])
+      yield* kit.pass(leaseMillis / 2)
+      assert.deepStrictEqual(keysOf(yield* heir.take(5)), ["a"])
+      yield* kit.pass(leaseMillis / 2)
+      yield* add("c", "x")
+      assert.deepStrictEqual(keysOf(yield* heir.take(5)), ["c"])
+    }))
+
   test("RAT-04 several rate limits hold together, each on its own value", (kit) =>
     Effect.gen(function* () {
       const { read, worker } = under(kit, rate(1, 1_000), rate(2, 5_000, "delay", "task:send:rate1"))
@@ -697,6 +813,39 @@ export const limits = (test: Test) => {
       assert.strictEqual((yield* read("c")).due - beginning, 1_000)
       yield* pass(1_000)
       assert.deepStrictEqual(keysOf(yield* take(5)), ["c"])
+    }))
+
+  for (const [other, controls] of [
+    ["no limit", new Map()],
+    ["another limit", new Map([["send", [rate(9, 1_000, "delay", "task:send:rate1")]]])]
+  ] as const) {
+    test(`RAT-05 what starts under a contract with ${other} leaves its place in the one that it had`, (kit) =>
+      Effect.gen(function* () {
+        const { add, pass, worker } = under(kit, rate(1, 1_000))
+        const before = yield* worker()
+        const after = yield* kit.worker({ controls })
+        yield* Effect.forEach(["a", "b", "c"], (key) => add(key))
+        yield* before.take(5)
+        yield* pass(2_000)
+        for (const delivery of yield* after.take(5)) yield* after.settle(delivery)
+        yield* add("d")
+        assert.deepStrictEqual(keysOf(yield* before.take(5)), ["d"])
+      }))
+  }
+
+  test("DEB-04 a round ends when its first submission runs, also under a contract without a debounce", (kit) =>
+    Effect.gen(function* () {
+      const { add, pass, worker } = under(kit, debounce(1_000))
+      const before = yield* worker()
+      const after = yield* kit.worker()
+      yield* add("a")
+      yield* before.take(5)
+      yield* pass(1_000)
+      yield* after.settle(yield* after.takeOne)
+      yield* add("b")
+      assert.deepStrictEqual((yield* before.exchange({ take: 5 })).dropped, [])
+      yield* pass(1_000)
+      assert.deepStrictEqual(keysOf(yield* before.take(5)), ["b"])
     }))
 
   test("COO-01 COO-02 the first runs and opens a window; those that would start within it are dropped", (kit) =>
@@ -754,6 +903,36 @@ export const limits = (test: Test) => {
       // The key is scheduled anew: that is another execution.
       yield* add("a")
       assert.deepStrictEqual(keysOf((yield* heir.exchange({ take: 5 })).dropped), ["a"])
+    }))
+
+  test("COO-01 RAT-03 a run that is given back closes the window that it opened, and nobody else's", (kit) =>
+    Effect.gen(function* () {
+      const { add, pass, worker } = under(kit, cooldown(1_000))
+      const { exchange, settle, take, takeOne } = yield* worker()
+      yield* add("a")
+      const a = yield* takeOne
+      yield* pass(2_000)
+      yield* add("b")
+      const b = yield* takeOne
+      yield* settle(a, postponed(60_000))
+      yield* add("c")
+      assert.deepStrictEqual(keysOf((yield* exchange({ take: 5 })).dropped), ["c"])
+      yield* settle(b, postponed(60_000))
+      yield* add("d")
+      assert.deepStrictEqual(keysOf(yield* take(5)), ["d"])
+    }))
+
+  test("COO-04 ADM-09 a redelivery that is given back closes the window that the execution opened", (kit) =>
+    Effect.gen(function* () {
+      const { add, pass, worker } = under(kit, cooldown(10 * leaseMillis), cooldown(1_000, "task:send:cooldown1"))
+      yield* add("a")
+      yield* (yield* worker()).takeOne
+      yield* pass(leaseMillis)
+      const heir = yield* worker()
+      yield* heir.session.heartbeat
+      yield* heir.settle(yield* heir.takeOne, postponed(60_000))
+      yield* add("b")
+      assert.deepStrictEqual(keysOf(yield* heir.take(5)), ["b"])
     }))
 
   test("DEB-01 DEB-02 DEB-03 the first submission runs once it has been quiet, with its own payload", (kit) =>

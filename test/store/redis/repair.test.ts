@@ -197,16 +197,20 @@ it.layer(RedisServer.RedisServer.layer(), { excludeTestServices: true })("Repair
       assert.deepStrictEqual(keysOf(yield* worker.take(5)), ["b"])
     }))
 
+  const openRateLimited = (store: DocketStore["Service"]) => {
+    const control: Control = {
+      _tag: "RateLimit",
+      scope: "task:send:rate0",
+      limit: 1,
+      perMillis: 3_600_000,
+      onExceeded: "delay"
+    }
+    return openWorker(withoutStrikes(store), { controls: new Map([["send", [control]]]) })
+  }
+
   test("RAT-01 one whose record is damaged plans no start any more", (server, store) =>
     Effect.gen(function* () {
-      const control: Control = {
-        _tag: "RateLimit",
-        scope: "task:send:rate0",
-        limit: 1,
-        perMillis: 3_600_000,
-        onExceeded: "delay"
-      }
-      const worker = yield* openWorker(withoutStrikes(store), { controls: new Map([["send", [control]]]) })
+      const worker = yield* openRateLimited(store)
       yield* addLimited(store, "a", "b")
       assert.deepStrictEqual(keysOf(yield* worker.take(5)), ["a"])
       assert.strictEqual(yield* server.cli("ZRANGE", `${prefix}plans:task:send:rate0`, "0", "-1"), "b")
@@ -215,6 +219,21 @@ it.layer(RedisServer.RedisServer.layer(), { excludeTestServices: true })("Repair
       assert.deepStrictEqual(yield* worker.take(5), [])
       assert.strictEqual(yield* server.cli("HGET", `${prefix}runs:b`, "state"), "failed")
       assert.strictEqual(yield* server.cli("EXISTS", `${prefix}plans:task:send:rate0`), "0")
+    }))
+
+  test("RAT-02 nobody waits for the planned start of an execution whose record is gone", (server, store) =>
+    Effect.gen(function* () {
+      const worker = yield* openRateLimited(store)
+      yield* addLimited(store, "a", "gone", "later")
+      assert.deepStrictEqual(keysOf(yield* worker.take(5)), ["a"])
+      // The time that it was planned for comes.
+      yield* server.cli("DEL", `${prefix}runs:gone`, `${prefix}starts:task:send:rate0`)
+      yield* server.cli("ZADD", `${prefix}plans:task:send:rate0`, "1", "gone", "1", "later")
+      assert.strictEqual(yield* heartbeats(worker), 1)
+      assert.strictEqual(yield* server.cli("ZRANGE", `${prefix}plans:task:send:rate0`, "0", "-1"), "later")
+      yield* withoutStrikes(store).cancel(["later"])
+      yield* addLimited(store, "b")
+      assert.deepStrictEqual(keysOf(yield* worker.take(5)), ["b"])
     }))
 
   test("nothing is repaired where nothing is wrong", (_, store, worker) =>
