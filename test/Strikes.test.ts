@@ -237,6 +237,7 @@ onEveryStore("A strike", (it) => {
         const other = yield* elsewhere
         yield* other.strike({ field: "customer.id", operator: "<", value: 8 })
         const states = yield* follow(docket.execution(Greet, "Ada").events)
+        const first = yield* Queue.take(states)
         const { runs } = yield* startWorker
         assert.sameMembers([yield* Queue.take(runs), yield* Queue.take(runs)], ["Bo", "Di"])
         yield* reaches("Ada", "cancelled")
@@ -245,7 +246,7 @@ onEveryStore("A strike", (it) => {
         yield* docket.add(Greet, { name: "Eve" })
         assert.strictEqual(yield* Queue.take(runs), "Eve")
         assert.strictEqual(yield* stateOf("Ada"), "cancelled")
-        assert.deepStrictEqual(statesIn(yield* Queue.takeAll(states)), ["queued", "cancelled"])
+        assert.deepStrictEqual(statesIn([first, ...(yield* Queue.takeAll(states))]), ["queued", "cancelled"])
       }).pipe(Effect.provide(logs.layer))
       const warnings = logs.at("Warn").filter((message) => message.includes("🗙"))
       assert.sameMembers(warnings, [
