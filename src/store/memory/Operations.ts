@@ -72,6 +72,7 @@ const scheduleAfresh = (
   entry.error = undefined
   entry.result = undefined
   entry.failure = undefined
+  entry.last = undefined
   entry.attempts.length = 0
   Gate.forget(entry)
   startOver(entry)
@@ -210,6 +211,8 @@ const end = (
         entry.error = undefined
         entry.failure = undefined
       }
+      const { error, generation } = entry
+      entry.last = { generation, state: outcome._tag === "Completed" ? "completed" : "failed", error }
       Gate.leave(executions, entry, step)
       if (outcome.next.payload !== undefined) {
         entry.payload = outcome.next.payload
