@@ -592,4 +592,34 @@ onEveryStore("A result store", (it) => {
       assert(logs.at("Warn").some((line) => line.includes("the bucket is full")))
     })
   )
+
+  it.effect("RES-10, DEP-05 that breaks is one that fails: the worker goes on, and can stop", () =>
+    Effect.gen(function* () {
+      const { kept, results } = makeResults()
+      const breaks: Array<() => Effect.Effect<never>> = [
+        () => Effect.promise(() => Promise.reject(new BucketFull())),
+        () => Effect.die(new BucketFull()),
+        () => Effect.interrupt,
+        () => {
+          throw new BucketFull()
+        }
+      ]
+      const set: ResultStore["set"] = (...args) => breaks.shift()?.() ?? results.set(...args)
+      const logs = yield* collectLogs
+      const docket = yield* (yield* TestDocket).open({ results: { ...results, set } })
+      const worker = yield* start(makeWorker(Effect.succeed(order))).pipe(
+        Effect.provideService(Docket, docket),
+        Effect.provide(logs.layer)
+      )
+      const execution = yield* docket.add(Order, { product: "tea" })
+      assert.deepStrictEqual(yield* passUntil("1 second", execution.result), order)
+      assert.deepStrictEqual([breaks.length, kept.size], [0, 1])
+      yield* worker.stop
+      assert(logs.at("Warn").some((line) => line.includes("the bucket is full")))
+      assert.deepStrictEqual(logs.at("Error"), [])
+
+      const broken = yield* (yield* TestDocket).open({ results: { ...results, get: () => Effect.die("gone") } })
+      assert.strictEqual((yield* Effect.flip(broken.execution(Order, "tea").result))._tag, "DocketError")
+    })
+  )
 })
