@@ -622,4 +622,42 @@ onEveryStore("A result store", (it) => {
       assert.strictEqual((yield* Effect.flip(broken.execution(Order, "tea").result))._tag, "DocketError")
     })
   )
+
+  it.effect("RES-10, RED-02 what has ended is not run again while its result cannot be kept", () =>
+    Effect.gen(function* () {
+      const { results } = makeResults()
+      let isFull = true
+      const set: ResultStore["set"] = (...args) =>
+        Effect.suspend(() => (isFull ? Effect.fail(new BucketFull()) : results.set(...args)))
+      const docket = yield* (yield* TestDocket).open({ results: { ...results, set } })
+      const logs = yield* collectLogs
+      const ran: Array<string> = []
+      const gates = yield* Effect.forEach([0, 1, 2, 3, 4, 5], () => Latch.make())
+      const handlers = tasks.toLayer({
+        order: Effect.fnUntraced(function* ({ product }) {
+          ran.push(product)
+          yield* gates[Number(product)]?.await ?? Effect.void
+          return order
+        }),
+        nothing: () => Effect.void
+      })
+      const worker = Worker.layer(tasks, { redeliveryTimeout: "1 minute" }).pipe(Layer.provide(handlers))
+      yield* start(worker).pipe(Effect.provideService(Docket, docket), Effect.provide(logs.layer))
+      // There are more than the worker settles at a time.
+      const executions = yield* docket.addAll(gates.map((_, i) => Task.request(Order, { product: String(i) })))
+      for (const gate of gates) {
+        yield* pass("1 second", 2)
+        yield* gate.open
+      }
+      yield* pass("5 minutes", 60)
+      isFull = false
+      const all = Effect.forEach(executions, ({ result }) => result)
+      assert.deepStrictEqual(
+        yield* passUntil("1 second", all),
+        gates.map(() => order)
+      )
+      assert.deepStrictEqual(ran.toSorted(), ["0", "1", "2", "3", "4", "5"])
+      assert(!logs.at("Warn").some((line) => line.includes("lease")))
+    })
+  )
 })
