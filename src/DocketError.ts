@@ -143,7 +143,8 @@ export class MiddlewareFailed extends Schema.TaggedError<MiddlewareFailed>("effe
 }
 
 /**
- * There is no result to read: the key was never scheduled, its record has expired, or the docket keeps no results.
+ * There is no result to read: the key was never scheduled, or was scheduled again before anyone looked; its record has
+ * expired; or the docket keeps no results.
  *
  * @category errors
  * @since 0.1.0
@@ -153,8 +154,8 @@ export class ResultNotKept extends Schema.TaggedError<ResultNotKept>("effect-doc
 }) {
   override get message() {
     return (
-      `There is no result for the execution "${this.key}": it was never scheduled, its record has expired, ` +
-      "or the docket keeps none (executionTtl is 0)"
+      `There is no result for the execution "${this.key}": it was never scheduled, or again since; its record has ` +
+      "expired; or the docket keeps none (executionTtl is 0)"
     )
   }
 }

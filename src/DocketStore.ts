@@ -423,11 +423,28 @@ export interface ExecutionRecord {
   readonly result: string | undefined
   /** The encoded typed error of a failed execution. */
   readonly failure: string | undefined
+  /**
+   * How the run ended that named this one its successor; nothing when this one was scheduled from outside. Until the end
+   * of this run `result` and `failure` are what that one left.
+   */
+  readonly last: LastRun | undefined
   /** What a running execution reported last; nothing before its first report. */
   readonly progress: ProgressRecord | undefined
   /** What keeps a scheduled or queued execution from starting, as far as the store decided so when it was last its turn. */
   readonly hindrance: Hindrance | undefined
   readonly trace: string
+}
+
+/**
+ * How a run ended that named its successor: the key goes on with the next one.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface LastRun {
+  readonly generation: number
+  readonly state: "completed" | "failed"
+  readonly error: string | undefined
 }
 
 /**

@@ -31,7 +31,8 @@ export interface Execution<out A, out E> {
    *
    * Fails with the task's own error if the task failed with it; with `TaskCancelled` if the execution was cancelled;
    * with `TaskFailed` if it failed in a way that the contract does not name; with `ResultNotKept` if there is no record
-   * (any more); and with `DocketError` if the store cannot be reached. Interrupting the wait leaves the execution alone.
+   * (any more), or the key was scheduled again before the result was read; and with `DocketError` if the store cannot be
+   * reached. Interrupting the wait leaves the execution alone.
    */
   readonly result: Effect.Effect<A, E | ResultError>
   /** Like `result`, and fails with `ResultTimeout` when there is none within the duration. The execution goes on. */

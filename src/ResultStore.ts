@@ -11,7 +11,8 @@ import type * as Option from "effect/Option"
  * **Details**
  *
  * A worker keeps a result before it says that the execution is completed. While that fails it tries again; nothing is lost
- * and nothing is settled meanwhile. A result may be kept twice, with the same value, when an answer was lost.
+ * and nothing is settled meanwhile; the worker keeps its hold on the execution, so that it is not run again. A result may
+ * be kept twice, with the same value, when an answer was lost. A defect counts as a failure.
  *
  * **Example**
  *

@@ -342,6 +342,7 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
     session,
     concurrency,
     leasePrefix: id,
+    leaseMillis,
     outage,
     bounds,
     metrics,

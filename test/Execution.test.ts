@@ -1,7 +1,17 @@
 /** What whoever holds a handle learns: results, failures, and the record of an execution. */
 import { assert } from "@effect/vitest"
 import { Duration, Effect, Fiber, Latch, Layer, Option, Queue, Schema } from "effect"
-import { CurrentDocket, CurrentExecution, Docket, type ResultStore, Task, TaskGroup, Worker } from "../src/index.ts"
+import {
+  CurrentDocket,
+  CurrentExecution,
+  Docket,
+  Dockets,
+  type DocketStore,
+  type ResultStore,
+  Task,
+  TaskGroup,
+  Worker
+} from "../src/index.ts"
 import { beginning, infoOf, onEveryStore, onMemory, pass, start, stateOf, TestDocket } from "./support/dockets.ts"
 import { collectLogs } from "./support/logs.ts"
 import { follow, passUntil, statesIn } from "./support/runs.ts"
@@ -27,6 +37,15 @@ type OrderOutcome = Effect.Effect<typeof order, OutOfStock, CurrentDocket>
 
 const makeWorker = (handler: OrderOutcome, nothing: Effect.Effect<void> = Effect.void) =>
   Worker.layer(tasks).pipe(Layer.provide(tasks.toLayer({ order: () => handler, nothing: () => nothing })))
+
+/** A docket in which something happens right before its third read: a wait has then heard of the end, and looks what it left. */
+const openLate = Effect.fnUntraced(function* (happens: Effect.Effect<unknown>) {
+  const { store } = yield* Docket
+  let reads = 0
+  const read: DocketStore.DocketStore["Service"]["read"] = (keys) =>
+    Effect.suspend(() => Effect.andThen(++reads === 3 ? happens : Effect.void, store.read(keys)))
+  return yield* Dockets.fromStore({ ...store, read })
+})
 
 onEveryStore("Execution", (it) => {
   it.effect("RES-01 the result is what the handler succeeded with, in any process, with its type", () =>
@@ -168,6 +187,69 @@ onEveryStore("Execution", (it) => {
       assert(waiting.pollUnsafe() === undefined)
       yield* gate.open
       assert.deepStrictEqual(yield* Fiber.join(waiting), order)
+    })
+  )
+
+  for (const [what, end] of [
+    ["succeeded", Effect.succeed(order)],
+    ["failed with an error of its own", Effect.fail(new OutOfStock({ product: "tea", since: new Date(0), missing: 3 }))]
+  ] as const) {
+    it.effect(`RES-02, RES-08 a wait for what ${what} says so when the key is scheduled again before it looks`, () =>
+      Effect.gen(function* () {
+        const gate = yield* Latch.make()
+        const docket = yield* Docket
+        const late = yield* openLate(Effect.andThen(gate.close, Effect.orDie(docket.add(Order, { product: "tea" }))))
+        yield* start(makeWorker(Effect.andThen(gate.await, end)))
+        yield* docket.add(Order, { product: "tea" })
+        const waiting = yield* Effect.forkChild(Effect.flip(late.execution(Order, "tea").result))
+        yield* pass("1 second")
+        yield* gate.open
+        const error = yield* Fiber.join(waiting)
+        yield* gate.open
+        assert(error._tag === "ResultNotKept")
+        assert.include(error.message, "again")
+      })
+    )
+  }
+
+  it.effect("RES-02, RES-07 nothing is lost of what has no data when its key is scheduled again", () =>
+    Effect.gen(function* () {
+      for (const [key, handler] of [
+        ["fine", Effect.void],
+        ["broken", Effect.die(new TypeError("tea is not a function"))]
+      ] as const) {
+        const gate = yield* Latch.make()
+        const docket = yield* Docket
+        const late = yield* openLate(Effect.andThen(gate.close, Effect.orDie(docket.add(Nothing, {}, { key }))))
+        const worker = yield* start(makeWorker(Effect.succeed(order), Effect.andThen(gate.await, handler)))
+        yield* docket.add(Nothing, {}, { key })
+        const waiting = yield* Effect.forkChild(Effect.result(late.execution(Nothing, key).result))
+        yield* pass("1 second")
+        yield* gate.open
+        const result = yield* Fiber.join(waiting)
+        yield* gate.open
+        if (result._tag === "Success") assert.strictEqual(key, "fine")
+        else
+          assert.strictEqual(
+            result.failure._tag === "TaskFailed" && result.failure.error,
+            "TypeError: tea is not a function"
+          )
+        yield* worker.stop
+      }
+    })
+  )
+
+  it.effect("RES-08 a result that the store has lost is no empty success", () =>
+    Effect.gen(function* () {
+      yield* start(makeWorker(Effect.succeed(order)))
+      const docket = yield* Docket
+      yield* (yield* docket.add(Order, { product: "tea" })).result
+      const read: DocketStore.DocketStore["Service"]["read"] = (keys) =>
+        Effect.map(docket.store.read(keys), (records) =>
+          records.map(Option.map((record) => ({ ...record, result: undefined })))
+        )
+      const forgetful = yield* Dockets.fromStore({ ...docket.store, read })
+      assert.strictEqual((yield* Effect.flip(forgetful.execution(Order, "tea").result))._tag, "ResultNotKept")
     })
   )
 
@@ -508,6 +590,74 @@ onEveryStore("A result store", (it) => {
       assert.deepStrictEqual([runs, kept.size], [1, 1])
       assert.strictEqual(statesIn(yield* Queue.clear(events)).filter((state) => state === "completed").length, 1)
       assert(logs.at("Warn").some((line) => line.includes("the bucket is full")))
+    })
+  )
+
+  it.effect("RES-10, DEP-05 that breaks is one that fails: the worker goes on, and can stop", () =>
+    Effect.gen(function* () {
+      const { kept, results } = makeResults()
+      const breaks: Array<() => Effect.Effect<never>> = [
+        () => Effect.promise(() => Promise.reject(new BucketFull())),
+        () => Effect.die(new BucketFull()),
+        () => Effect.interrupt,
+        () => {
+          throw new BucketFull()
+        }
+      ]
+      const set: ResultStore["set"] = (...args) => breaks.shift()?.() ?? results.set(...args)
+      const logs = yield* collectLogs
+      const docket = yield* (yield* TestDocket).open({ results: { ...results, set } })
+      const worker = yield* start(makeWorker(Effect.succeed(order))).pipe(
+        Effect.provideService(Docket, docket),
+        Effect.provide(logs.layer)
+      )
+      const execution = yield* docket.add(Order, { product: "tea" })
+      assert.deepStrictEqual(yield* passUntil("1 second", execution.result), order)
+      assert.deepStrictEqual([breaks.length, kept.size], [0, 1])
+      yield* worker.stop
+      assert(logs.at("Warn").some((line) => line.includes("the bucket is full")))
+      assert.deepStrictEqual(logs.at("Error"), [])
+
+      const broken = yield* (yield* TestDocket).open({ results: { ...results, get: () => Effect.die("gone") } })
+      assert.strictEqual((yield* Effect.flip(broken.execution(Order, "tea").result))._tag, "DocketError")
+    })
+  )
+
+  it.effect("RES-10, RED-02 what has ended is not run again while its result cannot be kept", () =>
+    Effect.gen(function* () {
+      const { results } = makeResults()
+      let isFull = true
+      const set: ResultStore["set"] = (...args) =>
+        Effect.suspend(() => (isFull ? Effect.fail(new BucketFull()) : results.set(...args)))
+      const docket = yield* (yield* TestDocket).open({ results: { ...results, set } })
+      const logs = yield* collectLogs
+      const ran: Array<string> = []
+      const gates = yield* Effect.forEach([0, 1, 2, 3, 4, 5], () => Latch.make())
+      const handlers = tasks.toLayer({
+        order: Effect.fnUntraced(function* ({ product }) {
+          ran.push(product)
+          yield* gates[Number(product)]?.await ?? Effect.void
+          return order
+        }),
+        nothing: () => Effect.void
+      })
+      const worker = Worker.layer(tasks, { redeliveryTimeout: "1 minute" }).pipe(Layer.provide(handlers))
+      yield* start(worker).pipe(Effect.provideService(Docket, docket), Effect.provide(logs.layer))
+      // There are more than the worker settles at a time.
+      const executions = yield* docket.addAll(gates.map((_, i) => Task.request(Order, { product: String(i) })))
+      for (const gate of gates) {
+        yield* pass("1 second", 2)
+        yield* gate.open
+      }
+      yield* pass("5 minutes", 60)
+      isFull = false
+      const all = Effect.forEach(executions, ({ result }) => result)
+      assert.deepStrictEqual(
+        yield* passUntil("1 second", all),
+        gates.map(() => order)
+      )
+      assert.deepStrictEqual(ran.toSorted(), ["0", "1", "2", "3", "4", "5"])
+      assert(!logs.at("Warn").some((line) => line.includes("lease")))
     })
   )
 })

@@ -1,6 +1,6 @@
 /** Tasks that run again and again under one key. */
 import { assert } from "@effect/vitest"
-import { DateTime, type Duration, Effect, Fiber, Latch, Layer, Option, Queue, Schema, type Scope } from "effect"
+import { DateTime, type Duration, Effect, Fiber, Latch, Layer, Option, Queue, Result, Schema, type Scope } from "effect"
 import {
   type CurrentDocket,
   type CurrentExecution,
@@ -349,6 +349,40 @@ onEveryStore("A perpetual task", (it) => {
       }
       yield* docket.cancel("clock")
       assert.deepStrictEqual(results, [1, "Overcast", 3])
+    })
+  )
+
+  it.effect("RES-06, RES-09 ends the wait for the result of a run that ends while the wait begins", () =>
+    Effect.gen(function* () {
+      const gates = yield* Effect.forEach([1, 2, 3], () => Latch.make())
+      const { Tick, runs, started } = yield* startTick(
+        (run) =>
+          Effect.andThen(
+            gates[run - 1]?.await ?? Effect.void,
+            [Effect.void, Effect.fail(new Overcast({ run })), Effect.die("boom")][run - 1] ?? Effect.void
+          ),
+        { every: "10 minutes" }
+      )
+      const docket = yield* Docket
+      const faults = Faults.make(docket.store)
+      const late = yield* Dockets.fromStore(faults.store)
+      yield* docket.add(Tick, { text: "" })
+      const results: Array<unknown> = []
+      for (const gate of gates) {
+        yield* passUntil("1 minute", Queue.take(started))
+        const ended = Effect.provideService(untilState("clock", "scheduled"), Docket, docket)
+        faults.next("watch", Effect.orDie(Effect.andThen(gate.open, ended)))
+        const result = yield* Effect.result(late.execution(Tick, "clock").result)
+        results.push(
+          Result.match(result, {
+            onSuccess: (run) => run,
+            onFailure: (error) => (error._tag === "TaskFailed" ? error.error : error._tag)
+          })
+        )
+      }
+      assert.deepStrictEqual(results, [1, "Overcast", "Error: boom"])
+      assert.strictEqual(runs.length, 3)
+      yield* docket.cancel("clock")
     })
   )
 

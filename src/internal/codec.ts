@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
+import * as SchemaAST from "effect/SchemaAST"
 import * as SchemaIssue from "effect/SchemaIssue"
 import type * as Task from "../Task.ts"
 import * as PayloadVersion from "./payloadVersion.ts"
@@ -18,9 +19,13 @@ export interface Codec {
   readonly decodePayload: (text: string) => Exit.Exit<unknown, Schema.SchemaError>
   /** Decodes a payload, and encodes it again, so that its defaults are filled in. */
   readonly completePayload: (text: string) => Exit.Exit<CompletePayload, Schema.SchemaError>
+  /** Whether every success is `undefined`. */
+  readonly isVoid: boolean
   /** `undefined` is stored as nothing. */
   readonly encodeSuccess: (value: unknown) => Exit.Exit<string | undefined, Schema.SchemaError>
   readonly decodeSuccess: (text: string | undefined) => Exit.Exit<unknown, Schema.SchemaError>
+  /** Whether it has errors of its own. */
+  readonly hasErrors: boolean
   readonly encodeError: (error: unknown) => Exit.Exit<string, Schema.SchemaError>
   readonly decodeError: (text: string) => Exit.Exit<unknown, Schema.SchemaError>
 }
@@ -52,6 +57,10 @@ const makeCodec = (task: Task.Any): Codec => {
   const payload = payloadOf(task)
   const success = jsonOf(task.successSchema)
   const error = jsonOf(task.errorSchema)
+  // Whether a success may be `undefined`: found out once, since tasks without data ask after every run.
+  let checked: Exit.Exit<undefined, Schema.SchemaError> | undefined
+  const nothing = () =>
+    (checked ??= Exit.map(Schema.decodeExit(Schema.toType(task.successSchema))(undefined), () => undefined))
   return {
     version: task.behaviour.earlier.length + 1,
     encodePayload: (input) => {
@@ -65,8 +74,10 @@ const makeCodec = (task: Task.Any): Codec => {
       flatMapExit(payload.decode(text), (value) =>
         Exit.map(payload.encodeJson(value), (encoded) => ({ payload: value, encoded }))
       ),
-    encodeSuccess: (value) => (value === undefined ? Exit.succeed(undefined) : success.encode(value)),
-    decodeSuccess: (text) => (text === undefined ? Exit.succeed(undefined) : success.decode(text)),
+    isVoid: SchemaAST.isVoid(task.successSchema.ast) || SchemaAST.isUndefined(task.successSchema.ast),
+    encodeSuccess: (value) => (value === undefined ? nothing() : success.encode(value)),
+    decodeSuccess: (text) => (text === undefined ? nothing() : success.decode(text)),
+    hasErrors: !SchemaAST.isNever(task.errorSchema.ast),
     encodeError: error.encode,
     decodeError: error.decode
   }

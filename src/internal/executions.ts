@@ -57,7 +57,9 @@ export const makeSource: (
 /** How the data of an execution is read. */
 interface Decoder<A, E> {
   readonly success: (text: string | undefined) => Exit.Exit<A, Schema.SchemaError>
-  /** Absent where nothing is known of the error's type: it is then reported as text. */
+  /** Whether a success has no data, so that there is nothing to lose of it. */
+  readonly isVoid: boolean
+  /** Absent where there is none, or nothing is known of its type: an error is then reported as text. */
   readonly error?: (text: string) => Exit.Exit<E, Schema.SchemaError>
 }
 
@@ -71,7 +73,8 @@ export const handle = <T extends Task.Any>(
   const codec = codecOf(task)
   return new Handle<Task.Success<T>, Task.Error<T>>(source, key, task.name, disposition, {
     success: codec.decodeSuccess,
-    error: codec.decodeError
+    isVoid: codec.isVoid,
+    ...(codec.hasErrors ? { error: codec.decodeError } : {})
   })
 }
 
@@ -83,7 +86,8 @@ export const handleNamed = (
   disposition: DocketStore.Disposition | undefined
 ): Execution<unknown, never> =>
   new Handle<unknown, never>(source, key, task, disposition, {
-    success: (text) => (text === undefined ? Exit.succeed(undefined) : Exit.map(parseJson(text), Redaction.unmark))
+    success: (text) => (text === undefined ? Exit.succeed(undefined) : Exit.map(parseJson(text), Redaction.unmark)),
+    isVoid: false
   })
 
 /** What the docket knows about a key. */
@@ -144,20 +148,32 @@ class Handle<A, E> implements Execution<A, E> {
   }
 }
 
+/** How an execution ended, and what it left. */
+interface End extends Pick<DocketStore.ExecutionRecord, "state" | "error" | "failure" | "result"> {
+  /** Whether that was deleted, since the key was scheduled again. */
+  readonly isCleared?: true
+}
+
 const resultOf = Effect.fnUntraced(function* <A, E>(
   source: Source,
   key: string,
   decoder: Decoder<A, E>
 ): Effect.fn.Return<A, E | ResultError> {
   const first = yield* source.read(key)
-  const record =
-    Option.isSome(first) && !DocketStore.isSettled(first.value.state) ? yield* awaitSettled(source, key) : first
-  if (Option.isNone(record)) return yield* new ResultNotKept({ key })
-  const { error, failure, result, state } = record.value
+  const end: Option.Option<End> =
+    Option.isSome(first) && !DocketStore.isSettled(first.value.state)
+      ? yield* awaitEnd(source, key, first.value.generation)
+      : first
+  if (Option.isNone(end)) return yield* new ResultNotKept({ key })
+  const { error, failure, isCleared = false, result, state } = end.value
   if (state === "cancelled") return yield* new TaskCancelled({ key })
+  const hasData = state === "completed" ? !decoder.isVoid : decoder.error !== undefined
+  if (isCleared && hasData) return yield* new ResultNotKept({ key })
   if (state === "completed") {
-    const value = decoder.success(yield* KeptResults.find(source.results, key, result))
-    return Exit.isSuccess(value) ? value.value : yield* unreadable(key, "result")
+    const text = yield* KeptResults.find(source.results, key, result)
+    const value = decoder.success(text)
+    if (Exit.isSuccess(value)) return value.value
+    return yield* text === undefined ? new ResultNotKept({ key }) : unreadable(key, "result")
   }
   if (failure === undefined || decoder.error === undefined) {
     return yield* new TaskFailed({ key, error: error ?? "Error: unknown" })
@@ -166,32 +182,38 @@ const resultOf = Effect.fnUntraced(function* <A, E>(
   return yield* Exit.isSuccess(typed) ? Effect.fail(typed.value) : unreadable(key, "error")
 })
 
-// The feed is live before the record is read, so no end goes unnoticed.
-const awaitSettled = Effect.fnUntraced(function* (source: Source, key: string) {
+/** Waits for the end of what was seen unfinished in this generation. */
+const awaitEnd = Effect.fnUntraced(function* (
+  source: Source,
+  key: string,
+  first: number
+): Effect.fn.Return<Option.Option<End>, DocketError, Scope.Scope> {
+  // The feed is live before the record is read, so no end goes unnoticed.
   const events = yield* failWith(source.store.watch(key))
-  let awaited = yield* source.read(key)
-  while (Option.isSome(awaited) && !DocketStore.isSettled(awaited.value.state)) {
-    const end = yield* takeEnd(events, awaited.value.generation)
+  let heard: End | undefined = undefined
+  while (true) {
     const found: Option.Option<DocketStore.ExecutionRecord> = yield* source.read(key)
-    if (end === undefined || Option.isNone(found) || DocketStore.isSettled(found.value.state)) {
-      awaited = found
-    } else {
-      // The key goes on with its next run: the record has what this one left, but for its state and error.
-      return source.keepsResults ? Option.some({ ...found.value, state: end.state, error: end.error }) : Option.none()
-    }
+    if (Option.isNone(found) || DocketStore.isSettled(found.value.state)) return found
+    const { failure, generation, last, result } = found.value
+    // The key goes on. If that is with the next run of the same chain, the record has what the run before left.
+    const end = last !== undefined && last.generation >= first ? { ...last, failure, result } : heard
+    if (end !== undefined) return source.keepsResults ? Option.some(end) : Option.none()
+    heard = yield* takeEnd(events, generation)
   }
-  return awaited
 }, Effect.scoped)
 
-// The end of the run of this generation; nothing when the feed had a gap. When the key is scheduled anew before that, the
-// end to wait for is the new one's. (A key that recurs is scheduled anew after its end.)
+// The end of the run of this generation, for when the record has nothing of it any more; nothing when the feed had a gap.
+// When the key is scheduled anew before that, the end to wait for is the new one's. (A key that recurs is scheduled anew
+// after its end.)
 const takeEnd = Effect.fnUntraced(function* (events: Queue.Dequeue<DocketStore.ExecutionEvent>, generation: number) {
   let awaited = generation
   while (true) {
     const event = yield* Queue.take(events)
     if (event._tag === "Interrupted") return undefined
     if (event._tag === "Progressed" || event.generation < awaited) continue
-    if (DocketStore.isSettled(event.state)) return event
+    if (DocketStore.isSettled(event.state)) {
+      return { state: event.state, error: event.error, failure: undefined, result: undefined, isCleared: true } as const
+    }
     awaited = event.generation
   }
 })

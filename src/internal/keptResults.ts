@@ -1,6 +1,7 @@
 /**
  * Results that are kept in a store of the user's own: the docket's store has a reference in their place.
  */
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -30,8 +31,8 @@ export const keepIn = (
     }
     // No two runs have the same, so that one which lost its lease does no harm.
     const name = [docket, key, generation, lease].join(":")
-    return results.set(name, outcome.result, timeToLive).pipe(
-      Effect.mapError((cause) => new StoreError({ operation: "ResultStore.set", cause })),
+    const { result } = outcome
+    return answerOf("set", () => results.set(name, result, timeToLive)).pipe(
       Effect.as({ ...settlement, outcome: { ...outcome, result: encode({ "~result": name }) } })
     )
   }
@@ -48,6 +49,12 @@ export const keepIn = (
       }))
   }
 }
+
+/** What the user's store answers. It may fail in ways that it does not name: a rejected promise, or an exception. */
+const answerOf = <A>(operation: keyof ResultStore, call: () => Effect.Effect<A, Error>): Effect.Effect<A, StoreError> =>
+  Effect.catchCause(Effect.suspend(call), (cause) =>
+    Effect.fail(new StoreError({ operation: `ResultStore.${operation}`, cause: Cause.squash(cause) }))
+  )
 
 const nameIn = (result: string): string | undefined =>
   result.startsWith(start) ? Option.getOrUndefined(decode(result))?.["~result"] : undefined
@@ -66,9 +73,7 @@ export const find = (
   if (results === undefined) {
     return Effect.fail(invalid(`The result of "${key}" is in a result store: give the docket its option results`))
   }
-  return failWith(
-    Effect.mapError(results.get(name), (cause) => new StoreError({ operation: "ResultStore.get", cause }))
-  ).pipe(
+  return failWith(answerOf("get", () => results.get(name))).pipe(
     Effect.flatMap(
       Option.match({ onNone: () => Effect.fail(new ResultNotKept({ key })), onSome: (text) => Effect.succeed(text) })
     )

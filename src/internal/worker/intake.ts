@@ -20,6 +20,7 @@ import type { Judgement } from "./judgement.ts"
 import type { Registry } from "./registry.ts"
 import type { Outage } from "./outage.ts"
 import * as RunLog from "./runLog.ts"
+import * as Leases from "./leases.ts"
 import * as Monotonic from "./monotonic.ts"
 import type { Runs } from "./runs.ts"
 import { makeUnknownTasks } from "./unknownTasks.ts"
@@ -63,6 +64,7 @@ interface Options {
   readonly concurrency: number
   /** Begins the ids of this worker's leases; unique among workers. */
   readonly leasePrefix: string
+  readonly leaseMillis: number
   readonly outage: Outage
   readonly bounds: Bounds
   readonly metrics: WorkerMetrics
@@ -78,6 +80,7 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
   bounds,
   concurrency,
   judgement,
+  leaseMillis,
   leasePrefix,
   metrics,
   outage,
@@ -93,6 +96,8 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
   const largestTake = Math.ceil(concurrency / lanes)
 
   let finished: Array<Ended> = []
+  /** What the exchanges under way settle. */
+  const settling = new Set<ReadonlyArray<Ended>>()
   /** Slots for which an exchange under way may bring an execution. */
   let claiming = 0
   let exchanging = 0
@@ -115,6 +120,8 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
   const empty = yield* Latch.make(true)
   const quiet = yield* Latch.make(false)
   const busy = yield* Latch.make(true)
+  /** Open while something is to be settled. */
+  const owing = yield* Latch.make(false)
 
   const free = () => concurrency - runs.size() - claiming
   /** Whether a lane that has nothing to settle may ask for work. */
@@ -125,6 +132,7 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
     set(empty, settled)
     set(quiet, settled && isIdle())
     set(busy, !isIdle())
+    set(owing, finished.length > 0 || settling.size > 0)
     if (finished.length > 0 || mayAsk()) bell.openUnsafe()
   }
 
@@ -169,8 +177,10 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
       if (take > 0 && supply === "unknown") supply = "asked"
       claiming += take
       exchanging++
+      if (batch.length > 0) settling.add(batch)
       const { asked, reply } = yield* exchange(batch, take)
       exchanging--
+      settling.delete(batch)
       claiming -= take
       nextDue = reply.nextDueMillis === undefined ? undefined : Monotonic.now(clock) + reply.nextDueMillis
       if (take > 0) {
@@ -255,7 +265,22 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
     }
   })
 
+  const unsettled = () => [finished, ...settling].flat().filter(({ asked }) => asked !== true)
+
+  // A run that has ended renews its lease no longer; but its result cannot be kept perhaps, for as long as its place is out
+  // of reach. What is settled within the time between two renewals, as nearly everything is, costs no call.
+  const keeper = Effect.gen(function* () {
+    while (true) {
+      yield* owing.await
+      const owed = new Set(unsettled())
+      yield* Effect.sleep(Duration.millis(leaseMillis / Leases.renewalsPerLease))
+      const held = unsettled().filter((ended) => owed.has(ended))
+      if (held.length > 0) yield* Effect.ignore(session.renew(held.map(({ delivery }) => delivery)))
+    }
+  })
+
   yield* vitals.loop("The wait for work", waiter)
+  yield* vitals.loop("The loop that keeps the leases of what has ended", keeper)
   for (let i = 0; i < lanes; i++) {
     yield* vitals.loop("The loop that takes work", lane)
   }

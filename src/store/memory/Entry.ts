@@ -26,6 +26,8 @@ export interface Entry {
   error: string | undefined
   result: string | undefined
   failure: string | undefined
+  /** How the run ended that was followed by this one, in its chain. */
+  last: DocketStore.LastRun | undefined
   progress: DocketStore.ProgressRecord | undefined
   readonly attempts: Array<DocketStore.AttemptRecord>
   /** The values of its task's controls; see `ScheduleRequest.values`. */
@@ -95,6 +97,7 @@ export const makeEntry = (key: string): Entry => ({
   error: undefined,
   result: undefined,
   failure: undefined,
+  last: undefined,
   progress: undefined,
   attempts: [],
   values: undefined,

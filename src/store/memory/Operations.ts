@@ -79,6 +79,7 @@ const scheduleAfresh = (
   entry.error = undefined
   entry.result = undefined
   entry.failure = undefined
+  entry.last = undefined
   entry.attempts.length = 0
   Gate.forget(entry)
   startOver(entry)
@@ -217,6 +218,8 @@ const end = (
         entry.error = undefined
         entry.failure = undefined
       }
+      const { error, generation } = entry
+      entry.last = { generation, state: outcome._tag === "Completed" ? "completed" : "failed", error }
       Gate.end(executions, entry, step, { isUndone: false })
       if (outcome.next.payload !== undefined) {
         entry.payload = outcome.next.payload

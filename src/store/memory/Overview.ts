@@ -25,6 +25,7 @@ export const toRecord = (
   error: entry.error,
   result: entry.result,
   failure: entry.failure,
+  last: entry.last,
   progress: entry.progress,
   hindrance: Gate.hindranceOf(executions, entry, step),
   trace: entry.trace

@@ -97,7 +97,7 @@ for i = 3, #ARGV do
     call('ZREM', failedKey, key)
     call('HSET', record, 'state', 'queued', 'id', enqueue(key), 'due', nowText, 'gen', text((tonumber(found[2]) or 0) + 1))
     if found[3] then call('HSET', record, 'was', found[3]) end
-    call('HDEL', record, 'worker', 'started', 'completed', 'error', 'attempt', 'deliveries', 'failures', 'passed', 'starts', 'windows', 'counted', 'intended')
+    call('HDEL', record, 'worker', 'started', 'completed', 'error', 'attempt', 'deliveries', 'failures', 'passed', 'starts', 'windows', 'counted', 'intended', 'last')
     if isFollowed(key) then announce(key) end
   end
   answers[#answers + 1] = answer

@@ -44,12 +44,13 @@
  *
  * Fields of a record: `task`, `state`, `due`, `gen` (generation), `id` (of its entry in the stream, of use while queued),
  * `p1` to `p4` (a payload of up to 256 bytes, in parts: see `fragments.partsOf`), `attempt` (from 2), `deliveries` (from
- * 1), `worker`, `lease` (of the present run, or the last), `started`, `completed`, `error`, `trace` (unless empty), `was`
+ * 1), `worker`, `lease` (of the present run, or the last), `started`, `completed`, `error`, `trace` (unless empty), `last`
+ * (how the run ended that named this one its successor: `c` or `f`, its generation, and the error after a space), `was`
  * (the lease whose settlement was last applied and led to another schedule: the same one sent again is known by it),
  * `aside` (where it is, when that is not the usual place of its state: `t` set aside because its task is unknown, `a`
  * asked about, `w` waiting for a slot, `h` held by a strike, `f` in `front`), `needs` (what a worker has to know to run
  * it, when that is not the task alone: `TASK version 2`), and flags: `cancel` (a running one was asked to stop),
- * `progress` and `failures` (there is a `progress:KEY`, an `attempts:KEY`). All but the error are short, so that the hash
+ * `progress` and `failures` (there is a `progress:KEY`, an `attempts:KEY`). All but the errors are short, so that the hash
  * keeps its compact encoding (64 bytes a value).
  *
  * Fields for strikes and controls: `judged` (the version of the strikes by which the payload was judged, and not matched),

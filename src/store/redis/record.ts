@@ -19,6 +19,7 @@ const fields = [
   "completed",
   "error",
   "trace",
+  "last",
   "values",
   "plans",
   "round",
@@ -79,7 +80,7 @@ end
 
 /** A record in the words of the port; nothing when it lacks its task, payload or time, or these make no sense. */
 export const decode = (key: string, found: Found): Option.Option<DocketStore.ExecutionRecord> => {
-  const [task, state, due, generation, attempt, deliveries, worker, started, completed, error, trace] = found
+  const [task, state, due, generation, attempt, deliveries, worker, started, completed, error, trace, last] = found
   const [payload, result, current, total, updated, message, ...detail] = found.slice(fields.length)
   const dueMillis = timeOf(due)
   if (isMissing(task) || !isState(state) || dueMillis === undefined || isMissing(payload)) return Option.none()
@@ -99,6 +100,7 @@ export const decode = (key: string, found: Found): Option.Option<DocketStore.Exe
     error: error ?? undefined,
     result: result?.startsWith("c") === true ? result.slice(1) : undefined,
     failure: result?.startsWith("f") === true ? result.slice(1) : undefined,
+    last: lastOf(last),
     progress:
       progress.current === undefined || progress.total === undefined || progress.updated === undefined
         ? undefined
@@ -111,6 +113,12 @@ export const decode = (key: string, found: Found): Option.Option<DocketStore.Exe
     hindrance: hindranceOf(found.slice(0, fields.length), detail),
     trace: trace ?? ""
   })
+}
+
+const lastOf = (text: string | null | undefined): DocketStore.LastRun | undefined => {
+  const [, letter, generation, error] = /^([cf])(\d+)(?: (.*))?$/s.exec(text ?? "") ?? []
+  if (letter === undefined) return undefined
+  return { generation: Number(generation), state: letter === "c" ? "completed" : "failed", error }
 }
 
 const hindranceOf = (found: Found, detail: Found): DocketStore.Hindrance | undefined => {

@@ -210,16 +210,17 @@ local function settle(key, found, generation, held, outcome, isReported, problem
   end
 
   if due then
-    local fields, cleared = { 'was', held }, { 'deliveries', 'attempt', 'intended' }
+    local fields, cleared = { 'was', held, 'last', string.lower(outcome) .. generation }, { 'deliveries', 'attempt', 'intended' }
     if payload then
       keepPayload(key, payload)
       cleared[4], cleared[5] = 'values', 'judged'
     end
     if hasFailures then
-      fields[3], fields[4] = 'failures', '1'
+      fields[5], fields[6] = 'failures', '1'
     end
     if outcome == 'F' and ttl > 0 then
-      fields[5], fields[6] = 'error', problem
+      fields[4] = fields[4] .. ' ' .. problem
+      fields[7], fields[8] = 'error', problem
     else
       cleared[#cleared + 1] = 'error'
     end

@@ -279,6 +279,49 @@ export const running = (test: Test) => {
       assert.strictEqual(fourth?.deliveries, 1)
     }))
 
+  test("PER-08, RES-09 a key that goes on with its next run tells how the last one ended, until it is scheduled anew", ({
+    add,
+    read,
+    replace,
+    store,
+    worker
+  }) =>
+    Effect.gen(function* () {
+      const { settle, takeOne } = yield* worker()
+      const next = { due: after(0) }
+      const left = Effect.map(read("k"), ({ failure, last, result }) => ({ failure, last, result }))
+      yield* add("k")
+      assert.isUndefined((yield* left).last)
+      yield* settle(yield* takeOne, { _tag: "Completed", result: "1", next })
+      const first = {
+        failure: undefined,
+        last: { generation: 1, state: "completed", error: undefined },
+        result: "1"
+      } as const
+      assert.deepStrictEqual(yield* left, first)
+      // Whatever comes before the end of this run says nothing of the last one.
+      yield* settle(yield* takeOne, retry(0))
+      assert.deepStrictEqual(yield* left, first)
+      yield* settle(yield* takeOne, released)
+      assert.deepStrictEqual(yield* left, first)
+      const error = "Boom: it\nwent wrong"
+      yield* settle(yield* takeOne, { _tag: "Failed", error, failure: "{}", next })
+      const second = {
+        failure: "{}",
+        last: { generation: 4, state: "failed", error },
+        result: undefined
+      } as const
+      assert.deepStrictEqual(yield* left, second)
+      yield* settle(yield* takeOne, retry(0))
+      assert.deepStrictEqual(yield* left, second)
+      yield* replace("k")
+      assert.isUndefined((yield* left).last)
+      yield* settle(yield* takeOne, { ...completed, next })
+      yield* settle(yield* takeOne, failed)
+      yield* store.retryFailed(["k"])
+      assert.isUndefined((yield* left).last)
+    }))
+
   test("GEN-01 each schedule of a key has a higher generation than the one before", ({
     add,
     read,

@@ -393,6 +393,7 @@ export const scheduling = (test: Test) => {
         error: undefined,
         result: undefined,
         failure: undefined,
+        last: undefined,
         progress: undefined,
         hindrance: undefined,
         trace: "00-t"
