@@ -310,7 +310,7 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
   yield* announce(name, concurrency, tasks.tasks.values())
 
   const strikes = knownStrikes(docket.store, docket.name)
-  const judgement = Judgement.make({ registry, strikes, metrics })
+  const judgement = Judgement.make({ store: docket.store, registry, strikes, metrics })
   const runs: Runs.Runs = yield* Runs.make({
     docket,
     workerName: name,
