@@ -236,7 +236,7 @@ export interface Options<
    * attempt did not fail with the task's own; with `while`, only for some of the task's errors. Default: nothing; the
    * first failure is final.
    */
-  readonly retry?: RetryPolicy<Error["Type"]> | RetryWhile<Error["Type"]>
+  readonly retry?: RetryPolicy<Retried<Error>> | RetryWhile<Retried<Error>>
   /**
    * How long a run may take, from the start of its handler. Then the handler is interrupted, and the attempt has failed
    * with `TaskTimedOut`. Default: no limit.
@@ -279,6 +279,9 @@ export interface RetryWhile<in E> {
    */
   readonly while: (error: E) => boolean
 }
+
+/** What a retry is asked about. Without an error schema that may be anything. */
+type Retried<Error extends DataSchema> = [Error["Type"]] extends [never] ? unknown : Error["Type"]
 
 type PayloadOf<Payload extends DataSchema | Schema.Struct.Fields> = Payload extends Schema.Struct.Fields
   ? Types.Simplify<Schema.Struct<Payload>["Type"]>
@@ -345,7 +348,7 @@ export const make = <
       logged: new Set(options.logged),
       loggedLength: new Set(options.loggedLength),
       tuples: tuplesIn(payloadSchema),
-      // The worker hands it no error but those of this task's type; without an error schema that is any error.
+      // The worker hands it no error but those of this task's type; without an error schema its input is `unknown`.
       retry: retryOf(options.retry) as Retry.Policy<unknown> | undefined,
       timeoutMillis: timeoutOf(name, options.timeout),
       recurrence,
