@@ -44,7 +44,10 @@ export interface Policy<in E> {
 export interface Failed<out E> {
   /** Which attempt it was, from 1. */
   readonly attempt: number
-  /** The typed error; nothing for a defect, which has no type. */
+  /**
+   * The task's own error. Nothing for a defect, and, if the task has an error schema that does not name them, for a
+   * `TaskTimedOut`, a `MiddlewareFailed` or a `DocketError`.
+   */
   readonly error: Option.Option<E>
 }
 
@@ -60,8 +63,9 @@ export interface Options<in E> {
   /** Spreads each delay at random by up to this share of it, up and down, within the policy's bounds: 0 to 1. Default: 0. */
   readonly jitter?: number | undefined
   /**
-   * Decides by the typed error whether to retry at all. Defects are always retried. Default: every error is. A task can
-   * decide in its `retry` option as well, where the type of its errors is known.
+   * Decides by the task's own error whether to retry at all. Attempts that end otherwise, by a defect, a timeout or a
+   * middleware that fails, are always retried; see {@link Failed}. Default: every error is. A task can decide in its
+   * `retry` option as well, where the type of its errors is known.
    */
   readonly while?: ((error: E) => boolean) | undefined
 }
@@ -110,8 +114,12 @@ export const exponential = <E = unknown>(
  *
  * The delay after attempt n is that of the schedule's n-th step. It is found by replaying n steps, each with the present
  * error, at times one delay apart, so it needs no memory but the attempt number. A schedule that ends makes the failure
- * final. For a defect, and for a retry that the handler asked for, the input is `undefined`. A schedule that throws at that
- * makes a defect final, and lets the handler have the retry that it asked for.
+ * final.
+ *
+ * The input is `undefined` for an attempt that did not fail with the task's own error (see {@link Failed}), and for a retry
+ * that the handler asked for. A schedule that throws at that makes such an attempt final, and lets the handler have the
+ * retry that it asked for. One that is to look at errors is best given as the `policy` of a task's `retry`, with the look
+ * in its `while`, which is asked about the task's own errors only.
  *
  * @category constructors
  * @since 0.1.0

@@ -232,10 +232,11 @@ export interface Options<
   /** The payload fields of which the length may appear in logs, or the value of what has no length. Default: none. */
   readonly loggedLength?: ReadonlyArray<keyof PayloadOf<Payload> & string>
   /**
-   * What follows a failed attempt: a policy of `Retry`, or a schedule whose input is the error; with `while`, only for
-   * some of the task's errors. Default: nothing; the first failure is final.
+   * What follows a failed attempt: a policy of `Retry`, or a schedule whose input is the error, or `undefined` when the
+   * attempt did not fail with the task's own; with `while`, only for some of the task's errors. Default: nothing; the
+   * first failure is final.
    */
-  readonly retry?: RetryPolicy<Error["Type"]> | RetryWhile<Error["Type"]>
+  readonly retry?: RetryPolicy<Retried<Error>> | RetryWhile<Retried<Error>>
   /**
    * How long a run may take, from the start of its handler. Then the handler is interrupted, and the attempt has failed
    * with `TaskTimedOut`. Default: no limit.
@@ -271,9 +272,16 @@ export type RetryPolicy<E> = Retry.Policy<E> | Schedule.Schedule<unknown, E>
  */
 export interface RetryWhile<in E> {
   readonly policy: RetryPolicy<E>
-  /** Decides by the task's own error whether to retry at all. Defects are retried as the policy says. */
+  /**
+   * Decides by the task's own error whether to retry at all. It is not asked about a timeout, a middleware that failed, a
+   * `DocketError` that the task's error schema does not name, or a defect: these are retried as the policy says. Without
+   * an error schema it is asked about all of them but defects.
+   */
   readonly while: (error: E) => boolean
 }
+
+/** What a retry is asked about. Without an error schema that may be anything. */
+type Retried<Error extends DataSchema> = [Error["Type"]] extends [never] ? unknown : Error["Type"]
 
 type PayloadOf<Payload extends DataSchema | Schema.Struct.Fields> = Payload extends Schema.Struct.Fields
   ? Types.Simplify<Schema.Struct<Payload>["Type"]>
@@ -340,7 +348,7 @@ export const make = <
       logged: new Set(options.logged),
       loggedLength: new Set(options.loggedLength),
       tuples: tuplesIn(payloadSchema),
-      // The worker applies it to failures of this task's handler only.
+      // The worker hands it no error but those of this task's type; without an error schema its input is `unknown`.
       retry: retryOf(options.retry) as Retry.Policy<unknown> | undefined,
       timeoutMillis: timeoutOf(name, options.timeout),
       recurrence,

@@ -310,7 +310,7 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
   yield* announce(name, concurrency, tasks.tasks.values())
 
   const strikes = knownStrikes(docket.store, docket.name)
-  const judgement = Judgement.make({ registry, strikes, metrics })
+  const judgement = Judgement.make({ store: docket.store, registry, strikes, metrics })
   const runs: Runs.Runs = yield* Runs.make({
     docket,
     workerName: name,
@@ -362,10 +362,6 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
   // What was cancelled while the connection was down did not arrive as a message; a renewal tells.
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(session.reconnected, Leases.renew(session, runs, renewal))))
 
-  if (options.scheduleAutomaticTasks !== false) {
-    yield* Automatic.seed({ tasks: tasks.tasks.values(), store: docket.store, strikes, session, outage, bounds })
-  }
-
   const giveBack = Effect.sync(() => {
     for (const run of runs.all()) runs.interrupt(run, "shutting-down")
   })
@@ -383,18 +379,30 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
     Effect.andThen(withdraw),
     Effect.andThen(intake.awaitEmpty)
   )
+  // The worker runs executions by now, so it has to stop in order also when it is told to while it waits for the store.
   yield* Effect.addFinalizer(() => stop({ drain, giveBack, shutdownTimeout }))
 
-  const finished = awaitFinished({
-    intake,
-    dropExhausted: Effect.suspend(() => {
-      const keys = bounds.exhaustedKeys()
-      if (keys.length === 0) return Effect.void
-      return outage.untilAnswered(() => docket.store.cancel(keys), session.reconnected)
-    }),
-    depth: outage.untilAnswered(() => docket.store.depth, session.reconnected),
-    checkInterval
+  const { seeded } = yield* Automatic.seed({
+    tasks: options.scheduleAutomaticTasks === false ? [] : tasks.tasks.values(),
+    store: docket.store,
+    strikes,
+    session,
+    outage,
+    bounds
   })
+  const finished = Effect.andThen(
+    seeded,
+    awaitFinished({
+      intake,
+      dropExhausted: Effect.suspend(() => {
+        const keys = bounds.exhaustedKeys()
+        if (keys.length === 0) return Effect.void
+        return outage.untilAnswered(() => docket.store.cancel(keys), session.reconnected)
+      }),
+      depth: outage.untilAnswered(() => docket.store.depth, session.reconnected),
+      checkInterval
+    })
+  )
   return Worker.of({
     name,
     running: Effect.sync(runs.size),

@@ -5,6 +5,7 @@ import {
   CurrentExecution,
   Docket,
   type DocketError,
+  Dockets,
   Perpetual,
   Strike,
   StrikeList,
@@ -13,8 +14,9 @@ import {
   Worker
 } from "../src/index.ts"
 import { infoOf, onEveryStore, onMemory, onRedis, pass, start, stateOf, TestDocket } from "./support/dockets.ts"
+import * as Faults from "./support/faults.ts"
 import { collectLogs } from "./support/logs.ts"
-import { follow, statesIn } from "./support/runs.ts"
+import { follow, passUntil, statesIn } from "./support/runs.ts"
 import { waitUntil } from "./support/waitUntil.ts"
 
 const Greet = Task.make("greet", {
@@ -296,6 +298,63 @@ onEveryStore("A strike", (it) => {
       yield* reaches("chain", "completed")
       assert.deepStrictEqual([...(yield* Queue.takeAll(runs))], [0, 1, 2])
     })
+  )
+
+  /** A chain whose runs wait to be let through, on a worker in a process of its own that runs other tasks as well. */
+  const startChain = Effect.gen(function* () {
+    const Chain = Task.make("chain", { perpetual: { every: "1 minute" }, key: () => "chain" })
+    const group = TaskGroup.make(Chain, Other)
+    const [runs, others, mayEnd] = yield* Effect.all([
+      Queue.unbounded<number>(),
+      Queue.unbounded<void>(),
+      Queue.unbounded<void>()
+    ])
+    const handlers = group.toLayer({
+      chain: Effect.fnUntraced(function* () {
+        yield* Queue.offer(runs, (yield* CurrentExecution).generation)
+        yield* Queue.take(mayEnd)
+      }),
+      other: () => Queue.offer(others, undefined)
+    })
+    const faults = Faults.make((yield* elsewhere).store)
+    yield* start(Worker.layer(group).pipe(Layer.provide(handlers))).pipe(
+      Effect.provideService(Docket, yield* Dockets.fromStore(faults.store))
+    )
+    const docket = yield* Docket
+    yield* docket.add(Chain)
+    assert.strictEqual(yield* Queue.take(runs), 1)
+    yield* docket.strike({ task: Chain })
+    // The worker learns of the strike when it asks for work.
+    yield* docket.add(Other, { customer: { id: 1 } })
+    yield* Queue.take(others)
+    return { Chain, runs, mayEnd, faults }
+  })
+
+  it.effect("STR-11 that was restored while a run went on does not end its chain", () =>
+    Effect.gen(function* () {
+      const { Chain, mayEnd, runs } = yield* startChain
+      const docket = yield* Docket
+      yield* docket.restore({ task: "chain" })
+      yield* Queue.offer(mayEnd, undefined)
+      assert.strictEqual(yield* passUntil("10 seconds", Queue.take(runs)), 2)
+      yield* docket.strike({ task: Chain })
+      yield* Queue.offer(mayEnd, undefined)
+      yield* reaches("chain", "scheduled")
+      yield* pass("1 minute", 6)
+      yield* reaches("chain", "cancelled")
+    })
+  )
+
+  it.effect(
+    "STR-08, STR-09 ends a chain also when the store cannot be asked for it, at the latest when it is due",
+    () =>
+      Effect.gen(function* () {
+        const { faults, mayEnd, runs } = yield* startChain
+        faults.next("strikes", "refused")
+        yield* Queue.offer(mayEnd, undefined)
+        yield* passUntil("10 seconds", reaches("chain", "cancelled"))
+        assert.strictEqual(yield* Queue.size(runs), 0)
+      })
   )
 
   it.effect("that holds lets executions wait, and a restore lets them go", () =>

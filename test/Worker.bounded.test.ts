@@ -1,8 +1,9 @@
 /** Runs with an end: until nothing is left, and at most so often for a key. */
 import { assert } from "@effect/vitest"
 import { Effect, Fiber, Latch, Layer, Queue, Schema } from "effect"
-import { CurrentDocket, Docket, Task, TaskGroup, TaskKey, Worker } from "../src/index.ts"
+import { CurrentDocket, Docket, Dockets, Task, TaskGroup, TaskKey, Worker } from "../src/index.ts"
 import { onEveryStore, onMemory, pass, start, stateOf } from "./support/dockets.ts"
+import * as Faults from "./support/faults.ts"
 
 const Work = Task.make("work", { payload: { id: Schema.String }, success: Schema.String, key: ({ id }) => id })
 const Link = Task.make("link", { payload: { n: Schema.Int }, key: () => "chain" })
@@ -176,6 +177,25 @@ onEveryStore("Worker.runAtMost", (it) => {
       assert.sameMembers(ran, ["link 1", "link 2", "link 3", "other"])
       assert.strictEqual(yield* stateOf("chain"), "cancelled")
       assert.deepStrictEqual(yield* docket.store.depth, { queued: 0, scheduled: 0, running: 0 })
+    })
+  )
+
+  it.effect("RUN-06 runs automatic tasks so often, also when the store takes them only after a while", () =>
+    Effect.gen(function* () {
+      const Sweep = Task.make("sweep", { perpetual: { every: "1 second", automatic: true } })
+      const group = TaskGroup.make(Sweep)
+      let runs = 0
+      const handlers = group.toLayer({ sweep: () => Effect.sync(() => void runs++) })
+      const faults = Faults.make((yield* Docket).store)
+      faults.next("schedule", "refused", "refused", "refused")
+      const running = yield* Worker.runAtMost(group, { sweep: 3 }).pipe(
+        Effect.provide(handlers),
+        Effect.provideService(Docket, yield* Dockets.fromStore(faults.store)),
+        Effect.forkChild
+      )
+      yield* pass("10 seconds", 50)
+      yield* Fiber.join(running)
+      assert.strictEqual(runs, 3)
     })
   )
 

@@ -444,6 +444,29 @@ onEveryStore("An automatic task", (it) => {
       })
   )
 
+  it.effect("AUT-01, HLT-01 is scheduled once the store takes it; until then its worker runs what there is", () =>
+    Effect.gen(function* () {
+      const { handlers, started } = yield* makeTasks()
+      const docket = yield* Docket
+      const faults = Faults.make(docket.store)
+      faults.next("schedule", ...Array.from({ length: 10_000 }, () => "refused" as const))
+      const worker = yield* start(Worker.layer(tasks).pipe(Layer.provide(handlers))).pipe(
+        Effect.provideService(Docket, yield* Dockets.fromStore(faults.store))
+      )
+      assert.isTrue((yield* worker.health).ready)
+      yield* docket.add(Manual, {}, { key: "manual" })
+      assert.strictEqual((yield* Queue.take(started)).key, "manual")
+      yield* pass("30 seconds", 30)
+      assert.isTrue((yield* worker.health).ready)
+      assert(Option.isNone(yield* docket.info("sweep")))
+      faults.next("schedule")
+      yield* pass("10 seconds", 10)
+      assert.deepInclude(yield* Queue.take(started), { key: "sweep", generation: 1 })
+      yield* untilScheduled("report")
+      yield* docket.clear
+    })
+  )
+
   it.effect("AUT-03 is scheduled once by many workers that start together", () =>
     Effect.gen(function* () {
       const { handlers, started } = yield* makeTasks()

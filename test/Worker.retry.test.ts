@@ -1,7 +1,19 @@
 /** What follows a failed attempt. */
 import { assert } from "@effect/vitest"
-import { Context, DateTime, Effect, Fiber, Layer, Queue, Schedule, Schema } from "effect"
-import { CurrentExecution, Docket, Dockets, Middleware, Retry, Task, TaskGroup, Worker } from "../src/index.ts"
+import { Context, DateTime, Effect, Fiber, Layer, Predicate, Queue, Schedule, Schema } from "effect"
+import {
+  CurrentExecution,
+  Docket,
+  DocketError,
+  Dockets,
+  Middleware,
+  Retry,
+  StoreError,
+  Task,
+  TaskGroup,
+  TaskTimedOut,
+  Worker
+} from "../src/index.ts"
 import { beginning, infoOf, onEveryStore, onMemory, pass, start, stateOf, TestDocket } from "./support/dockets.ts"
 import * as Faults from "./support/faults.ts"
 import { collectLogs } from "./support/logs.ts"
@@ -501,6 +513,73 @@ onEveryStore("A failed attempt", (it) => {
       })
     )
   }
+
+  const refusesSecond = Middleware.make("refusesSecond", (run) =>
+    Effect.andThen(
+      Effect.flatMap(CurrentExecution, ({ attempt }) => (attempt === 2 ? Effect.fail("no connection") : Effect.void)),
+      run
+    )
+  )
+  const broken = new DocketError({ reason: new StoreError({ operation: "add", cause: new Error("away") }) })
+  const beforeFourth = ({ attempt }: Trouble) => attempt < 4
+  for (const [what, retry] of [
+    ["its task", { policy: Retry.linear<Trouble>({ attempts: 9 }), while: beforeFourth }],
+    ["its policy", Retry.linear<Trouble>({ attempts: 9, while: beforeFourth })],
+    ["its task, with a schedule", { policy: Schedule.recurs(8), while: beforeFourth }]
+  ] as const) {
+    it.effect(
+      `TMO-05, RTY-12 is retried without asking the predicate of ${what} when it did not fail with its own error`,
+      () =>
+        Effect.gen(function* () {
+          const Flaky = Task.make("flaky", { error: Trouble, key: () => "k", timeout: "1 second", retry })
+          const group = TaskGroup.make(Flaky)
+          const attempts: Array<number> = []
+          const handlers = group.toLayer({
+            flaky: Effect.fnUntraced(function* () {
+              const { attempt } = yield* CurrentExecution
+              attempts.push(attempt)
+              if (attempt === 1) yield* Effect.never
+              if (attempt === 3) yield* broken
+              yield* new Trouble({ attempt })
+            })
+          })
+          yield* start(Worker.layer(group, { middleware: [refusesSecond] }).pipe(Layer.provide(handlers)))
+          const execution = yield* (yield* Docket).add(Flaky)
+          const error = yield* Effect.flip(passUntil("500 millis", execution.result))
+          assert.deepInclude(error, { _tag: "Trouble", attempt: 4 })
+          assert.deepStrictEqual(attempts, [1, 3, 4])
+          const errors = (yield* execution.attempts).map(({ error }) => error)
+          for (const [i, tag] of ["TaskTimedOut", "MiddlewareFailed", "DocketError"].entries()) {
+            assert.include(errors[i], tag)
+          }
+        })
+    )
+  }
+
+  it.effect(
+    "TMO-05 is a matter for a predicate where the task names timeouts among its errors, or names no errors at all",
+    () =>
+      Effect.gen(function* () {
+        const asked: Array<string> = []
+        const retry = Retry.linear({
+          attempts: "unlimited",
+          while: (error: unknown) => asked.push(Predicate.isTagged(error, "TaskTimedOut") ? "timed out" : "other") < 2
+        })
+        for (const [name, error] of [
+          ["named", TaskTimedOut],
+          ["unnamed", Schema.Never]
+        ] as const) {
+          const Slow = Task.make(name, { error, timeout: "1 second", retry })
+          const group = TaskGroup.make(Slow)
+          const handlers = group.toLayer({ named: () => Effect.never, unnamed: () => Effect.never })
+          yield* start(Worker.layer(group).pipe(Layer.provide(handlers)))
+          const execution = yield* (yield* Docket).add(Slow)
+          yield* Effect.flip(passUntil("500 millis", execution.result))
+          assert.deepStrictEqual(asked, ["timed out", "timed out"])
+          asked.length = 0
+        }
+      })
+  )
 
   it.effect("is final when the handler says so, with its typed error", () =>
     Effect.gen(function* () {

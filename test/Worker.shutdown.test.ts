@@ -1,6 +1,6 @@
 /** What happens when a worker is told to stop. */
 import { assert } from "@effect/vitest"
-import { Effect, Fiber, Latch, Layer, Option, Queue, Schema } from "effect"
+import { Effect, Exit, Fiber, Latch, Layer, Option, Queue, Schema, Scope } from "effect"
 import { CurrentExecution, CurrentWorker, Docket, Dockets, Task, TaskGroup, Worker } from "../src/index.ts"
 import { infoOf, onEveryStore, pass, start, stateOf } from "./support/dockets.ts"
 import * as Faults from "./support/faults.ts"
@@ -134,6 +134,53 @@ onEveryStore("A worker that is told to stop", (it) => {
       assert.deepStrictEqual(states, ["queued", "running", "completed"])
     })
   )
+
+  for (const [how, schedule] of [
+    ["refuses", "refused"],
+    ["does not answer", Effect.never]
+  ] as const) {
+    it.effect(`SHD-01, SHD-05 lets what runs finish, also while the store ${how} its automatic tasks`, () =>
+      Effect.gen(function* () {
+        const { gate, started } = yield* makeWork
+        const Sweep = Task.make("sweep", { perpetual: { every: "10 minutes", automatic: true } })
+        const both = tasks.add(Sweep)
+        const finished = yield* Latch.make()
+        const handlers = both.toLayer({
+          sweep: () => Effect.void,
+          work: Effect.fnUntraced(function* ({ id }) {
+            yield* Queue.offer(started, id)
+            yield* gate.await
+            if (id === "slow") yield* Effect.never
+            yield* finished.open
+            return id
+          })
+        })
+        const docket = yield* Docket
+        const faults = Faults.make(docket.store)
+        faults.next("schedule", ...Array.from({ length: 100 }, () => schedule))
+        yield* docket.addAll(["quick", "slow"].map((id) => Task.request(Work, { id })))
+        const scope = yield* Scope.fork(yield* Effect.scope)
+        const starting = yield* Worker.layer(both, { shutdownTimeout: "10 seconds" }).pipe(
+          Layer.provide(handlers),
+          Layer.buildWithScope(scope),
+          Effect.provideService(Docket, yield* Dockets.fromStore(faults.store)),
+          Effect.forkChild
+        )
+        yield* Queue.takeN(started, 2)
+        const stopping = yield* Effect.forkChild(
+          Effect.andThen(Fiber.interrupt(starting), Scope.close(scope, Exit.void))
+        )
+        yield* pass("1 second")
+        yield* gate.open
+        yield* finished.await
+        yield* pass("9 seconds")
+        yield* Fiber.join(stopping)
+        assert.strictEqual(yield* stateOf("quick"), "completed")
+        assert.deepInclude(yield* infoOf("slow"), { state: "queued", worker: undefined, attempt: 1 })
+        yield* docket.clear
+      })
+    )
+  }
 
   it.effect("SHD-05 lets a handler clean up before it gives its execution back, and tells it why", () =>
     Effect.gen(function* () {

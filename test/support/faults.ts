@@ -8,6 +8,7 @@ export type Operation =
   | "read"
   | "watch"
   | "depth"
+  | "strikes"
   | "open"
   | "exchange"
   | "awaitWork"
@@ -73,6 +74,7 @@ export const make = (store: DocketStore.DocketStore["Service"]): Faults => {
       read: (keys) => through("read")(store.read(keys)),
       watch: (key) => through("watch")(store.watch(key)),
       depth: through("depth")(store.depth),
+      strikes: through("strikes")(store.strikes),
       open: (options) =>
         through("open")(
           Effect.map(store.open(options), (session): DocketStore.WorkerSession => ({

@@ -49,6 +49,21 @@ describe("A retry's predicate", () => {
     Task.make("foreign", { error: Gone, retry: alsoForBusy })
   })
 
+  it("is given anything where the task declares no errors", () => {
+    Task.make("undeclared", {
+      retry: {
+        policy: Retry.linear({ attempts: 2 }),
+        while: (error) => {
+          expectTypeOf(error).toEqualTypeOf<unknown>()
+          return true
+        }
+      }
+    })
+    const forBusy = Retry.linear({ attempts: 2, while: (error: Busy) => error.seconds > 1 })
+    // @ts-expect-error: it may be given others, such as a timeout
+    Task.make("foreign", { retry: forBusy })
+  })
+
   it("can be part of a policy that several tasks share", () => {
     const patient = Retry.linear<Busy | Gone>({ attempts: 9, while: (error) => error._tag === "Busy" })
     Task.make("busy", { error: Busy, retry: patient })

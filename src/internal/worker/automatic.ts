@@ -2,8 +2,11 @@
  * Schedules the tasks that nobody has to add, when a worker starts and whenever their chain was severed.
  */
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
+import type { StoreError } from "../../DocketError.ts"
 import { type DocketStore, type Due, dueNow, isSettled, type WorkerSession } from "../../DocketStore.ts"
 import * as Recurrence from "../../Recurrence.ts"
 import type * as Task from "../../Task.ts"
@@ -15,7 +18,18 @@ import type { Outage } from "./outage.ts"
 
 const reseedInterval = "60 seconds"
 
-/** Schedules the automatic tasks under their names, now and again while the scope is open. A live chain is left alone. */
+/** The automatic tasks on their way to the store. */
+export interface Seeding {
+  /** Completes when they have been scheduled for the first time. */
+  readonly seeded: Effect.Effect<void>
+}
+
+/**
+ * Schedules the automatic tasks under their names, now and again while the scope is open. A live chain is left alone.
+ *
+ * It waits until they are scheduled or the store has failed at it, since a worker whose store takes nothing new can run
+ * what is there; they follow as soon as it does.
+ */
 export const seed: (options: {
   readonly tasks: Iterable<Task.Any>
   readonly store: DocketStore["Service"]
@@ -23,7 +37,7 @@ export const seed: (options: {
   readonly session: WorkerSession
   readonly outage: Outage
   readonly bounds: Bounds
-}) => Effect.Effect<void, never, Scope.Scope> = Effect.fnUntraced(function* ({
+}) => Effect.Effect<Seeding, never, Scope.Scope> = Effect.fnUntraced(function* ({
   bounds,
   outage,
   session,
@@ -32,7 +46,11 @@ export const seed: (options: {
   tasks
 }) {
   const automatic = [...tasks].filter((task) => task.behaviour.recurrence?.automatic === true)
-  if (automatic.length === 0) return
+  if (automatic.length === 0) return { seeded: Effect.void }
+
+  const failed = yield* Latch.make()
+  const untilAnswered = <A>(call: Effect.Effect<A, StoreError>) =>
+    outage.untilAnswered(() => Effect.tapError(call, () => failed.open), session.reconnected)
 
   const request = Effect.fnUntraced(function* (task: Task.Any) {
     // `Task.make` refuses an automatic task whose payload cannot be empty.
@@ -53,10 +71,7 @@ export const seed: (options: {
   })
 
   // The store's clock: this worker's may be wrong.
-  const lately = Effect.map(
-    outage.untilAnswered(() => store.snapshot(0), session.reconnected),
-    ({ taken }) => ({ due: taken, now: taken })
-  )
+  const lately = Effect.map(untilAnswered(store.snapshot(0)), ({ taken }) => ({ due: taken, now: taken }))
 
   /** Tells which of the tasks a strike refused. */
   const schedule = Effect.fnUntraced(function* (tasks: ReadonlyArray<Task.Any>) {
@@ -65,10 +80,7 @@ export const seed: (options: {
       request
     )
     if (requests.length === 0) return new Set<string>()
-    const dispositions = yield* outage.untilAnswered(
-      () => scheduleJudged(store, strikes, requests),
-      session.reconnected
-    )
+    const dispositions = yield* untilAnswered(scheduleJudged(store, strikes, requests))
     const struck = requests.filter((_, i) => dispositions[i] === "struck")
     yield* Effect.forEach(struck, (request) => strikes.refused(request, undefined))
     yield* strikes.warn
@@ -100,10 +112,15 @@ export const seed: (options: {
     }
   }, Effect.scoped)
 
-  const struck = yield* schedule(automatic)
-  if (session.needsHeartbeat) {
-    yield* Effect.forkScoped(Effect.forever(Effect.delay(schedule(automatic), reseedInterval)))
-  } else {
-    for (const task of automatic) yield* Effect.forkScoped(resumeWhenSevered(task, struck.has(task.name)))
-  }
+  const first = yield* Effect.forkScoped(schedule(automatic))
+  yield* Fiber.join(first).pipe(
+    Effect.flatMap((struck) =>
+      session.needsHeartbeat
+        ? Effect.forever(Effect.delay(schedule(automatic), reseedInterval))
+        : Effect.forEach(automatic, (task) => Effect.forkScoped(resumeWhenSevered(task, struck.has(task.name))))
+    ),
+    Effect.forkScoped
+  )
+  yield* Effect.raceFirst(Fiber.join(first), failed.await)
+  return { seeded: Effect.asVoid(Fiber.join(first)) }
 })

@@ -3,7 +3,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type { Delivery, Outcome } from "../../DocketStore.ts"
+import * as Option from "effect/Option"
+import type { Delivery, DocketStore, Outcome } from "../../DocketStore.ts"
 import { InvalidPayload } from "../../DocketError.ts"
 import * as Explanation from "../../Explanation.ts"
 import type { WorkerMetrics } from "../../observability/Metrics.ts"
@@ -21,11 +22,12 @@ export interface Judgement {
 
 /** Judges by the contracts that a worker has, and by the strikes that its process knows. */
 export const make = (options: {
+  readonly store: Pick<DocketStore["Service"], "strikes">
   readonly registry: Registry
   readonly strikes: KnownStrikes
   readonly metrics: WorkerMetrics
 }): Judgement => {
-  const { metrics, registry, strikes } = options
+  const { metrics, registry, store, strikes } = options
 
   const complete = (task: string, text: string): unknown => {
     const payload = registry.find(task, text)?.completePayload(text)
@@ -67,9 +69,18 @@ export const make = (options: {
       const next = outcome._tag === "Completed" || outcome._tag === "Failed" ? outcome.next : undefined
       if (next === undefined || strikes.current().strikes.length === 0) return Effect.succeed(outcome)
       return Effect.gen(function* () {
-        const strike = strikes.judge(task, () => complete(task, next.payload ?? payload))
-        yield* strikes.warn
-        if (strike === undefined || strike.hold) return outcome
+        const refusing = Effect.suspend(() => {
+          const strike = strikes.judge(task, () => complete(task, next.payload ?? payload))
+          return Effect.as(strikes.warn, strike?.hold === true ? undefined : strike)
+        })
+        if ((yield* refusing) === undefined) return outcome
+        // While the run went on the strike may have been restored, of which nobody told this process. Without an answer
+        // the next run is left to be judged when it is due.
+        const inForce = yield* Effect.option(store.strikes)
+        if (Option.isNone(inForce)) return outcome
+        yield* strikes.update(inForce.value)
+        const strike = yield* refusing
+        if (strike === undefined) return outcome
         yield* strikes.refused({ task, key }, strike)
         return { ...outcome, next: undefined }
       })

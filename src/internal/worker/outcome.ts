@@ -5,6 +5,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import { DocketError, MiddlewareFailed, TaskTimedOut } from "../../DocketError.ts"
 import type { Due, Next, Outcome } from "../../DocketStore.ts"
 import { failureText } from "../failureText.ts"
 import * as Signal from "../signal.ts"
@@ -64,12 +65,19 @@ const nextAttempt = Effect.fnUntraced(function* (
   const policy = runnable.behaviour?.retry
   const requested = Signal.findRetry(cause)
   if (policy === undefined) return requested?.due
-  const decision = policy.next({ attempt: run.delivery.attempt, error: Cause.findErrorOption(cause) })
+  const decision = policy.next({ attempt: run.delivery.attempt, error: ownError(runnable, cause) })
   // A policy can end the attempts. One that fails, for want of an error to look at, does not overrule the handler.
   const delay = yield* requested === undefined ? decision : Effect.catchCause(decision, () => Effect.succeedSome(0))
   if (Option.isNone(delay)) return undefined
   return requested?.due ?? { _tag: "After", millis: delay.value }
 })
+
+/** The error that a policy is asked about. What the docket and its worker fail with is not of the type that it knows. */
+const ownError = (runnable: Runnable, cause: Cause.Cause<unknown>): Option.Option<unknown> =>
+  Option.filter(Cause.findErrorOption(cause), (error) => !isForeign(error) || runnable.declares(error))
+
+const isForeign = (error: unknown): boolean =>
+  error instanceof TaskTimedOut || error instanceof MiddlewareFailed || error instanceof DocketError
 
 const typedFailure = (runnable: Runnable, cause: Cause.Cause<unknown>): string | undefined => {
   const error = Cause.findErrorOption(cause)

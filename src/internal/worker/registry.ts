@@ -5,6 +5,7 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
+import * as SchemaAST from "effect/SchemaAST"
 import type * as Task from "../../Task.ts"
 import type * as TaskGroup from "../../TaskGroup.ts"
 import { codecOf, type CompletePayload } from "../codec.ts"
@@ -22,6 +23,8 @@ export interface Runnable {
   readonly completePayload: (text: string) => Exit.Exit<CompletePayload, Schema.SchemaError>
   readonly encodeSuccess: (value: unknown) => Exit.Exit<string | undefined, Schema.SchemaError>
   readonly encodeError: (error: unknown) => Exit.Exit<string, Schema.SchemaError>
+  /** Whether the task can be said to fail with this; a task without an error schema, with anything. */
+  readonly declares: (error: unknown) => boolean
   readonly run: Implementation["run"]
 }
 
@@ -53,6 +56,7 @@ export const collect = <T extends Task.Any>(
       completePayload,
       encodeSuccess,
       encodeError,
+      declares: SchemaAST.isNever(task.errorSchema.ast) ? () => true : Schema.is(task.errorSchema),
       run
     })
   }
@@ -92,6 +96,7 @@ export const fallback = <R>(
   completePayload: (text) => Exit.map(parseJson(text), (encoded) => ({ payload: text, encoded })),
   encodeSuccess: (value) => (value === undefined ? Exit.succeed(undefined) : encodeJson(value)),
   encodeError: encodeJson,
+  declares: () => true,
   // `decodePayload` hands the text on as it is, and `encodeError` takes whatever it fails with. Its services are in
   // `context`, or are those of each execution.
   run: run as unknown as Implementation["run"]
