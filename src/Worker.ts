@@ -47,7 +47,10 @@ import type * as TaskGroup from "./TaskGroup.ts"
  * @since 0.1.0
  */
 export interface Options<R = never, M extends Middleware<unknown> = Middleware<R>> {
-  /** The worker's name in records and logs. Default: host name, process id and a random part. */
+  /**
+   * The worker's name in records and logs. Default: host name, process id and a random part. With a name of more than 64
+   * bytes what it runs takes more memory in Redis.
+   */
   readonly name?: string | undefined
   /** How many executions run at once, at least 1. Default: 10. */
   readonly concurrency?: number | undefined
