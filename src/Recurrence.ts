@@ -131,7 +131,7 @@ export const cron = (options: CronOptions): Recurrence => {
   }
   if (!hasTimes(parsed.success)) {
     throw new RangeError(
-      `cron: ${JSON.stringify(options.expression)} names a day that no month has, so it would never run`
+      `cron: ${JSON.stringify(options.expression)} names days that its months do not have, so it would never run`
     )
   }
   return {

@@ -125,7 +125,7 @@ describe("Recurrence", () => {
     assert.throws(() => Task.make("t", { cron: { expression: "@daily", timeZone: "Mars/Olympus" } }), /not valid/)
     assert.throws(
       () => Task.make("t", { cron: { expression: "0 0 30 2 *" } }),
-      /"0 0 30 2 \*" names a day that no month has/
+      /"0 0 30 2 \*" names days that its months do not have/
     )
     assert.doesNotThrow(() => Task.make("t", { cron: { expression: "0 0 29 2 *" } }))
     assert.throws(() => Task.make("t", { perpetual: { every: "-1 second" } }), /every/)

@@ -10,7 +10,7 @@ import { Docket } from "../Docket.ts"
 import type { Disposition } from "../DocketStore.ts"
 import { knowsTask } from "../internal/operations.ts"
 import type * as Task from "../Task.ts"
-import { CommandFailed, NotFound, UsageError } from "./exits.ts"
+import { NotFound, refusedByStrike, UsageError } from "./exits.ts"
 import * as Flags from "./flags.ts"
 import * as Modules from "./modules.ts"
 import * as Moments from "./moments.ts"
@@ -152,7 +152,7 @@ const report = Effect.fnUntraced(function* (
         : ""
   if (json) yield* Output.json([{ key, task, docket, disposition }])
   if (disposition === "struck") {
-    return yield* struck(task)
+    return yield* refusedByStrike(task)
   }
   if (!json) {
     yield* Output.lines([sentences[disposition](Text.quote(task), Text.quote(key), Text.quote(docket), due)])
@@ -161,12 +161,6 @@ const report = Effect.fnUntraced(function* (
     yield* Output.talk(`No live worker knows task ${Text.quote(task)}: it waits for one that does`)
   }
 })
-
-/** Says that a strike refused what was to be added. */
-export const struck = (task: string): CommandFailed =>
-  new CommandFailed({
-    message: `A strike matches this execution of task ${Text.quote(task)}, so it was not scheduled; docket strikes lists the strikes`
-  })
 
 const sentences: Readonly<
   Record<Exclude<Disposition, "struck">, (task: string, key: string, docket: string, due: string) => string>

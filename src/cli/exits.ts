@@ -14,6 +14,7 @@
 import type * as Config from "effect/Config"
 import * as Schema from "effect/Schema"
 import type { DocketError } from "../DocketError.ts"
+import * as Text from "./text.ts"
 
 /** The exit codes of the command. */
 export const codes = { failed: 1, usage: 2, notFound: 3 } as const
@@ -28,6 +29,12 @@ export class CommandFailed extends Schema.TaggedError<CommandFailed>("effect-doc
   "CommandFailed",
   { message: Schema.String }
 ) {}
+
+/** A strike refused what was to be scheduled. */
+export const refusedByStrike = (task: string): CommandFailed =>
+  new CommandFailed({
+    message: `A strike matches this execution of task ${Text.quote(task)}, so it was not scheduled; docket strikes lists the strikes`
+  })
 
 /** What was asked for does not exist. */
 export class NotFound extends Schema.TaggedError<NotFound>("effect-docket/cli/NotFound")("NotFound", {

@@ -148,11 +148,7 @@ export const list = (setting: Setting): Flag.Flag<ReadonlyArray<string>> =>
   orVariable<ReadonlyArray<string>>(
     Flag.String(setting.name).pipe(
       Flag.withMetavar(`<${setting.metavar}>`),
-      Flag.withDescription(
-        describe(
-          setting.variable === undefined ? setting : { ...setting, variable: `${setting.variable}, with commas` }
-        )
-      ),
+      Flag.withDescription(describe(setting)),
       Flag.atLeast(1)
     ),
     setting.variable,

@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as BuiltIn from "../BuiltIn.ts"
 import { Docket } from "../Docket.ts"
 import type { Execution } from "../Execution.ts"
-import { struck } from "./add.ts"
+import { refusedByStrike } from "./exits.ts"
 import * as Flags from "./flags.ts"
 import * as Output from "./output.ts"
 import * as Store from "./store.ts"
@@ -74,7 +74,7 @@ export const tasks = Command.make("tasks").pipe(
 const optionsOf = (delay: Duration.Duration | undefined) => (delay === undefined ? {} : { delay })
 
 const report = Effect.fnUntraced(function* ({ disposition, key, task }: Execution<unknown, unknown>) {
-  if (disposition === "struck") return yield* struck(task)
+  if (disposition === "struck") return yield* refusedByStrike(task)
   const { name } = yield* Docket
   yield* Output.lines([`Added task ${Text.quote(task)} under key ${Text.quote(key)} to docket ${Text.quote(name)}`])
 })

@@ -26,7 +26,8 @@ const flags = {
   tasks: Flags.list({
     name: "tasks",
     variable: "DOCKET_TASKS",
-    description: "A module with tasks and their handlers, as ./file.ts or ./file.ts:export; may be given several times",
+    description:
+      "A module with tasks and their handlers, as ./file.ts or ./file.ts:export; may be given several times; in the variable with commas between them",
     metavar: "module"
   }),
   name: Flags.text({

@@ -49,8 +49,8 @@ export class DocketTest extends Context.Service<
     readonly history: Effect.Effect<ReadonlyArray<ExecutionEvent>>
     readonly crashAt: (call: StoreCall, options: CrashOptions) => Effect.Effect<void>
     /**
-     * What `advance` has its workers from; of no use to a test. They start one after the other: when one crashes, the next takes over. After `retire` they take nothing more;
-     * what still runs goes on as time passes, until the test ends.
+     * What `advance` has its workers from; of no use to a test. They start one after the other: when one crashes, the next
+     * takes over. After `retire` they take nothing more; what still runs goes on as time passes, until the test ends.
      */
     readonly employ: <R>(
       start: (name: string) => Effect.Effect<Worker.Worker["Service"], DocketError, R>

@@ -5,7 +5,6 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
-import * as SchemaAST from "effect/SchemaAST"
 import type * as Task from "../../Task.ts"
 import type * as TaskGroup from "../../TaskGroup.ts"
 import { codecOf, type CompletePayload } from "../codec.ts"
@@ -47,7 +46,7 @@ export const collect = <T extends Task.Any>(
   const runnables = new Map<string, Runnable>()
   for (const task of group.tasks.values()) {
     const { context: services, run } = Context.getUnsafe(context, handlerOf(task.name))
-    const { completePayload, decodePayload, encodeError, encodeSuccess, version } = codecOf(task)
+    const { completePayload, decodePayload, encodeError, encodeSuccess, hasErrors, version } = codecOf(task)
     runnables.set(task.name, {
       behaviour: task.behaviour,
       version,
@@ -56,7 +55,7 @@ export const collect = <T extends Task.Any>(
       completePayload,
       encodeSuccess,
       encodeError,
-      declares: SchemaAST.isNever(task.errorSchema.ast) ? () => true : Schema.is(task.errorSchema),
+      declares: hasErrors ? Schema.is(task.errorSchema) : () => true,
       run
     })
   }

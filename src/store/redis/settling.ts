@@ -216,11 +216,13 @@ local function settle(key, found, generation, held, outcome, isReported, problem
       cleared[4], cleared[5] = 'values', 'judged'
     end
     if hasFailures then
-      fields[5], fields[6] = 'failures', '1'
+      fields[#fields + 1] = 'failures'
+      fields[#fields + 1] = '1'
     end
     if outcome == 'F' and ttl > 0 then
       fields[4] = fields[4] .. ' ' .. problem
-      fields[7], fields[8] = 'error', problem
+      fields[#fields + 1] = 'error'
+      fields[#fields + 1] = problem
     else
       cleared[#cleared + 1] = 'error'
     end
