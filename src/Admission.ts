@@ -3,8 +3,8 @@
  * all workers of a docket; here they are plain data.
  */
 import type * as Duration from "effect/Duration"
-import * as ControlValue from "./internal/controlValue.ts"
-import * as Durations from "./internal/durations.ts"
+import * as ControlValue from "./internal/contract/controlValue.ts"
+import * as Durations from "./internal/contract/durations.ts"
 
 /**
  * What all controls have in common: by default each task has its own, one for all of its executions.

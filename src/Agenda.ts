@@ -10,8 +10,8 @@ import * as Random from "effect/Random"
 import type { Docket } from "./Docket.ts"
 import type { DocketError } from "./DocketError.ts"
 import type { Execution } from "./Execution.ts"
-import { invalid } from "./internal/docketError.ts"
-import * as Durations from "./internal/durations.ts"
+import { invalid } from "./internal/docket/docketError.ts"
+import * as Durations from "./internal/contract/durations.ts"
 import * as Task from "./Task.ts"
 
 /**

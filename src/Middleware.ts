@@ -6,8 +6,8 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { MiddlewareFailed } from "./DocketError.ts"
-import * as Durations from "./internal/durations.ts"
-import * as Signal from "./internal/signal.ts"
+import * as Durations from "./internal/contract/durations.ts"
+import * as Signal from "./internal/contract/signal.ts"
 
 /**
  * Wraps executions. It can ask for everything that a handler can, and shares the execution's scope with it.

@@ -6,7 +6,7 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import * as Durations from "./internal/durations.ts"
+import * as Durations from "./internal/contract/durations.ts"
 
 /**
  * When a task runs again. `Every` measures from start to start; `At` runs at the times of a calendar expression.

@@ -13,7 +13,7 @@ import * as Predicate from "effect/Predicate"
 import * as Pull from "effect/Pull"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
-import * as Durations from "./internal/durations.ts"
+import * as Durations from "./internal/contract/durations.ts"
 
 /**
  * The identifier of retry policies.

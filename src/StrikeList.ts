@@ -10,7 +10,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { Docket } from "./Docket.ts"
 import type { DocketError } from "./DocketError.ts"
-import { failWith, invalid } from "./internal/docketError.ts"
+import { failWith, invalid } from "./internal/docket/docketError.ts"
 import { judge, type Operator, Strike } from "./Strike.ts"
 import type * as Task from "./Task.ts"
 

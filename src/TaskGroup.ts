@@ -8,7 +8,7 @@ import { type Pipeable, pipeArguments } from "effect/Pipeable"
 import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import * as Admission from "./Admission.ts"
-import { handlerOf, type Implementation } from "./internal/handlers.ts"
+import { handlerOf, type Implementation } from "./internal/contract/handlers.ts"
 import type * as Task from "./Task.ts"
 import type { TaskServices } from "./TaskContext.ts"
 

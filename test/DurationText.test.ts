@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration } from "effect"
-import * as DurationText from "../src/internal/durationText.ts"
+import * as DurationText from "../src/internal/contract/durationText.ts"
 
 describe("durations on the command line", () => {
   const millis = (text: string) => {

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Schema } from "effect"
 import { Docket, Retry, Task, TaskGroup, Worker } from "../src/index.ts"
-import { codecOf } from "../src/internal/codec.ts"
+import { codecOf } from "../src/internal/contract/codec.ts"
 import { infoOf, onEveryStore, pass, start, stateOf } from "./support/dockets.ts"
 import { collectLogs } from "./support/logs.ts"
 

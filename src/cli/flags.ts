@@ -10,7 +10,7 @@ import type * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as DurationText from "../internal/durationText.ts"
+import * as DurationText from "../internal/contract/durationText.ts"
 import * as Moments from "./moments.ts"
 
 interface Setting {

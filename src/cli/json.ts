@@ -5,7 +5,7 @@
 import * as DateTime from "effect/DateTime"
 import * as Schema from "effect/Schema"
 import * as Option from "effect/Option"
-import { shown } from "../internal/redaction.ts"
+import { shown } from "../internal/contract/redaction.ts"
 import type { ExecutionEvent, ExecutionInfo, FeedInterrupted } from "../Execution.ts"
 import type { WorkerInfo } from "../Snapshot.ts"
 import type { ProgressState } from "../TaskContext.ts"

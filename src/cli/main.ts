@@ -21,31 +21,31 @@ import { completions } from "./completions.ts"
 import * as Exits from "./exits.ts"
 import * as Flags from "./flags.ts"
 import * as Presenter from "./presenter.ts"
-import { packageVersion } from "./version.ts"
+import { packageVersion } from "./packageVersion.ts"
 
 // Each in a module of its own, so that a command loads what it needs, and not what the others do.
 const commands = {
-  worker: () => import("./worker.ts").then(({ worker }) => worker),
-  add: () => import("./add.ts").then(({ add }) => add),
-  replace: () => import("./add.ts").then(({ replace }) => replace),
-  cancel: () => import("./cancel.ts").then(({ cancel }) => cancel),
-  show: () => import("./show.ts").then(({ show }) => show),
-  explain: () => import("./explain.ts").then(({ explain }) => explain),
-  ls: () => import("./ls.ts").then(({ ls }) => ls),
-  failed: () => import("./failed.ts").then(({ failed }) => failed),
-  snapshot: () => import("./snapshot.ts").then(({ snapshot }) => snapshot),
-  workers: () => import("./workers.ts").then(({ workers }) => workers),
-  watch: () => import("./watch.ts").then(({ watch }) => watch),
-  tail: () => import("./tail.ts").then(({ tail }) => tail),
-  doctor: () => import("./doctor.ts").then(({ doctor }) => doctor),
-  strike: () => import("./strikes.ts").then(({ strike }) => strike),
-  restore: () => import("./strikes.ts").then(({ restore }) => restore),
-  strikes: () => import("./strikes.ts").then(({ strikes }) => strikes),
-  pause: () => import("./pause.ts").then(({ pause }) => pause),
-  resume: () => import("./pause.ts").then(({ resume }) => resume),
-  clear: () => import("./clear.ts").then(({ clear }) => clear),
-  tasks: () => import("./tasks.ts").then(({ tasks }) => tasks),
-  version: () => import("./version.ts").then(({ version }) => version)
+  worker: () => import("./commands/worker.ts").then(({ worker }) => worker),
+  add: () => import("./commands/add.ts").then(({ add }) => add),
+  replace: () => import("./commands/add.ts").then(({ replace }) => replace),
+  cancel: () => import("./commands/cancel.ts").then(({ cancel }) => cancel),
+  show: () => import("./commands/show.ts").then(({ show }) => show),
+  explain: () => import("./commands/explain.ts").then(({ explain }) => explain),
+  ls: () => import("./commands/ls.ts").then(({ ls }) => ls),
+  failed: () => import("./commands/failed.ts").then(({ failed }) => failed),
+  snapshot: () => import("./commands/snapshot.ts").then(({ snapshot }) => snapshot),
+  workers: () => import("./commands/workers.ts").then(({ workers }) => workers),
+  watch: () => import("./commands/watch.ts").then(({ watch }) => watch),
+  tail: () => import("./commands/tail.ts").then(({ tail }) => tail),
+  doctor: () => import("./commands/doctor.ts").then(({ doctor }) => doctor),
+  strike: () => import("./commands/strikes.ts").then(({ strike }) => strike),
+  restore: () => import("./commands/strikes.ts").then(({ restore }) => restore),
+  strikes: () => import("./commands/strikes.ts").then(({ strikes }) => strikes),
+  pause: () => import("./commands/pause.ts").then(({ pause }) => pause),
+  resume: () => import("./commands/pause.ts").then(({ resume }) => resume),
+  clear: () => import("./commands/clear.ts").then(({ clear }) => clear),
+  tasks: () => import("./commands/tasks.ts").then(({ tasks }) => tasks),
+  version: () => import("./commands/version.ts").then(({ version }) => version)
 }
 
 const isCommand = (word: string | undefined): word is keyof typeof commands =>

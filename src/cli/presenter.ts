@@ -8,7 +8,7 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Terminal from "effect/Terminal"
-import { redact } from "../store/redis/Connection.ts"
+import { redact } from "../store/redis/connection/Connection.ts"
 import * as Help from "./help.ts"
 import * as Output from "./output.ts"
 

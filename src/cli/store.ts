@@ -11,7 +11,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import { Docket, DocketLive } from "../Docket.ts"
 import type { DocketError, StoreError } from "../DocketError.ts"
-import { redact } from "../store/redis/Connection.ts"
+import { redact } from "../store/redis/connection/Connection.ts"
 import { CommandFailed, UsageError } from "./exits.ts"
 import * as Flags from "./flags.ts"
 

@@ -2,7 +2,7 @@ import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { readdirSync, readFileSync } from "node:fs"
 import { probesOf } from "../../src/store/redis/Inspection.ts"
-import * as Keys from "../../src/store/redis/keys.ts"
+import * as Keys from "../../src/store/redis/scripts/keys.ts"
 import { assertNothingLeaks } from "../support/leaks.ts"
 import { RedisCluster } from "../support/RedisCluster.ts"
 import * as RedisServer from "../support/RedisServer.ts"
@@ -216,7 +216,7 @@ it.layer(App.layer(), { excludeTestServices: true })("docket doctor", (it) => {
   )
 
   it("tries every command that the scripts call", () => {
-    const folder = new URL("../../src/store/redis/", import.meta.url)
+    const folder = new URL("../../src/store/redis/scripts/", import.meta.url)
     const called = readdirSync(folder).flatMap((file) =>
       Array.from(
         readFileSync(new URL(file, folder), "utf8").matchAll(/\bp?call\('([A-Z]+)'/g),

@@ -1,7 +1,7 @@
 /** Looks at what a test left in Redis: each key has a time to live, or belongs to something that is live. */
 import { assert } from "@effect/vitest"
 import { Effect } from "effect"
-import * as Keys from "../../src/store/redis/keys.ts"
+import * as Keys from "../../src/store/redis/scripts/keys.ts"
 import type { RedisServer } from "./RedisServer.ts"
 
 /** Fails when a key is left that nothing will ever delete. */

@@ -8,9 +8,9 @@ import * as Exit from "effect/Exit"
 import * as Predicate from "effect/Predicate"
 import type * as Task from "../../Task.ts"
 import type { Expectation, Scheduled } from "../../testing/DocketTest.ts"
-import { codecOf } from "../codec.ts"
-import { parsePayload } from "../knownStrikes.ts"
-import { shown } from "../redaction.ts"
+import { codecOf } from "../contract/codec.ts"
+import { parsePayload } from "../docket/knownStrikes.ts"
+import { shown } from "../contract/redaction.ts"
 
 /** Tells whether a scheduled execution is one that a test looks for. */
 export const matches =

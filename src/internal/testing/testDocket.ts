@@ -16,8 +16,8 @@ import type { ExecutionEvent } from "../../Execution.ts"
 import { CurrentWorker } from "../../TaskContext.ts"
 import type { DocketTest } from "../../testing/DocketTest.ts"
 import type * as Worker from "../../Worker.ts"
-import { failWith } from "../docketError.ts"
-import * as Info from "../info.ts"
+import { failWith } from "../docket/docketError.ts"
+import * as Info from "../docket/info.ts"
 import * as Life from "./life.ts"
 
 /** A docket, and what a test has beside it. */

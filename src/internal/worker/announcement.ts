@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Task from "../../Task.ts"
-import { signatureOf } from "../signature.ts"
+import { signatureOf } from "../contract/signature.ts"
 
 // The announcement is read at a glance: a name is enough for the tasks beyond these.
 const longestTaskList = 8

@@ -6,7 +6,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { TaskTimedOut } from "../../DocketError.ts"
 import type { TaskTimeout } from "../../TaskContext.ts"
-import * as Durations from "../durations.ts"
+import * as Durations from "../contract/durations.ts"
 import * as Monotonic from "./monotonic.ts"
 
 /** A deadline, as the handler and as the worker see it. */

@@ -8,8 +8,8 @@ import type { Delivery, DocketStore, Outcome } from "../../DocketStore.ts"
 import { InvalidPayload } from "../../DocketError.ts"
 import * as Explanation from "../../Explanation.ts"
 import type { WorkerMetrics } from "../../observability/Metrics.ts"
-import { failureText } from "../failureText.ts"
-import { type KnownStrikes, parsePayload } from "../knownStrikes.ts"
+import { failureText } from "../contract/failureText.ts"
+import { type KnownStrikes, parsePayload } from "../docket/knownStrikes.ts"
 import type { Registry } from "./registry.ts"
 
 /** Judges executions for the store. */

@@ -11,7 +11,7 @@ import * as Semaphore from "effect/Semaphore"
 import type { StoreError } from "../../DocketError.ts"
 import type { Delivery, ProgressUpdate, WorkerSession } from "../../DocketStore.ts"
 import type { Progress, ProgressState } from "../../TaskContext.ts"
-import { failWith } from "../docketError.ts"
+import { failWith } from "../docket/docketError.ts"
 
 // Ten times a second is as often as a person can follow.
 const publishInterval = Duration.millis(100)

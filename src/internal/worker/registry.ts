@@ -7,9 +7,9 @@ import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import type * as Task from "../../Task.ts"
 import type * as TaskGroup from "../../TaskGroup.ts"
-import { codecOf, type CompletePayload } from "../codec.ts"
-import * as PayloadVersion from "../payloadVersion.ts"
-import { handlerOf, type Implementation } from "../handlers.ts"
+import { codecOf, type CompletePayload } from "../contract/codec.ts"
+import * as PayloadVersion from "../contract/payloadVersion.ts"
+import { handlerOf, type Implementation } from "../contract/handlers.ts"
 
 /** What it takes to run one task. */
 export interface Runnable {

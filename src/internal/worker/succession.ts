@@ -6,9 +6,9 @@ import { DocketError, InvalidPayload } from "../../DocketError.ts"
 import type { Delivery, Due, Next } from "../../DocketStore.ts"
 import * as Recurrence from "../../Recurrence.ts"
 import type { Perpetual } from "../../TaskContext.ts"
-import { codecOf } from "../codec.ts"
-import { invalid } from "../docketError.ts"
-import * as Durations from "../durations.ts"
+import { codecOf } from "../contract/codec.ts"
+import { invalid } from "../docket/docketError.ts"
+import * as Durations from "../contract/durations.ts"
 
 /** The succession of one run, as the handler and as the worker see it. */
 export interface Succession {

@@ -12,12 +12,12 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { StoreError } from "../../DocketError.ts"
 import type { ExecutionEvent } from "../../DocketStore.ts"
-import * as GroupCommit from "../../internal/groupCommit.ts"
-import { followedFromAnyNode } from "./fragments.ts"
-import type * as Keys from "./keys.ts"
-import { inRealTime } from "./realTime.ts"
-import * as Redis from "./Redis.ts"
-import { setWatchers } from "./watchers.ts"
+import * as GroupCommit from "../../internal/docket/groupCommit.ts"
+import { followedFromAnyNode } from "./scripts/fragments.ts"
+import type * as Keys from "./scripts/keys.ts"
+import { inRealTime } from "./connection/realTime.ts"
+import * as Redis from "./connection/Redis.ts"
+import { setWatchers } from "./scripts/watchers.ts"
 
 /** Follows what is published on channels, from the moment that it returns. */
 export type Follow = (

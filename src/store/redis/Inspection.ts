@@ -6,9 +6,9 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import type { InvalidRequest, StoreError } from "../../DocketError.ts"
-import * as Connection from "./Connection.ts"
-import * as Keys from "./keys.ts"
-import * as Redis from "./Redis.ts"
+import * as Connection from "./connection/Connection.ts"
+import * as Keys from "./scripts/keys.ts"
+import * as Redis from "./connection/Redis.ts"
 
 /** Answers about one docket's Redis; each may be refused to the user. */
 export interface Inspection {

@@ -6,7 +6,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { StoreError } from "../../DocketError.ts"
 import type { HeartbeatReply } from "../../DocketStore.ts"
-import * as Repair from "./repair.ts"
+import * as Repair from "./scripts/repair.ts"
 
 export interface Repairs {
   /** Is asked with each heartbeat: looks at some keys every other time, tells what was found meanwhile, and never fails. */

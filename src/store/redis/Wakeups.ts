@@ -8,10 +8,10 @@ import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 import type { StoreError } from "../../DocketError.ts"
-import type * as Keys from "./keys.ts"
-import { passOn } from "./passOn.ts"
-import { inRealTime } from "./realTime.ts"
-import * as Redis from "./Redis.ts"
+import type * as Keys from "./scripts/keys.ts"
+import { passOn } from "./scripts/passOn.ts"
+import { inRealTime } from "./connection/realTime.ts"
+import * as Redis from "./connection/Redis.ts"
 
 export interface Wakeups {
   /** Waits for a token. */

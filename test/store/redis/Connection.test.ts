@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
-import * as Connection from "../../../src/store/redis/Connection.ts"
+import * as Connection from "../../../src/store/redis/connection/Connection.ts"
 
 const parsed = Effect.fnUntraced(function* (url: string) {
   const { password, ...connection } = yield* Connection.parse(url)

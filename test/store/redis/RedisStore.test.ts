@@ -1,7 +1,7 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Inspectable, Option, Queue, Scope } from "effect"
 import type { Outcome, Settlement, WorkerSession } from "../../../src/DocketStore.ts"
-import { make as makeKeys } from "../../../src/store/redis/keys.ts"
+import { make as makeKeys } from "../../../src/store/redis/scripts/keys.ts"
 import * as RedisStore from "../../../src/store/redis/RedisStore.ts"
 import * as RedisServer from "../../support/RedisServer.ts"
 import { request, type Store, withoutStrikes } from "../conformance/kit.ts"

@@ -1,0 +1,171 @@
+/**
+ * `docket strike`, `restore` and `strikes`: what keeps executions from running, without a deploy.
+ */
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
+import { Docket } from "../../Docket.ts"
+import { Operator, type Strike } from "../../Strike.ts"
+import type { Options } from "../../StrikeList.ts"
+import { UsageError } from "../exits.ts"
+import * as Flags from "../flags.ts"
+import * as Output from "../output.ts"
+import * as Store from "../store.ts"
+import * as Text from "../text.ts"
+
+const terms = Argument.String("TASK [FIELD [OPERATOR] VALUE]").pipe(
+  Argument.withDescription(
+    "The task, or * for any; the field of its payload (a.b is a field of a field), or * for any; one of == (the " +
+      "default), !=, >, >=, <, <=, between; and a value: a string, int:42, float:3.14, bool:true or json:[1,5]"
+  ),
+  Argument.atLeast(1)
+)
+
+/** Puts a strike in force. */
+export const strike = Command.make(
+  "strike",
+  {
+    terms,
+    hold: Flags.toggle("hold", "Let matching executions wait until the strike is restored, rather than cancel them")
+  },
+  Effect.fnUntraced(function* ({ hold, terms }) {
+    const options = yield* read(terms)
+    const strike = yield* act((docket) => docket.strike({ ...options, hold }))
+    yield* Output.lines([`Striking ${describe(strike)}`])
+  })
+).pipe(
+  Command.withDescription(
+    "Keep executions of a task, or with a value in a field of their payload, from being scheduled and from running, in " +
+      "every process and until it is restored. Those that are scheduled already are cancelled when it is their turn, " +
+      "or wait with --hold. What runs goes on."
+  ),
+  Command.withShortDescription("Keep executions from running"),
+  Command.withExamples([
+    { command: "docket strike sendWelcome", description: "All executions of a task" },
+    { command: "docket strike sendWelcome customerId int:13 --hold", description: "Those of one customer; they wait" },
+    { command: "docket strike '*' region == eu-west-1", description: "Those of all tasks that have this field" },
+    { command: "docket strike import size between json:[1000,2000]", description: "Both ends are included" }
+  ])
+)
+
+/** Takes a strike out of force. */
+export const restore = Command.make(
+  "restore",
+  { terms },
+  Effect.fnUntraced(function* ({ terms }) {
+    const options = yield* read(terms)
+    yield* act((docket) => docket.restore(options))
+    yield* Output.lines([`Restoring ${describe(options)}`])
+  })
+).pipe(
+  Command.withDescription(
+    "Take out of force the strike with the same task, field, operator and value. What it held goes on; what it cancelled " +
+      "stays cancelled. A strike that is not in force is left at that."
+  ),
+  Command.withShortDescription("Take a strike back"),
+  Command.withExamples([
+    { command: "docket restore sendWelcome" },
+    { command: "docket restore sendWelcome customerId int:13" }
+  ])
+)
+
+/** Lists the strikes in force. */
+export const strikes = Command.make(
+  "strikes",
+  { json: Flags.json },
+  Effect.fnUntraced(function* ({ json }) {
+    const { name, strikes } = yield* Docket
+    const found = yield* strikes
+    if (json) return yield* Output.json(found.map((strike) => ({ ...strike })))
+    if (found.length === 0) return yield* Output.talk(`No strike is in force in docket ${Text.quote(name)}`)
+    yield* Output.table(
+      [
+        { title: "Task", minimum: 8 },
+        { title: "Field", minimum: 8 },
+        { title: "Operator" },
+        { title: "Value", minimum: 8 },
+        { title: "Matching executions" }
+      ],
+      found.map(({ field, hold, operator, task, value }) => [
+        taskText(task),
+        field === undefined ? "" : Text.safe(field),
+        field === undefined ? "" : operator,
+        field === undefined ? "" : valueText(value),
+        hold ? "wait" : "are cancelled"
+      ])
+    )
+  }, Effect.provide(Store.layerShared))
+).pipe(
+  Command.withDescription("List the strikes in force. What is paused is held by a strike, and is listed as well."),
+  Command.withShortDescription("List the strikes"),
+  Command.withExamples([{ command: "docket strikes" }, { command: "docket strikes --json" }])
+)
+
+const act = <A, E>(f: (docket: Docket["Service"]) => Effect.Effect<A, E>) =>
+  Effect.provide(Effect.flatMap(Docket, f), Store.layerShared)
+
+const isOperator = Schema.is(Operator)
+
+const read = Effect.fnUntraced(function* (terms: ReadonlyArray<string>) {
+  const [task = "", field = ""] = terms.slice(0, 2).map((name) => (name === "*" ? "" : name))
+  const rest = terms.slice(2)
+  if (task === "" && field === "") {
+    return yield* new UsageError({
+      message: "A strike needs a task or a field, and * stands for any: to hold everything, use docket pause"
+    })
+  }
+  const [operator, ...values] = isOperator(rest[0]) ? [rest[0], ...rest.slice(1)] : (["==", ...rest] as const)
+  if (field === "" && rest.length > 0) {
+    return yield* new UsageError({ message: "A strike with a value needs the field that is compared with it" })
+  }
+  if (field !== "" && values.length !== 1) {
+    const problem = values.length === 0 ? "needs a value" : "has more than one value; put what has spaces in quotes"
+    return yield* new UsageError({ message: `The strike on field ${Text.quote(field)} ${problem}` })
+  }
+  const value = values[0] === undefined ? undefined : yield* readValue(values[0])
+  if (operator === "between" && !(Array.isArray(value) && value.length === 2)) {
+    return yield* new UsageError({ message: "between needs a pair as its value, as in json:[1,5]" })
+  }
+  return {
+    task: task === "" ? undefined : task,
+    ...(field === "" ? {} : { field, operator, value })
+  } satisfies Options
+})
+
+const parseJson = Schema.decodeUnknownExit(Schema.fromJsonString(Schema.Json))
+
+/** A string, unless a prefix says otherwise. */
+const readValue = (text: string): Effect.Effect<Schema.Json, UsageError> => {
+  const [, type, rest = ""] = /^(int|float|bool|json):(.*)$/s.exec(text) ?? []
+  const refuse = (expected: string) =>
+    Effect.fail(new UsageError({ message: `${type}: has to be followed by ${expected}; it was ${Text.quote(rest)}` }))
+  switch (type) {
+    case "int":
+      return /^[+-]?\d{1,15}$/.test(rest) ? Effect.succeed(Number(rest)) : refuse("a whole number")
+    case "float":
+      return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(rest) && Number.isFinite(Number(rest))
+        ? Effect.succeed(Number(rest))
+        : refuse("a number")
+    case "bool":
+      return rest === "true" || rest === "false" ? Effect.succeed(rest === "true") : refuse("true or false")
+    case "json": {
+      const parsed = parseJson(rest)
+      return Exit.isSuccess(parsed) ? Effect.succeed(parsed.value) : refuse("JSON")
+    }
+    default:
+      return Effect.succeed(text)
+  }
+}
+
+const taskText = (task: string | undefined): string => (task === undefined ? "(all tasks)" : Text.safe(task))
+
+const valueText = (value: Schema.Json): string =>
+  Predicate.isString(value) ? Text.quote(value) : JSON.stringify(value)
+
+const describe = ({ field, operator, task, value }: Strike | Options): string =>
+  [taskText(task), ...(field === undefined ? [] : [Text.safe(field), operator ?? "==", valueText(value ?? null)])].join(
+    " "
+  )

@@ -1,0 +1,224 @@
+/**
+ * Handles on executions: reading their records, and waiting for their results.
+ */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import { type DocketError, ResultNotKept, ResultTimeout, TaskCancelled, TaskFailed } from "../../DocketError.ts"
+import type { ResultError } from "../../DocketError.ts"
+import * as DocketStore from "../../DocketStore.ts"
+import type { Execution, ExecutionInfo } from "../../Execution.ts"
+import type { ResultStore } from "../../ResultStore.ts"
+import type * as Task from "../../Task.ts"
+import { codecOf } from "../contract/codec.ts"
+import { closed, failWith, invalid } from "./docketError.ts"
+import * as Durations from "../contract/durations.ts"
+import * as Events from "./events.ts"
+import * as GroupCommit from "./groupCommit.ts"
+import { attemptOf, infoOf } from "./info.ts"
+import * as KeptResults from "./keptResults.ts"
+import * as Redaction from "../contract/redaction.ts"
+
+/** Where handles find their executions. */
+export interface Source {
+  readonly store: DocketStore.DocketStore["Service"]
+  /** Reads one record; callers that read at the same time share a call. */
+  readonly read: (key: string) => Effect.Effect<Option.Option<DocketStore.ExecutionRecord>, DocketError>
+  /** Cancels an execution, as `Docket.cancel` does. */
+  readonly cancel: (key: string) => Effect.Effect<void, DocketError>
+  /** Whether the docket keeps results at all. */
+  readonly keepsResults: boolean
+  /** Where they are kept, if not in the docket's store. */
+  readonly results: ResultStore | undefined
+}
+
+// Each may come with a large payload and result.
+const readTogether = 20
+const readsInFlight = 4
+
+/** Makes the source of a docket's executions. */
+export const makeSource: (
+  store: DocketStore.DocketStore["Service"],
+  options: Pick<Source, "cancel" | "keepsResults" | "results">
+) => Effect.Effect<Source, never, Scope.Scope> = Effect.fnUntraced(function* (store, options) {
+  const read = yield* GroupCommit.make({
+    send: (keys: ReadonlyArray<string>) => failWith(store.read(keys)),
+    maximumSize: readTogether,
+    inFlight: readsInFlight,
+    closed: closed("DocketStore.read")
+  })
+  return { ...options, store, read }
+})
+
+/** How the data of an execution is read. */
+interface Decoder<A, E> {
+  readonly success: (text: string | undefined) => Exit.Exit<A, Schema.SchemaError>
+  /** Whether a success has no data, so that there is nothing to lose of it. */
+  readonly isVoid: boolean
+  /** Absent where there is none, or nothing is known of its type: an error is then reported as text. */
+  readonly error?: (text: string) => Exit.Exit<E, Schema.SchemaError>
+}
+
+/** A handle with the types of its task. */
+export const handle = <T extends Task.Any>(
+  source: Source,
+  task: T,
+  key: string,
+  disposition: DocketStore.Disposition | undefined
+): Execution<Task.Success<T>, Task.Error<T>> => {
+  const codec = codecOf(task)
+  return new Handle<Task.Success<T>, Task.Error<T>>(source, key, task.name, disposition, {
+    success: codec.decodeSuccess,
+    isVoid: codec.isVoid,
+    ...(codec.hasErrors ? { error: codec.decodeError } : {})
+  })
+}
+
+/** A handle on an execution whose contract is not at hand: its result is JSON data. */
+export const handleNamed = (
+  source: Source,
+  task: string,
+  key: string,
+  disposition: DocketStore.Disposition | undefined
+): Execution<unknown, never> =>
+  new Handle<unknown, never>(source, key, task, disposition, {
+    success: (text) => (text === undefined ? Exit.succeed(undefined) : Exit.map(parseJson(text), Redaction.unmark)),
+    isVoid: false
+  })
+
+/** What the docket knows about a key. */
+export const info = (source: Source, key: string): Effect.Effect<Option.Option<ExecutionInfo>, DocketError> =>
+  Effect.map(source.read(key), Option.map(infoOf))
+
+// A class, so that a handle costs a producer that only wants its key next to nothing.
+class Handle<A, E> implements Execution<A, E> {
+  readonly key: string
+  readonly task: string
+  readonly disposition: DocketStore.Disposition | undefined
+  readonly #source: Source
+  readonly #decoder: Decoder<A, E>
+
+  constructor(
+    source: Source,
+    key: string,
+    task: string,
+    disposition: DocketStore.Disposition | undefined,
+    decoder: Decoder<A, E>
+  ) {
+    this.#source = source
+    this.key = key
+    this.task = task
+    this.disposition = disposition
+    this.#decoder = decoder
+  }
+
+  get info() {
+    return info(this.#source, this.key)
+  }
+
+  get result() {
+    return resultOf(this.#source, this.key, this.#decoder)
+  }
+
+  resultWithin(duration: Duration.Input) {
+    const waitedMillis = Durations.millisOf(duration)
+    if (Number.isNaN(waitedMillis)) {
+      return Effect.fail(invalid(`resultWithin needs a duration; it was given ${Durations.shown(duration)}`))
+    }
+    return Effect.timeoutOrElse(this.result, {
+      duration: waitedMillis,
+      orElse: () => Effect.fail(new ResultTimeout({ key: this.key, waitedMillis }))
+    })
+  }
+
+  get events() {
+    return Events.ofExecution(this.#source.store, this.key)
+  }
+
+  get attempts() {
+    return Effect.map(failWith(this.#source.store.attempts(this.key)), (attempts) => attempts.map(attemptOf))
+  }
+
+  get cancel() {
+    return this.#source.cancel(this.key)
+  }
+}
+
+/** How an execution ended, and what it left. */
+interface End extends Pick<DocketStore.ExecutionRecord, "state" | "error" | "failure" | "result"> {
+  /** Whether that was deleted, since the key was scheduled again. */
+  readonly isCleared?: true
+}
+
+const resultOf = Effect.fnUntraced(function* <A, E>(
+  source: Source,
+  key: string,
+  decoder: Decoder<A, E>
+): Effect.fn.Return<A, E | ResultError> {
+  const first = yield* source.read(key)
+  const end: Option.Option<End> =
+    Option.isSome(first) && !DocketStore.isSettled(first.value.state)
+      ? yield* awaitEnd(source, key, first.value.generation)
+      : first
+  if (Option.isNone(end)) return yield* new ResultNotKept({ key })
+  const { error, failure, isCleared = false, result, state } = end.value
+  if (state === "cancelled") return yield* new TaskCancelled({ key })
+  const hasData = state === "completed" ? !decoder.isVoid : decoder.error !== undefined
+  if (isCleared && hasData) return yield* new ResultNotKept({ key })
+  if (state === "completed") {
+    const text = yield* KeptResults.find(source.results, key, result)
+    const value = decoder.success(text)
+    if (Exit.isSuccess(value)) return value.value
+    return yield* text === undefined ? new ResultNotKept({ key }) : unreadable(key, "result")
+  }
+  if (failure === undefined || decoder.error === undefined) {
+    return yield* new TaskFailed({ key, error: error ?? "Error: unknown" })
+  }
+  const typed = decoder.error(failure)
+  return yield* Exit.isSuccess(typed) ? Effect.fail(typed.value) : unreadable(key, "error")
+})
+
+/** Waits for the end of what was seen unfinished in this generation. */
+const awaitEnd = Effect.fnUntraced(function* (
+  source: Source,
+  key: string,
+  first: number
+): Effect.fn.Return<Option.Option<End>, DocketError, Scope.Scope> {
+  // The feed is live before the record is read, so no end goes unnoticed.
+  const events = yield* failWith(source.store.watch(key))
+  let heard: End | undefined = undefined
+  while (true) {
+    const found: Option.Option<DocketStore.ExecutionRecord> = yield* source.read(key)
+    if (Option.isNone(found) || DocketStore.isSettled(found.value.state)) return found
+    const { failure, generation, last, result } = found.value
+    // The key goes on. If that is with the next run of the same chain, the record has what the run before left.
+    const end = last !== undefined && last.generation >= first ? { ...last, failure, result } : heard
+    if (end !== undefined) return source.keepsResults ? Option.some(end) : Option.none()
+    heard = yield* takeEnd(events, generation)
+  }
+}, Effect.scoped)
+
+// The end of the run of this generation, for when the record has nothing of it any more; nothing when the feed had a gap.
+// When the key is scheduled anew before that, the end to wait for is the new one's. (A key that recurs is scheduled anew
+// after its end.)
+const takeEnd = Effect.fnUntraced(function* (events: Queue.Dequeue<DocketStore.ExecutionEvent>, generation: number) {
+  let awaited = generation
+  while (true) {
+    const event = yield* Queue.take(events)
+    if (event._tag === "Interrupted") return undefined
+    if (event._tag === "Progressed" || event.generation < awaited) continue
+    if (DocketStore.isSettled(event.state)) {
+      return { state: event.state, error: event.error, failure: undefined, result: undefined, isCleared: true } as const
+    }
+    awaited = event.generation
+  }
+})
+
+const parseJson = Schema.decodeUnknownExit(Schema.fromJsonString(Schema.Unknown))
+
+const unreadable = (key: string, what: "result" | "error") =>
+  new TaskFailed({ key, error: `SchemaError: the stored ${what} does not fit this process's contract of the task` })

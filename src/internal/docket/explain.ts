@@ -1,0 +1,73 @@
+/**
+ * Finds out why an execution is not running.
+ */
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type { DocketError } from "../../DocketError.ts"
+import type { DocketStore, ExecutionRecord } from "../../DocketStore.ts"
+import * as Explanation from "../../Explanation.ts"
+import { judge } from "../../Strike.ts"
+import * as ControlValue from "../contract/controlValue.ts"
+import { failWith } from "./docketError.ts"
+import { parsePayload } from "./knownStrikes.ts"
+import { knowsTask } from "./operations.ts"
+
+/** Explains an execution. */
+export const explain = Effect.fnUntraced(function* (
+  store: DocketStore["Service"],
+  key: string
+): Effect.fn.Return<Explanation.Explanation, DocketError> {
+  const [found] = yield* failWith(store.read([key]))
+  return Explanation.make(
+    key,
+    found === undefined || Option.isNone(found) ? { _tag: "Unknown" } : yield* reasonOf(store, found.value)
+  )
+})
+
+const reasonOf = Effect.fnUntraced(function* (
+  store: DocketStore["Service"],
+  record: ExecutionRecord
+): Effect.fn.Return<Explanation.Reason, DocketError> {
+  const { attempt, hindrance, key, state, task } = record
+  const due = DateTime.makeUnsafe(record.due)
+  if (hindrance?._tag === "Dropped") {
+    const { by, until } = hindrance
+    return { _tag: "Dropped", task, by, control: controlOf(hindrance), until: moment(until) }
+  }
+  if (state === "completed" || state === "failed" || state === "cancelled") {
+    const error = state === "failed" ? record.error : undefined
+    return { _tag: "Settled", task, state, completed: moment(record.completed), error }
+  }
+  if (state === "running") {
+    const since = moment(record.started) ?? due
+    return { _tag: "Running", task, worker: record.worker ?? "", since, attempt }
+  }
+  const { strikes } = yield* failWith(store.strikes)
+  const { strike } = judge(strikes, task, parsePayload(record.payload))
+  if (strike !== undefined) return { _tag: strike.hold ? "Held" : "Struck", task, strike }
+  switch (hindrance?._tag) {
+    case "Concurrency": {
+      const { ahead, holders, limit } = hindrance
+      return { _tag: "AwaitingSlot", task, control: controlOf(hindrance), limit, holders, ahead }
+    }
+    case "RateLimit":
+      return { _tag: "RateLimited", task, control: controlOf(hindrance), until: due }
+    case "Debounce":
+      return { _tag: "Debouncing", task, control: controlOf(hindrance), until: due }
+  }
+  if (state === "scheduled" && hindrance === undefined) {
+    return attempt > 1 ? { _tag: "Retrying", task, attempt, due, error: record.error } : { _tag: "Due", task, due }
+  }
+  const workers = yield* failWith(store.workers)
+  if (!workers.some((worker) => knowsTask(worker, task))) return { _tag: "NoWorker", task }
+  return { _tag: "Queued", task, ahead: (yield* failWith(store.ahead(key))) ?? 0 }
+})
+
+const moment = (epochMillis: number | undefined) =>
+  epochMillis === undefined ? undefined : DateTime.makeUnsafe(epochMillis)
+
+const controlOf = ({ scope, value }: { readonly scope: string; readonly value: string }): Explanation.ControlInfo => ({
+  scope: scope.startsWith("scope:") ? scope.slice("scope:".length) : undefined,
+  value: value === "" ? undefined : ControlValue.shown(value)
+})

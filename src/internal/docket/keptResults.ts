@@ -1,0 +1,81 @@
+/**
+ * Results that are kept in a store of the user's own: the docket's store has a reference in their place.
+ */
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import { type DocketError, ResultNotKept, StoreError } from "../../DocketError.ts"
+import type { DocketStore, Settlement } from "../../DocketStore.ts"
+import type { ResultStore } from "../../ResultStore.ts"
+import { failWith, invalid } from "./docketError.ts"
+
+const Reference = Schema.fromJsonString(Schema.Struct({ "~result": Schema.String }))
+const encode = Schema.encodeSync(Reference)
+const decode = Schema.decodeUnknownOption(Reference)
+const start = encode({ "~result": "" }).slice(0, -2)
+
+/** The docket's store, whose workers keep results in another one. What is not kept there is not settled. */
+export const keepIn = (
+  results: ResultStore,
+  store: DocketStore["Service"],
+  { executionTtlMillis, name: docket }: { readonly name: string; readonly executionTtlMillis: number }
+): DocketStore["Service"] => {
+  const timeToLive = Duration.millis(executionTtlMillis)
+
+  const keep = (settlement: Settlement): Effect.Effect<Settlement, StoreError> => {
+    const { generation, key, lease, outcome } = settlement
+    if (outcome._tag !== "Completed" || outcome.result === undefined || executionTtlMillis === 0) {
+      return Effect.succeed(settlement)
+    }
+    // No two runs have the same, so that one which lost its lease does no harm.
+    const name = [docket, key, generation, lease].join(":")
+    const { result } = outcome
+    return answerOf("set", () => results.set(name, result, timeToLive)).pipe(
+      Effect.as({ ...settlement, outcome: { ...outcome, result: encode({ "~result": name }) } })
+    )
+  }
+
+  return {
+    ...store,
+    open: (options) =>
+      Effect.map(store.open(options), (session) => ({
+        ...session,
+        exchange: (request) =>
+          Effect.flatMap(Effect.forEach(request.finished, keep, { concurrency: 10 }), (finished) =>
+            session.exchange({ ...request, finished })
+          )
+      }))
+  }
+}
+
+/** What the user's store answers. It may fail in ways that it does not name: a rejected promise, or an exception. */
+const answerOf = <A>(operation: keyof ResultStore, call: () => Effect.Effect<A, Error>): Effect.Effect<A, StoreError> =>
+  Effect.catchCause(Effect.suspend(call), (cause) =>
+    Effect.fail(new StoreError({ operation: `ResultStore.${operation}`, cause: Cause.squash(cause) }))
+  )
+
+const nameIn = (result: string): string | undefined =>
+  result.startsWith(start) ? Option.getOrUndefined(decode(result))?.["~result"] : undefined
+
+/** Whether the docket's store has a reference, to a result that is kept elsewhere. */
+export const isReference = (result: string): boolean => nameIn(result) !== undefined
+
+/** The text of a result, wherever it is kept. */
+export const find = (
+  results: ResultStore | undefined,
+  key: string,
+  result: string | undefined
+): Effect.Effect<string | undefined, DocketError | ResultNotKept> => {
+  const name = result === undefined ? undefined : nameIn(result)
+  if (name === undefined) return Effect.succeed(result)
+  if (results === undefined) {
+    return Effect.fail(invalid(`The result of "${key}" is in a result store: give the docket its option results`))
+  }
+  return failWith(answerOf("get", () => results.get(name))).pipe(
+    Effect.flatMap(
+      Option.match({ onNone: () => Effect.fail(new ResultNotKept({ key })), onSome: (text) => Effect.succeed(text) })
+    )
+  )
+}

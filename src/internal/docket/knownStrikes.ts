@@ -1,0 +1,126 @@
+/**
+ * What this process knows of a docket's strikes. The store tells whoever asks it for something and knows others.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Schema from "effect/Schema"
+import type { Disposition, DocketStore } from "../../DocketStore.ts"
+import * as Metrics from "../../observability/Metrics.ts"
+import { empty, judge, type Strike, type StrikeSet } from "../../Strike.ts"
+import * as PayloadVersion from "../contract/payloadVersion.ts"
+import * as Redaction from "../contract/redaction.ts"
+
+/** The strikes of one docket, as this process knows them. */
+export interface KnownStrikes {
+  readonly current: () => StrikeSet
+  /** Takes note of the strikes in force, and says what has changed. */
+  readonly update: (strikes: StrikeSet) => Effect.Effect<void>
+  /** The strike that matches an execution, by its task and its payload as it is encoded, with defaults. */
+  readonly judge: (task: string, payload: () => unknown) => Strike | undefined
+  /** Says that a request was refused, and counts it where requests are not counted anyway. */
+  readonly refused: (
+    request: { readonly task: string; readonly key: string },
+    strike: Strike | undefined
+  ) => Effect.Effect<void>
+  /** Says what became of a request, as far as strikes had to do with it. */
+  readonly tell: (
+    request: { readonly task: string; readonly key: string; readonly payload: string },
+    disposition: Disposition | undefined
+  ) => Effect.Effect<void>
+  /** Says which comparisons made no sense, once for each strike. */
+  readonly warn: Effect.Effect<void>
+}
+
+const known = new WeakMap<DocketStore["Service"], KnownStrikes>()
+
+/** What this process knows of the strikes of the docket on this store. */
+export const knownStrikes = (store: DocketStore["Service"], docket: string): KnownStrikes => {
+  const found = known.get(store)
+  if (found !== undefined) return found
+  const made = make(docket)
+  known.set(store, made)
+  return made
+}
+
+const make = (docket: string): KnownStrikes => {
+  let strikes = empty
+  let toWarn: Array<Strike> = []
+  const warned = new Set<string>()
+  const refused = ({ key, task }: { readonly task: string; readonly key: string }, strike: Strike | undefined) =>
+    Effect.logWarning(`🗙 ${task}{${key}} was not scheduled: struck${strike === undefined ? "" : ` by ${strike}`}`)
+
+  const warn = Effect.suspend(() => {
+    const strikes = toWarn
+    toWarn = []
+    return Effect.forEach(
+      strikes,
+      (strike) =>
+        Effect.logWarning(
+          `The strike ${strike} matches nothing where its value cannot be compared with that of the payload: ` +
+            "numbers and strings have an order, each among themselves, and between takes a pair of them"
+        ),
+      { discard: true }
+    )
+  })
+
+  const judgeOne = (task: string, payload: () => unknown): Strike | undefined => {
+    const concerned = strikes.strikes.filter((strike) => strike.task === undefined || strike.task === task)
+    if (concerned.length === 0) return undefined
+    const isWanted = concerned.some(({ field }) => field !== undefined)
+    const verdict = judge(concerned, task, isWanted ? payload() : undefined)
+    for (const strike of verdict.incomparable) {
+      if (warned.has(strike.id)) continue
+      warned.add(strike.id)
+      toWarn.push(strike)
+    }
+    return verdict.strike
+  }
+
+  return {
+    current: () => strikes,
+
+    update: Effect.fnUntraced(function* (next) {
+      if (next.version === strikes.version) return
+      const before = new Set(strikes.strikes.map(({ id }) => id))
+      const after = new Set(next.strikes.map(({ id }) => id))
+      const restored = strikes.strikes.filter(({ id }) => !after.has(id))
+      strikes = next
+      for (const strike of restored) {
+        warned.delete(strike.id)
+        yield* Effect.logInfo(`Restoring ${strike}`)
+      }
+      for (const strike of next.strikes) if (!before.has(strike.id)) yield* Effect.logInfo(`Striking ${strike}`)
+      const metrics = yield* Metrics.ofProducer(docket)
+      metrics.strikes(next.strikes.length)
+    }),
+
+    judge: judgeOne,
+
+    refused: Effect.fnUntraced(function* (request, strike) {
+      const metrics = yield* Metrics.ofProducer(docket)
+      metrics.requested(request.task, "struck", false)
+      yield* refused(request, strike)
+    }),
+
+    tell: (request, disposition) => {
+      const said =
+        disposition === "struck"
+          ? refused(
+              request,
+              judgeOne(request.task, () => parsePayload(request.payload))
+            )
+          : Effect.void
+      return toWarn.length === 0 ? said : Effect.andThen(warn, said)
+    },
+
+    warn
+  }
+}
+
+const parseJson = Schema.decodeUnknownExit(Schema.fromJsonString(Schema.Unknown))
+
+/** An encoded payload as data; nothing when it is not JSON. */
+export const parsePayload = (text: string): unknown => {
+  const parsed = parseJson(text)
+  return Exit.isSuccess(parsed) ? Redaction.unmark(PayloadVersion.unmark(parsed.value).payload) : undefined
+}

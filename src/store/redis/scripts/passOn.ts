@@ -1,0 +1,34 @@
+import type * as Keys from "./keys.ts"
+import * as Redis from "../connection/Redis.ts"
+
+/**
+ * Puts back a wake-up that a worker took and has no use for.
+ *
+ * KEYS[1]  wake, of all or of one worker
+ * KEYS[2]  stream
+ * KEYS[3]  front
+ * ARGV[1]  `1` to wake a worker only if something is due
+ * ARGV[2]  wake of all
+ * Reply    nothing
+ * Cost     O(1)
+ */
+export const passOn = Redis.script(
+  (keys: Keys.Keys, wake: string, onlyIfDue: boolean) => [
+    wake,
+    keys.stream,
+    keys.front,
+    onlyIfDue ? "1" : "0",
+    keys.wake
+  ],
+  {
+    operation: "DocketStore.awaitWork",
+    numberOfKeys: 3,
+    lua: /* lua */ `
+local isUseful = ARGV[1] == '0' or redis.call('XLEN', KEYS[2]) > 0 or redis.call('XLEN', KEYS[3]) > 0
+if isUseful and redis.call('EXISTS', KEYS[1]) == 0 then
+  redis.call('RPUSH', KEYS[1], '1')
+  if KEYS[1] ~= ARGV[2] then redis.call('PEXPIRE', KEYS[1], 60000) end
+end
+`
+  }
+).withReplyType<null>()

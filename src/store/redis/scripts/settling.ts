@@ -1,0 +1,252 @@
+/** How a run is settled, as a step of `exchange`. */
+import * as DocketStore from "../../../DocketStore.ts"
+import * as Keys from "./keys.ts"
+
+/**
+ * Defines `seldom.settle(key, found, generation, …)`: settles a run by how it ended, where `exchange` does not do so in line;
+ * and `failDamaged(key, problem)`. Builds on `exchange`.
+ */
+export const settle = /* lua */ `
+local ends = { C = 'completed', F = 'failed', R = 'failed', X = 'cancelled' }
+
+-- Publishes that a run has ended, whatever its record says of the key.
+local function announceEnd(key, generation, outcome, problem, worker, started)
+  local found = call('HMGET', records .. key, 'task', 'deliveries')
+  publish(stateChannels .. key, {
+    type = 'state', key = key, task = found[1], state = ends[outcome], generation = generation, deliveries = found[2],
+    worker = worker, started = started, completed = nowText, error = outcome ~= 'X' and problem
+  })
+end
+
+-- Lists a failed execution. The oldest beyond the limit are kept no longer than others that are settled.
+local function list(key)
+  call('ZADD', failedKey, nowText, key)
+  call('PEXPIRE', failedKey, text(failedTtl))
+  call('ZREMRANGEBYSCORE', failedKey, '-inf', text(now - failedTtl))
+  local excess = call('ZCARD', failedKey) - failedMaximum
+  if excess <= 0 then return end
+  for _, oldest in ipairs(call('ZRANGE', failedKey, 0, math.min(excess, 100) - 1)) do
+    call('ZREM', failedKey, oldest)
+    local found = call('HMGET', records .. oldest, 'state', 'completed')
+    if found[1] == 'failed' then
+      local kept = (tonumber(found[2]) or 0) + ttl - now
+      bury(oldest, kept, true)
+      if kept > 0 then call('PEXPIRE', results .. oldest, text(kept)) end
+    end
+  end
+end
+
+-- Keeps what a failed execution leaves.
+local function buryFailed(key, hasFailures)
+  bury(key, failedTtl, hasFailures)
+  if failedMaximum > 0 and failedTtl > 0 then list(key) end
+end
+
+-- Fails an execution of which the data make no sense: others had a hand in it. It must not hold up the rest. What has
+-- another type fails the whole call, since it can be put aside, and the call made again.
+local function failDamaged(key, problem)
+  local reason = type(problem) == 'table' and problem.err or tostring(problem)
+  if string.find(reason, 'WRONGTYPE', 1, true) then error(problem, 0) end
+  local record = records .. key
+  pcall(giveUp, key, call('HGET', record, 'gen'))
+  call('HSET', record, 'state', 'failed', 'completed', nowText, 'error', 'DamagedData: what the store keeps of it was changed: ' .. reason)
+  call('ZREM', leasesKey, key)
+  if isFollowed(key) then announce(key) end
+  buryFailed(key, true)
+end
+
+-- Notes when an execution was due at first, before its schedule is put off.
+local function noteIntended(key)
+  local found = call('HMGET', records .. key, 'intended', 'due')
+  if not found[1] and found[2] then call('HSET', records .. key, 'intended', found[2]) end
+end
+
+-- Lets an ended run's key wait for the next one: "fields" are set, "cleared" go.
+local function goOn(key, generation, due, fields, cleared)
+  local record, state = records .. key, 'queued'
+  if due <= now then
+    fields[#fields + 1] = 'id'
+    fields[#fields + 1] = enqueue(key)
+  else
+    state = 'scheduled'
+    call('ZADD', queueKey, text(due), key)
+  end
+  call('HSET', record, 'state', state, 'due', text(due), 'gen', text(generation + 1), unpack(fields))
+  call('HDEL', record, 'worker', 'started', 'progress', unpack(cleared))
+  if isFollowed(key) then announce(key) end
+end
+
+local function noteAttempt(key, run, problem)
+  call('RPUSH', attempts .. key, run[1] or '1', run[2] or '', run[3] or nowText, nowText, problem)
+  call('LTRIM', attempts .. key, ${-5 * DocketStore.maximumAttempts}, -1)
+end
+
+-- Takes from a run that has ended what controls gave it. One that does not count as a run gives back its starts and
+-- windows as well.
+local function leaveControls(key, generation, isUndone)
+  local record = records .. key
+  local found = call('HMGET', record, 'starts', 'windows', 'counted')
+  if isUndone then
+    for _, control in ipairs(found[1] and decode(found[1]) or {}) do
+      call('ZREM', prefix .. '${Keys.segments.starts}' .. control, (found[3] or '') .. ':' .. key)
+    end
+    for _, control in ipairs(found[2] and decode(found[2]) or {}) do
+      local window = prefix .. '${Keys.segments.cooldown}' .. control
+      -- Another one may have opened it since.
+      if string.match(call('GET', window) or '', '^%d+ (.*)$') == key then call('DEL', window) end
+    end
+  end
+  if found[1] or found[2] then call('HDEL', record, 'starts', 'windows', 'counted') end
+  -- Of its plans and its round there is something left if it ran under another contract.
+  giveUp(key, generation)
+end
+
+-- Lets an execution wait until a strike is restored.
+local function holdByStrike(key, generation, held)
+  local record = records .. key
+  giveUp(key, generation)
+  local last = call('ZRANGE', heldKey, -1, -1, 'WITHSCORES')[2] or 0
+  call('ZADD', heldKey, text(last + 1), key)
+  call('HSET', record, 'state', 'scheduled', 'aside', 'h', 'was', held)
+  if isFollowed(key) then announce(key) end
+  return 'a'
+end
+
+-- Goes by what a worker told of an execution that it was asked about.
+local function settleAsked(key, generation, held, outcome, problem, values, judged)
+  local record = records .. key
+  call('ZREM', askedKey, key)
+  call('HDEL', record, 'aside')
+  -- A strike that was restored meanwhile holds nothing any more.
+  if outcome == 'H' and judged == version then return holdByStrike(key, generation, held) end
+  if outcome == 'D' then
+    determined[#determined + 1] = key
+    call('HSET', record, 'was', held, 'id', 'told', 'judged', judged, 'values', values)
+    return 'a'
+  end
+  if not ends[outcome] then
+    if outcome == 'N' then call('HSET', record, 'needs', values) end
+    call('HSET', record, 'was', held)
+    -- It had its turn, and may have a slot.
+    goFirst(key)
+    return 'a'
+  end
+  giveUp(key, generation)
+  call('HSET', record, 'state', ends[outcome], 'completed', nowText, 'was', held)
+  if problem then call('HSET', record, 'error', problem) end
+  if isFollowed(key) then announce(key) end
+  local hasFailures = call('HGET', record, 'failures')
+  if outcome == 'F' then buryFailed(key, hasFailures) else bury(key, ttl, hasFailures) end
+  return 'a'
+end
+
+local function settle(key, found, generation, held, outcome, isReported, problem, value, due, payload)
+  local record = records .. key
+  due = due and absolute(due)
+  if found[1] ~= generation then
+    endOvertaken(key, generation, held)
+    if not found[1] or found[6] == held then return 'l' end
+    -- What was given back or postponed has not ended.
+    if ends[outcome] and isFollowed(key) then announceEnd(key, generation, outcome, problem, worker, false) end
+    return 's'
+  end
+  if found[3] ~= held then return 'l' end
+  if found[2] ~= 'running' then
+    if found[2] == 'queued' and call('HGET', record, 'aside') == 'a' then
+      return settleAsked(key, generation, held, outcome, problem, value, payload)
+    end
+    return 'l'
+  end
+
+  local wasCancelled, hasFailures = found[4], found[5]
+  if isReported then call('DEL', progresses .. key) end
+  local run
+  if problem then
+    run = call('HMGET', record, 'attempt', 'worker', 'started')
+    hasFailures = '1'
+    noteAttempt(key, run, problem)
+  end
+  if wasCancelled then
+    due = false
+    if not ends[outcome] or outcome == 'R' then outcome = 'X' end
+  end
+  if outcome == 'D' or (outcome == 'H' and payload ~= version) then outcome = 'B' end
+  if outcome == 'N' then
+    call('HSET', record, 'needs', value)
+    outcome = 'B'
+  end
+  if found[7] then leaveControls(key, generation, not ends[outcome]) end
+
+  if outcome == 'H' then
+    call('HINCRBY', record, 'deliveries', -1)
+    call('HDEL', record, 'worker', 'started', 'progress')
+    return holdByStrike(key, generation, held)
+  end
+  if outcome == 'P' or outcome == 'B' then
+    local was = call('HMGET', record, 'deliveries', 'due')
+    if due then noteIntended(key) end
+    goOn(key, generation, due or tonumber(was[2]), { 'was', held, 'deliveries', (tonumber(was[1]) or 1) - 1 }, {})
+    return 'a'
+  end
+  if outcome == 'R' then
+    local attempt = (tonumber(run[1]) or 1) + 1
+    noteIntended(key)
+    goOn(key, generation, due, { 'was', held, 'attempt', attempt, 'error', problem, 'failures', '1' }, { 'deliveries' })
+    return 'a'
+  end
+
+  local kept = ttl
+  if outcome == 'F' and not due then kept = failedTtl end
+  if kept > 0 then
+    if value then
+      call('SET', results .. key, (outcome == 'C' and 'c' or 'f') .. value, 'PX', text(kept))
+    elseif outcome ~= 'X' and generation ~= '1' then
+      call('DEL', results .. key)
+    end
+  end
+  if isFollowed(key) then
+    run = call('HMGET', record, 'attempt', 'worker', 'started')
+    announceEnd(key, generation, outcome, problem, run[2], run[3])
+  end
+
+  if due then
+    local fields, cleared = { 'was', held, 'last', string.lower(outcome) .. generation }, { 'deliveries', 'attempt', 'intended' }
+    if payload then
+      keepPayload(key, payload)
+      cleared[4], cleared[5] = 'values', 'judged'
+    end
+    if hasFailures then
+      fields[#fields + 1] = 'failures'
+      fields[#fields + 1] = '1'
+    end
+    if outcome == 'F' and ttl > 0 then
+      fields[4] = fields[4] .. ' ' .. problem
+      fields[#fields + 1] = 'error'
+      fields[#fields + 1] = problem
+    else
+      cleared[#cleared + 1] = 'error'
+    end
+    goOn(key, generation, due, fields, cleared)
+    return 'a'
+  end
+  if kept > 0 then
+    if problem then
+      call('HSET', record, 'state', ends[outcome], 'completed', nowText, 'error', problem)
+    else
+      call('HSET', record, 'state', ends[outcome], 'completed', nowText)
+    end
+    if wasCancelled or isReported or (hasFailures and outcome == 'C') then
+      call('HDEL', record, 'cancel', 'progress', outcome == 'C' and 'error' or 'cancel')
+    end
+  end
+  if outcome == 'F' then buryFailed(key, hasFailures) else bury(key, ttl, hasFailures) end
+  return 'a'
+end
+
+function seldom.settle(key, ...)
+  local isFine, status = pcall(settle, key, ...)
+  if isFine then return status end
+  failDamaged(key, status)
+  return 'l'
+end
+`

@@ -1,0 +1,192 @@
+import type { WorkerOptions, WorkerRecord } from "../../../DocketStore.ts"
+import { encodeTasks } from "./exchange.ts"
+import * as fragments from "./fragments.ts"
+import * as Keys from "./keys.ts"
+import type { Depth } from "./read.ts"
+import * as Record from "./record.ts"
+import * as Redis from "../connection/Redis.ts"
+
+/**
+ * Announces a worker, forgets those that have not been heard of, and returns expired leases to the ready stream.
+ *
+ * KEYS     as `Keys.fixed` lists them
+ * ARGV[1]  now, epoch ms; empty for the server's clock
+ * ARGV[2]  prefix of the docket's keys
+ * ARGV[3]  how long settled executions are kept, ms
+ * ARGV[4]  the worker's name
+ * ARGV[5]  how long it is listed from now, ms
+ * ARGV[6]  the tasks that it knows (see `encodeTasks`)
+ * Reply    how many executions are to be delivered again, 1 if an exchange would find something, the ms until the next
+ *          due time or -1, the ms until the next lease expires or -1, the numbers of queued, scheduled and running
+ *          executions
+ * Cost     O(log n), n being the workers; at most 100 leases and 100 loans are returned
+ */
+export const heartbeat = Redis.script(
+  (keys: Keys.Keys, now: number | "", ttlMillis: number, worker: WorkerOptions) => [
+    ...Keys.fixed(keys),
+    now,
+    keys.prefix,
+    ttlMillis,
+    worker.name,
+    Math.max(1000, Math.ceil(worker.presenceMillis)),
+    encodeTasks(worker.tasks)
+  ],
+  {
+    operation: "DocketStore.heartbeat",
+    numberOfKeys: Keys.numberOfFixed,
+    lua: /* lua */ `
+${fragments.prologue}
+local ttl, worker, presence, known = tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5]), ARGV[6]
+${fragments.announce}
+${fragments.enqueue}
+${fragments.wake}
+${fragments.slots}
+${fragments.bury}
+${fragments.knows}
+${fragments.nextDue}
+${fragments.depth}
+
+call('ZREMRANGEBYSCORE', workersKey, '-inf', nowText)
+call('ZADD', workersKey, text(now + presence), worker)
+local presentation = prefix .. '${Keys.segments.worker}' .. worker
+call('HSET', presentation, 'seen', nowText, 'tasks', known)
+call('PEXPIRE', presentation, text(presence))
+
+local reclaimed = 0
+local expired = call('ZRANGEBYSCORE', leasesKey, '-inf', nowText, 'LIMIT', 0, 100)
+for _, key in ipairs(expired) do
+  local record = records .. key
+  local found = call('HMGET', record, 'state', 'cancel', 'progress', 'failures', 'values', 'gen')
+  if found[1] == 'running' then
+    if found[3] then call('DEL', progresses .. key) end
+    -- The lease goes: what it settles from now on was not applied before.
+    if found[2] then
+      if found[5] then giveUp(key, found[6]) end
+      call('HSET', record, 'state', 'cancelled', 'completed', nowText)
+      call('HDEL', record, 'lease', 'cancel', 'progress')
+      if isFollowed(key) then announce(key) end
+      bury(key, ttl, found[4])
+    else
+      reclaimed = reclaimed + 1
+      -- One that has a slot keeps it, and comes first.
+      if found[5] and call('HGET', record, 'slot') then
+        goFirst(key)
+      else
+        call('HSET', record, 'state', 'queued', 'id', enqueue(key))
+      end
+      call('HDEL', record, 'lease', 'worker', 'started', 'progress')
+      if isFollowed(key) then announce(key) end
+    end
+  end
+end
+if #expired > 0 then call('ZREM', leasesKey, unpack(expired)) end
+
+-- What was lent and not told about. It was not delivered.
+local lent = call('ZRANGEBYSCORE', askedKey, '-inf', nowText, 'LIMIT', 0, 100)
+for _, key in ipairs(lent) do
+  local record = records .. key
+  if call('HGET', record, 'aside') == 'a' then
+    goFirst(key)
+    call('HDEL', record, 'lease')
+  end
+end
+if #lent > 0 then call('ZREM', askedKey, unpack(lent)) end
+
+local untilExpiry = -1
+local function expect(expiry)
+  local left = expiry and math.max(0, expiry - now)
+  if left and (untilExpiry < 0 or left < untilExpiry) then untilExpiry = left end
+end
+
+-- The slots of runs that were overtaken, and whose workers fell silent. There are few.
+if call('EXISTS', overtakenKey) == 1 then
+  local overtaken = call('HGETALL', overtakenKey)
+  for i = 1, #overtaken, 2 do
+    local expiry = tonumber(string.match(overtaken[i + 1], '^%d+') or '') or 0
+    if expiry <= now then
+      local generation, key = string.match(overtaken[i], '^(%d+):(.*)$')
+      if key then endOvertaken(key, generation) else call('HDEL', overtakenKey, overtaken[i]) end
+    else
+      expect(expiry)
+    end
+  end
+end
+
+local isReady = call('XLEN', streamKey) > 0 or call('XLEN', frontKey) > 0
+-- Repairs what a lost token would leave: due work, and every worker asleep.
+if isReady then wake() end
+local untilNext = nextDue()
+local isWorkThere = isReady or untilNext == 0 or call('EXISTS', releaseKey) == 1
+if not isWorkThere then
+  for _, task in ipairs(call('SMEMBERS', parkedKey)) do
+    if knows(task) then isWorkThere = true end
+  end
+end
+for _, held in ipairs({ leasesKey, askedKey }) do
+  expect(tonumber(call('ZRANGE', held, 0, 0, 'WITHSCORES')[2]))
+end
+return { reclaimed, isWorkThere and 1 or 0, untilNext, untilExpiry, depth() }
+`
+  }
+).withReplyType<
+  readonly [reclaimed: number, isWorkThere: number, nextDueMillis: number, nextExpiryMillis: number, depth: Depth]
+>()
+
+/**
+ * Takes a worker off the list.
+ *
+ * KEYS[1]  workers
+ * ARGV[1]  prefix of the docket's keys
+ * ARGV[2]  the worker's name
+ * Reply    nothing
+ * Cost     O(log n), n being the workers
+ */
+export const leave = Redis.script((keys: Keys.Keys, worker: string) => [keys.workers, keys.prefix, worker], {
+  operation: "DocketStore.leave",
+  numberOfKeys: 1,
+  lua: /* lua */ `
+redis.call('ZREM', KEYS[1], ARGV[2])
+redis.call('DEL', ARGV[1] .. '${Keys.segments.worker}' .. ARGV[2])
+`
+}).withReplyType<null>()
+
+/** A name, the last sign of life, and the tasks. */
+type Presented = readonly [name: string, seen: string, tasks: string]
+
+/**
+ * Lists the workers, and forgets those that have not been heard of.
+ *
+ * KEYS     as `Keys.fixed` lists them
+ * ARGV[1]  now, epoch ms; empty for the server's clock
+ * ARGV[2]  prefix of the docket's keys
+ * Reply    for each worker, by name: its name, its last sign of life, the tasks that it knows (see `encodeTasks`)
+ * Cost     O(n), n being the workers
+ */
+export const workers = Redis.script((keys: Keys.Keys, now: number | "") => [...Keys.fixed(keys), now, keys.prefix], {
+  operation: "DocketStore.workers",
+  numberOfKeys: Keys.numberOfFixed,
+  lua: /* lua */ `
+${fragments.prologue}
+call('ZREMRANGEBYSCORE', workersKey, '-inf', nowText)
+local names, present = call('ZRANGE', workersKey, 0, -1), {}
+table.sort(names)
+for _, name in ipairs(names) do
+  local found = call('HMGET', prefix .. '${Keys.segments.worker}' .. name, 'seen', 'tasks')
+  if found[1] and found[2] then present[#present + 1] = { name, found[1], found[2] } end
+end
+return present
+`
+}).withReplyType<ReadonlyArray<Presented>>()
+
+/** A worker in the words of the port. */
+export const decode = ([name, seen, tasks]: Presented): WorkerRecord => ({
+  name,
+  lastSeen: Record.timeOf(seen) ?? 0,
+  tasks:
+    tasks === "*"
+      ? ["*"]
+      : tasks
+          .split("\0")
+          .filter((task) => task !== "")
+          .toSorted()
+})
