@@ -1,3 +1,4 @@
+import { compose } from "./fragment.ts"
 import * as fragments from "./fragments.ts"
 import * as Keys from "./keys.ts"
 import * as Redis from "../connection/Redis.ts"
@@ -27,14 +28,7 @@ export const cancel = Redis.script(
     lua: /* lua */ `
 ${fragments.prologue}
 local ttl = tonumber(ARGV[3])
-${fragments.announce}
-${fragments.enqueue}
-${fragments.wake}
-${fragments.wakeIfEmpty}
-${fragments.slots}
-${fragments.withdraw}
-${fragments.bury}
-${fragments.cancelWaiting}
+${compose([fragments.cancelWaiting, fragments.wakeIfEmpty])}
 
 ${fragments.evenIfFull}
 local isAnyGone = false
@@ -83,14 +77,7 @@ export const clear = Redis.script(
     lua: /* lua */ `
 ${fragments.prologue}
 local ttl, left = tonumber(ARGV[3]), tonumber(ARGV[4])
-${fragments.announce}
-${fragments.enqueue}
-${fragments.wake}
-${fragments.wakeIfEmpty}
-${fragments.slots}
-${fragments.withdraw}
-${fragments.bury}
-${fragments.cancelWaiting}
+${compose([fragments.cancelWaiting, fragments.wakeIfEmpty, fragments.depth])}
 
 local cleared = 0
 local function clear(key)
@@ -134,14 +121,8 @@ end
 if isAnyLetGo then wake() end
 if cleared > 0 then wakeIfEmpty() end
 
-local waiting = call('XLEN', streamKey) + call('XLEN', frontKey) + call('ZCARD', queueKey)
-for _, aside in ipairs({ waitingKey, heldKey, askedKey }) do
-  waiting = waiting + call('ZCARD', aside)
-end
-for _, task in ipairs(call('SMEMBERS', parkedKey)) do
-  waiting = waiting + call('ZCARD', prefix .. '${Keys.segments.parked}' .. task)
-end
-return { cleared, waiting }
+local live = depth()
+return { cleared, live[1] + live[2] }
 `
   }
 ).withReplyType<readonly [cleared: number, waiting: number]>()

@@ -1,15 +1,20 @@
 /** How an execution is handed to a worker, as a step of `exchange`. */
 import * as admission from "./admission.ts"
+import { fragment, type Fragment } from "./fragment.ts"
+import * as fragments from "./fragments.ts"
 import * as Keys from "./keys.ts"
+import { settle } from "./settling.ts"
 
 /** How long an execution that may take down its process waits, before it is seen whether another such one still runs. */
 const suspectPauseMillis = 1000
 
 /**
  * Defines `seldom.consider(key, id, found)`: gives the worker an execution that is due, unless something keeps it from
- * starting, where `exchange` does not do so in line; `seldom.deliver` and `seldom.ask`. Builds on `exchange` and `settle`.
+ * starting, where `exchange` does not do so in line; `seldom.deliver` and `seldom.ask`. Builds on `exchange`.
  */
-export const claim = /* lua */ `
+export const claim: Fragment = fragment(
+  [settle, fragments.payloadOf],
+  /* lua */ `
 -- Whether a number of a record is one, and no larger than a time can be.
 local function isWhole(number)
   return number and string.find(number, '^-?%d+$') and math.abs(number) <= 8.64e15
@@ -121,3 +126,4 @@ function seldom.consider(key, ...)
   if not isFine then failDamaged(key, problem) end
 end
 `
+)

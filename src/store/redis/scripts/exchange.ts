@@ -1,6 +1,7 @@
 import type { Control } from "../../../Admission.ts"
 import type * as DocketStore from "../../../DocketStore.ts"
 import { claim } from "./claiming.ts"
+import { compose } from "./fragment.ts"
 import * as fragments from "./fragments.ts"
 import * as Keys from "./keys.ts"
 import * as Redis from "../connection/Redis.ts"
@@ -103,7 +104,7 @@ local deliveries, bodies, grants = {}, {}, {}
 local asked, askedBodies, unknownTasks, exhausted, dropped = {}, {}, {}, {}, {}
 -- What was told about in this call: queued, and not in the stream.
 local determined = {}
-${fragments.knows}
+${compose([fragments.knows])}
 
 -- Whether the worker knows a task, and no control of it has a say.
 local plainTasks = {}
@@ -128,17 +129,7 @@ ${fragments.seldom(
   /* lua */ `
 local worker, lease, maxDeliveries = ARGV[3], ARGV[4], tonumber(ARGV[6])
 local ttl, failedTtl, failedMaximum = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
-${fragments.announcing}
-${fragments.enqueue}
-${fragments.wake}
-${fragments.absolute}
-${fragments.moveDue}
-${fragments.slots}
-${fragments.bury}
-${fragments.partsOf}
-${fragments.payload}
-${settle}
-${claim}
+${compose([fragments.moveDue, fragments.slots, settle, claim], [fragments.isAnyFollowed])}
 `
 )}
 
@@ -197,7 +188,7 @@ for first = 1, #ended, 1000 do
   call('ZREM', leasesKey, unpack(ended, first, math.min(first + 999, #ended)))
 end
 
-${fragments.nextDueTime}
+${compose([fragments.nextDueTime])}
 local head = nextDueTime()
 if head and head <= now then
   seldom.moveDue()
@@ -317,7 +308,7 @@ for task in pairs(unknownTasks) do
     local own = prefix .. '${Keys.segments.wake}' .. name
     if tasks and (tasks == '*' or string.find(tasks, '\\0' .. task .. '\\0', 1, true)) and call('EXISTS', own) == 0 then
       call('RPUSH', own, '1')
-      call('PEXPIRE', own, 60000)
+      call('PEXPIRE', own, ${Keys.ownWakeMillis})
     end
   end
 end

@@ -1,4 +1,5 @@
 import type * as DocketStore from "../../../DocketStore.ts"
+import { compose } from "./fragment.ts"
 import * as fragments from "./fragments.ts"
 import * as Keys from "./keys.ts"
 import * as Record from "./record.ts"
@@ -31,7 +32,7 @@ export const failed = Redis.script(
     lua: /* lua */ `
 ${fragments.prologue}
 local failedTtl, offset, limit = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-${Record.readRecord}
+${compose([Record.readRecord, fragments.hasPayload])}
 call('ZREMRANGEBYSCORE', failedKey, '-inf', text(now - failedTtl))
 local keys, found = {}, {}
 -- What is forgotten makes room on the page. Each round fills it, or forgets some.
@@ -76,11 +77,7 @@ export const retryFailed = Redis.script(
     numberOfKeys: Keys.numberOfFixed,
     lua: /* lua */ `
 ${fragments.prologue}
-${fragments.announce}
-${fragments.enqueue}
-${fragments.wake}
-${fragments.moveDue}
-${fragments.payload}
+${compose([fragments.moveDue, fragments.hasPayload, fragments.wake])}
 
 moveDue()
 local answers = {}
@@ -125,7 +122,7 @@ export const discardFailed = Redis.script(
     numberOfKeys: Keys.numberOfFixed,
     lua: /* lua */ `
 ${fragments.prologue}
-${fragments.bury}
+${compose([fragments.bury])}
 local answers = {}
 for i = 3, #ARGV do
   local key = ARGV[i]

@@ -1,11 +1,12 @@
 /**
- * Steps that several scripts share, as Lua to interpolate. Each builds on `prologue`, and says what else it needs.
+ * Steps that several scripts share. Each builds on `prologue`, and says what else it needs.
  *
  * **Gotchas**
  *
  * Lua has doubles for numbers: what could be large leaves through `text`. A script that fails halfway undoes nothing,
  * so what is foreign is checked first.
  */
+import { fragment, type Fragment } from "./fragment.ts"
 import * as Keys from "./keys.ts"
 
 /** What `prologue` defines, but for `now`. */
@@ -51,10 +52,17 @@ call('DEL', prefix .. '${Keys.segments.none}')
 /** What the value of `watchers` begins with when those who follow may be connected to any node of a cluster. */
 export const followedFromAnyNode = "any node"
 
+/** Defines `isAnyFollowed`, whether anyone follows any execution of the docket. */
+export const isAnyFollowed: Fragment = fragment(
+  [],
+  /* lua */ `
+local isAnyFollowed = call('EXISTS', watchersKey) == 1
+`
+)
+
 /**
  * Defines `isFollowed(key)`, whether anyone would hear of a change of an execution, `announce(key)`, which publishes the
- * state that its record has, and `publish(channel, event)`, which leaves out the fields that are `false`. Needs
- * `isAnyFollowed`.
+ * state that its record has, and `publish(channel, event)`, which leaves out the fields that are `false`.
  *
  * While nobody follows any execution of the docket, this costs one EXISTS a call; else 0.7 µs for each change that
  * nobody asked for. Encoding and publishing it would cost 5 µs (Redis 7.0, 2 cores, November 2026).
@@ -62,7 +70,9 @@ export const followedFromAnyNode = "any node"
  * A node of a cluster counts its own subscribers only, and after a failover those may be elsewhere. So there, which
  * the value of `watchers` tells, a change is published while anyone follows anything.
  */
-export const announcing = /* lua */ `
+export const announce: Fragment = fragment(
+  [isAnyFollowed],
+  /* lua */ `
 local stateChannels, allChannel = prefix .. '${Keys.segments.state}', prefix .. '${Keys.segments.events}'
 local isFollowedAnywhere = isAnyFollowed and string.find(tostring(redis.pcall('GET', watchersKey)), '^${followedFromAnyNode}') ~= nil
 local function hasListeners(channel)
@@ -93,12 +103,7 @@ local function announce(key)
   })
 end
 `
-
-/** The same, and `isAnyFollowed`. */
-export const announce = /* lua */ `
-local isAnyFollowed = call('EXISTS', watchersKey) == 1
-${announcing}
-`
+)
 
 /**
  * Defines a table `seldom` whose functions are made when one of them is first asked for: a script makes its functions
@@ -116,39 +121,53 @@ end })
 `
 
 /** Defines `enqueue(key)`: puts an execution at the end of the ready stream, and returns its place there. */
-export const enqueue = /* lua */ `
+export const enqueue: Fragment = fragment(
+  [],
+  /* lua */ `
 local function enqueue(key)
   return call('XADD', streamKey, '*', 'key', key)
 end
 `
+)
 
 /** Defines `wake()`: wakes one idle worker, or the next to become idle. */
-export const wake = /* lua */ `
+export const wake: Fragment = fragment(
+  [],
+  /* lua */ `
 local function wake()
   if call('EXISTS', wakeKey) == 0 then call('RPUSH', wakeKey, '1') end
 end
 `
+)
 
 /** Defines `wakeIfEmpty()`: a worker that runs until all is finished may be asleep until work that is now gone. */
-export const wakeIfEmpty = /* lua */ `
+export const wakeIfEmpty: Fragment = fragment(
+  [wake],
+  /* lua */ `
 local function wakeIfEmpty()
   if call('EXISTS', queueKey, parkedKey, heldKey, askedKey, waitingKey) == 0 and call('XLEN', streamKey) + call('XLEN', frontKey) == 0 then wake() end
 end
 `
+)
 
 /** Defines `absolute(due)`: the time, epoch ms, that a text means: `+` and milliseconds from now, or the time itself. */
-export const absolute = /* lua */ `
+export const absolute: Fragment = fragment(
+  [],
+  /* lua */ `
 local function absolute(due)
   if string.byte(due) == 43 then return now + tonumber(due) end
   return tonumber(due)
 end
 `
+)
 
 /**
  * Defines `moveDue()`: moves what has become due from the queue to the ready stream, the earliest first and at most
- * 100. Returns how many it took from the queue. Needs `announce` and `enqueue`.
+ * 100. Returns how many it took from the queue.
  */
-export const moveDue = /* lua */ `
+export const moveDue: Fragment = fragment(
+  [announce, enqueue],
+  /* lua */ `
 local function moveDue()
   local keys = call('ZRANGEBYSCORE', queueKey, '-inf', nowText, 'LIMIT', 0, 100)
   if #keys == 0 then return 0 end
@@ -163,14 +182,17 @@ local function moveDue()
   return #keys
 end
 `
+)
 
 /**
  * Defines `giveUp(key, generation)`, which takes from an execution that has `values` what controls gave it and let it
  * wait for: its slot goes to whoever waits longest for it; `endOvertaken(key, generation, held)`, which frees the slot of a
  * run whose key was scheduled anew, if that is under the lease `held`, or whatever its lease; `findHolders(control)`; and
- * `decode(list)`. Needs `announce` and `enqueue`.
+ * `decode(list)`.
  */
-export const slots = /* lua */ `
+export const slots: Fragment = fragment(
+  [announce],
+  /* lua */ `
 local slotsOf, linesOf = prefix .. '${Keys.segments.slots}', prefix .. '${Keys.segments.waiting}'
 local isAnyLetGo = false
 
@@ -265,15 +287,19 @@ local function endOvertaken(key, generation, held)
   freeSlot(control or '', key, generation)
 end
 `
+)
 
 /**
- * Defines `withdraw(key, state, entry, aside, task)`: takes an execution from where its record says that it waits. One
- * that waits for a slot is taken from there by `giveUp`.
+ * Defines `withdraw(key)`: takes an execution from where its record says that it waits. One that waits for a slot is taken
+ * from there by `giveUp`.
  */
-export const withdraw = /* lua */ `
-local function withdraw(key, state, entry, aside, task)
+export const withdraw: Fragment = fragment(
+  [],
+  /* lua */ `
+local function withdraw(key)
+  local found = call('HMGET', records .. key, 'state', 'id', 'aside', 'needs', 'task')
+  local state, entry, aside, needed = found[1], found[2], found[3], found[4] or found[5]
   if aside == 't' then
-    local needed = call('HGET', records .. key, 'needs') or task
     local parked = prefix .. '${Keys.segments.parked}' .. needed
     call('ZREM', parked, key)
     if call('EXISTS', parked) == 0 then call('SREM', parkedKey, needed) end
@@ -294,13 +320,16 @@ local function withdraw(key, state, entry, aside, task)
   end
 end
 `
+)
 
 /**
  * Defines `partsOf(payload)`: the fields and values of a record that hold a payload of up to 256 bytes; none for a longer
  * one, which has a key of its own. A value of up to 64 bytes leaves a hash its compact encoding: so a task is one key
  * rather than two, and takes less memory and fewer calls.
  */
-export const partsOf = /* lua */ `
+export const partsOf: Fragment = fragment(
+  [],
+  /* lua */ `
 local function partsOf(payload)
   local length, sub = #payload, string.sub
   if length <= 64 then return 'p1', payload end
@@ -308,21 +337,35 @@ local function partsOf(payload)
   return 'p1', sub(payload, 1, 64), 'p2', sub(payload, 65, 128), 'p3', sub(payload, 129, 192), 'p4', sub(payload, 193)
 end
 `
+)
 
-/**
- * Defines `payloadOf(key)`, `false` when it is lost, `hasPayload(key)`, and `keepPayload(key, payload)`, for a record that
- * is there. The last one needs `partsOf`.
- */
-export const payload = /* lua */ `
+/** Defines `payloadOf(key)`, `false` when it is lost. */
+export const payloadOf: Fragment = fragment(
+  [],
+  /* lua */ `
 local function payloadOf(key)
   local parts = call('HMGET', records .. key, 'p1', 'p2', 'p3', 'p4')
   -- For what others put there, GET would fail.
   if not parts[1] then return call('MGET', payloads .. key)[1] end
   return parts[1] .. (parts[2] or '') .. (parts[3] or '') .. (parts[4] or '')
 end
+`
+)
+
+/** Defines `hasPayload(key)`. */
+export const hasPayload: Fragment = fragment(
+  [],
+  /* lua */ `
 local function hasPayload(key)
   return call('HEXISTS', records .. key, 'p1') == 1 or call('EXISTS', payloads .. key) == 1
 end
+`
+)
+
+/** Defines `keepPayload(key, payload)`, for a record that is there. */
+export const keepPayload: Fragment = fragment(
+  [partsOf],
+  /* lua */ `
 local function keepPayload(key, payload)
   call('HDEL', records .. key, 'p1', 'p2', 'p3', 'p4')
   if #payload > 256 then
@@ -333,9 +376,12 @@ local function keepPayload(key, payload)
   end
 end
 `
+)
 
 /** Defines `bury(key, kept, hasFailures)`: what a settled execution leaves ends so many ms from now. */
-export const bury = /* lua */ `
+export const bury: Fragment = fragment(
+  [],
+  /* lua */ `
 local function bury(key, kept, hasFailures)
   if kept > 0 then
     local millis = text(kept)
@@ -347,31 +393,34 @@ local function bury(key, kept, hasFailures)
   end
 end
 `
+)
 
-/**
- * Defines `cancelWaiting(key, ttl)`: settles an execution that waits as cancelled, and returns whether it did. Needs
- * `announce`, `slots`, `withdraw` and `bury`.
- */
-export const cancelWaiting = /* lua */ `
+/** Defines `cancelWaiting(key, ttl)`: settles an execution that waits as cancelled, and returns whether it did. */
+export const cancelWaiting: Fragment = fragment(
+  [announce, slots, withdraw, bury],
+  /* lua */ `
 local function cancelWaiting(key, ttl)
   local record = records .. key
-  local found = call('HMGET', record, 'state', 'id', 'aside', 'task', 'failures', 'values', 'gen')
+  local found = call('HMGET', record, 'state', 'failures', 'values', 'gen')
   if found[1] ~= 'queued' and found[1] ~= 'scheduled' then return false end
-  if found[6] then giveUp(key, found[7]) end
-  withdraw(key, found[1], found[2], found[3], found[4])
+  if found[3] then giveUp(key, found[4]) end
+  withdraw(key)
   call('HSET', record, 'state', 'cancelled', 'completed', nowText)
-  if found[3] then call('HDEL', record, 'aside') end
+  call('HDEL', record, 'aside')
   if isFollowed(key) then announce(key) end
-  bury(key, ttl, found[5])
+  bury(key, ttl, found[2])
   return true
 end
 `
+)
 
 /**
- * Defines `knows(task)`: whether the worker can run a task. Needs `known`, the names with a NUL around each, or `*` for
- * any.
+ * Defines `knows(task)`: whether the worker can run a task, by the script's `known`: the names with a NUL around each, or
+ * `*` for any.
  */
-export const knows = /* lua */ `
+export const knows: Fragment = fragment(
+  [],
+  /* lua */ `
 local answers = {}
 local function knows(task)
   if known == '*' then return true end
@@ -383,25 +432,33 @@ local function knows(task)
   return answer
 end
 `
+)
 
 /** Defines `nextDueTime()`: when the next execution in the queue is due, epoch ms; nothing when there is none. */
-export const nextDueTime = /* lua */ `
+export const nextDueTime: Fragment = fragment(
+  [],
+  /* lua */ `
 local function nextDueTime()
   return tonumber(call('ZRANGE', queueKey, 0, 0, 'WITHSCORES')[2])
 end
 `
+)
 
 /** Defines `nextDue()`: the ms until the next execution in the queue is due, at least 0; -1 when there is none. */
-export const nextDue = /* lua */ `
+export const nextDue: Fragment = fragment(
+  [nextDueTime],
+  /* lua */ `
 local function nextDue()
-  local head = call('ZRANGE', queueKey, 0, 0, 'WITHSCORES')
-  if not head[2] then return -1 end
-  return math.max(0, tonumber(head[2]) - now)
+  local head = nextDueTime()
+  return head and math.max(0, head - now) or -1
 end
 `
+)
 
 /** Defines `depth()`: the numbers of queued, scheduled and running executions. One call a task that is set aside. */
-export const depth = /* lua */ `
+export const depth: Fragment = fragment(
+  [],
+  /* lua */ `
 local function depth()
   local queued = call('XLEN', streamKey) + call('XLEN', frontKey) + call('ZCARD', askedKey)
   for _, task in ipairs(call('SMEMBERS', parkedKey)) do
@@ -411,3 +468,4 @@ local function depth()
   return { queued, scheduled, call('ZCARD', leasesKey) }
 end
 `
+)

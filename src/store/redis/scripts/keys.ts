@@ -94,6 +94,9 @@ export const segments = {
   none: "none"
 } as const
 
+/** How long a token lives that is for one worker. */
+export const ownWakeMillis = 60_000
+
 /** The keys and channels of one docket. */
 export interface Keys {
   /** What every key and channel begins with. */

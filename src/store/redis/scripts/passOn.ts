@@ -1,4 +1,4 @@
-import type * as Keys from "./keys.ts"
+import * as Keys from "./keys.ts"
 import * as Redis from "../connection/Redis.ts"
 
 /**
@@ -8,7 +8,7 @@ import * as Redis from "../connection/Redis.ts"
  * KEYS[2]  stream
  * KEYS[3]  front
  * ARGV[1]  `1` to wake a worker only if something is due
- * ARGV[2]  wake of all
+ * ARGV[2]  how long the token lives, ms; 0 for as long as nobody takes it
  * Reply    nothing
  * Cost     O(1)
  */
@@ -18,7 +18,7 @@ export const passOn = Redis.script(
     keys.stream,
     keys.front,
     onlyIfDue ? "1" : "0",
-    keys.wake
+    wake === keys.wake ? 0 : Keys.ownWakeMillis
   ],
   {
     operation: "DocketStore.awaitWork",
@@ -27,7 +27,7 @@ export const passOn = Redis.script(
 local isUseful = ARGV[1] == '0' or redis.call('XLEN', KEYS[2]) > 0 or redis.call('XLEN', KEYS[3]) > 0
 if isUseful and redis.call('EXISTS', KEYS[1]) == 0 then
   redis.call('RPUSH', KEYS[1], '1')
-  if KEYS[1] ~= ARGV[2] then redis.call('PEXPIRE', KEYS[1], 60000) end
+  if ARGV[2] ~= '0' then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 end
 `
   }

@@ -1,4 +1,5 @@
 import type * as DocketStore from "../../../DocketStore.ts"
+import { compose } from "./fragment.ts"
 import * as fragments from "./fragments.ts"
 import * as Keys from "./keys.ts"
 import * as Redis from "../connection/Redis.ts"
@@ -29,7 +30,7 @@ export const progress = Redis.script(
     numberOfKeys: Keys.numberOfFixed,
     lua: /* lua */ `
 ${fragments.prologue}
-${fragments.announce}
+${compose([fragments.announce])}
 
 for i = 3, #ARGV, 7 do
   local key, generation, current, total, message = ARGV[i], ARGV[i + 1], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5] == '1' and ARGV[i + 6]

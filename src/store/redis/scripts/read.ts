@@ -1,5 +1,6 @@
 import * as Option from "effect/Option"
 import type * as DocketStore from "../../../DocketStore.ts"
+import { compose } from "./fragment.ts"
 import * as fragments from "./fragments.ts"
 import * as Keys from "./keys.ts"
 import * as Record from "./record.ts"
@@ -22,7 +23,7 @@ export const read = Redis.script(
     numberOfKeys: Keys.numberOfFixed,
     lua: /* lua */ `
 ${fragments.prologue}
-${Record.readRecord}
+${compose([Record.readRecord])}
 local found = {}
 for i = 3, #ARGV do
   found[i - 2] = readRecord(ARGV[i])
@@ -109,7 +110,7 @@ export const depth = Redis.script((keys: Keys.Keys) => [...Keys.fixed(keys), 0, 
   numberOfKeys: Keys.numberOfFixed,
   lua: /* lua */ `
 ${fragments.prologue}
-${fragments.depth}
+${compose([fragments.depth])}
 return depth()
 `
 }).withReplyType<Depth>()
@@ -145,8 +146,7 @@ export const snapshot = Redis.script(
     lua: /* lua */ `
 ${fragments.prologue}
 local limit = tonumber(ARGV[3])
-${Record.readRecord}
-${fragments.depth}
+${compose([Record.readRecord, fragments.depth])}
 
 -- Bounded by the slots of all workers.
 local runs = {}

@@ -3,6 +3,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as DocketStore from "../../../DocketStore.ts"
 import { split } from "../../../Admission.ts"
+import { fragment, type Fragment } from "./fragment.ts"
 import * as fragments from "./fragments.ts"
 import * as Keys from "./keys.ts"
 
@@ -34,12 +35,10 @@ const fields = [
  */
 export type Found = ReadonlyArray<string | null>
 
-/**
- * Lua that defines `readRecord(key)`. Where others put something else in the place of a part of it, it gives no values.
- * Builds on `fragments.prologue`.
- */
-export const readRecord = /* lua */ `
-${fragments.payload}
+/** Defines `readRecord(key)`. Where others put something else in the place of a part of it, it gives no values. */
+export const readRecord: Fragment = fragment(
+  [fragments.payloadOf],
+  /* lua */ `
 local function readAll(key)
   local record = records .. key
   local values = call('HMGET', record, ${fields.map((field) => `'${field}'`).join(", ")}, 'progress')
@@ -77,6 +76,7 @@ local function readRecord(key)
   return isFine and values or {}
 end
 `
+)
 
 /** A record in the words of the port; nothing when it lacks its task, payload or time, or these make no sense. */
 export const decode = (key: string, found: Found): Option.Option<DocketStore.ExecutionRecord> => {

@@ -1,3 +1,4 @@
+import { compose } from "./fragment.ts"
 import * as fragments from "./fragments.ts"
 import * as Keys from "./keys.ts"
 import * as Redis from "../connection/Redis.ts"
@@ -72,10 +73,7 @@ export const repair = Redis.script(
     numberOfKeys: Keys.numberOfFixed,
     lua: /* lua */ `
 ${fragments.prologue}
-${fragments.announce}
-${fragments.enqueue}
-${fragments.wake}
-${fragments.slots}
+${compose([fragments.enqueue, fragments.slots, fragments.wake])}
 
 local types = { ${Object.entries(Keys.types)
       .map(([key, type]) => `['${key}'] = '${type}'`)

@@ -1,10 +1,13 @@
 import * as DocketStore from "../../../DocketStore.ts"
+import { compose, fragment } from "./fragment.ts"
 import * as fragments from "./fragments.ts"
 import * as Keys from "./keys.ts"
 import * as Redis from "../connection/Redis.ts"
 
-/** What is scheduled otherwise than most: `schedule` and what it needs. Builds on the script below. */
-const scheduleOther = /* lua */ `
+/** What is scheduled otherwise than most. Builds on the script below. */
+const scheduleOther = fragment(
+  [fragments.announce, fragments.enqueue, fragments.slots, fragments.withdraw, fragments.wake, fragments.keepPayload],
+  /* lua */ `
 -- The last generations of the keys of which a run goes on that was overtaken. There are few.
 local last
 local function lastGeneration(key)
@@ -21,7 +24,7 @@ end
 
 function seldom.schedule(key, task, payload, due, trace, values, how)
   local record = records .. key
-  local old = call('HMGET', record, 'state', 'gen', 'cancel', 'id', 'aside', 'task', 'lease', 'was')
+  local old = call('HMGET', record, 'state', 'gen', 'cancel', 'lease', 'was')
   local state = old[1]
   local isLive = state == 'queued' or state == 'scheduled' or (state == 'running' and not old[3])
   if isLive and not string.find(how, 'r', 1, true) then return 'a' end
@@ -29,22 +32,22 @@ function seldom.schedule(key, task, payload, due, trace, values, how)
   local generation = (state and tonumber(old[2]) or lastGeneration(key)) + 1
   local fields = { 'task', task, 'due', text(due), 'gen', text(generation) }
   if state then
-    local was = old[8]
+    local was = old[5]
     if state == 'running' then
       -- The older run owns nothing any more but its slot: its settlement will find another generation.
       local slot = call('HGET', record, 'slot')
       if slot then
         local leaseEnd = text(call('ZSCORE', leasesKey, key) or nowText)
-        call('HSET', overtakenKey, (old[2] or '') .. ':' .. key, leaseEnd .. ' ' .. (old[7] or '') .. ' ' .. slot)
+        call('HSET', overtakenKey, (old[2] or '') .. ':' .. key, leaseEnd .. ' ' .. (old[4] or '') .. ' ' .. slot)
       end
       call('ZREM', leasesKey, key)
     elseif isLive then
       if call('HGET', record, 'values') then giveUp(key, old[2]) end
-      withdraw(key, state, old[4], old[5], old[6])
+      withdraw(key)
       if isAnyLetGo then wake() end
     else
       if state == 'failed' then call('ZREM', failedKey, key) end
-      was = old[7] or was
+      was = old[4] or was
     end
     if was then
       fields[7], fields[8] = 'was', was
@@ -74,6 +77,7 @@ function seldom.schedule(key, task, payload, due, trace, values, how)
   return isLive and 'r' or 's'
 end
 `
+)
 
 /**
  * Schedules a batch of executions, one after the other, and wakes a worker if there is something for it.
@@ -121,22 +125,8 @@ local isAnySpecial = call('EXISTS', strikesKey, watchersKey, overtakenKey) > 0
 local version = isAnySpecial and call('HGET', strikesKey, 'version') or ''
 if version ~= ARGV[3] then return call('HVALS', strikesKey) end
 local isAnyFollowed = isAnySpecial and call('EXISTS', watchersKey) == 1
-${fragments.nextDueTime}
-${fragments.absolute}
-${fragments.seldom(
-  ["moveDue"],
-  /* lua */ `
-${fragments.announcing}
-${fragments.enqueue}
-${fragments.wake}
-${fragments.moveDue}
-${fragments.slots}
-${fragments.withdraw}
-${fragments.partsOf}
-${fragments.payload}
-${scheduleOther}
-`
-)}
+${compose([fragments.nextDueTime, fragments.absolute])}
+${fragments.seldom(["moveDue"], compose([fragments.moveDue, scheduleOther], [fragments.isAnyFollowed]))}
 
 -- What became due before this batch goes first.
 local head, isWorkThere = nextDueTime(), false
@@ -145,7 +135,7 @@ if head and head <= now then
   head = nextDueTime()
 end
 local dispositions = {}
-${fragments.partsOf}
+${compose([fragments.partsOf])}
 
 local i = 4
 while i <= #ARGV do

@@ -1,12 +1,16 @@
 /** How a run is settled, as a step of `exchange`. */
 import * as DocketStore from "../../../DocketStore.ts"
+import { fragment, type Fragment } from "./fragment.ts"
+import * as fragments from "./fragments.ts"
 import * as Keys from "./keys.ts"
 
 /**
  * Defines `seldom.settle(key, found, generation, …)`: settles a run by how it ended, where `exchange` does not do so in line;
  * and `failDamaged(key, problem)`. Builds on `exchange`.
  */
-export const settle = /* lua */ `
+export const settle: Fragment = fragment(
+  [fragments.announce, fragments.enqueue, fragments.absolute, fragments.slots, fragments.bury, fragments.keepPayload],
+  /* lua */ `
 local ends = { C = 'completed', F = 'failed', R = 'failed', X = 'cancelled' }
 
 -- Publishes that a run has ended, whatever its record says of the key.
@@ -250,3 +254,4 @@ function seldom.settle(key, ...)
   return 'l'
 end
 `
+)

@@ -1,6 +1,7 @@
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { empty, Strike, type StrikeSet } from "../../../Strike.ts"
+import { compose } from "./fragment.ts"
 import * as fragments from "./fragments.ts"
 import * as Keys from "./keys.ts"
 import * as Redis from "../connection/Redis.ts"
@@ -85,7 +86,7 @@ export const restore = Redis.script(
     numberOfKeys: Keys.numberOfFixed,
     lua: /* lua */ `
 ${fragments.prologue}
-${fragments.wake}
+${compose([fragments.wake])}
 local restored = 0
 for i = 4, #ARGV do
   restored = restored + call('HDEL', strikesKey, ARGV[i])

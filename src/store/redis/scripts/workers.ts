@@ -1,5 +1,6 @@
 import type { WorkerOptions, WorkerRecord } from "../../../DocketStore.ts"
 import { encodeTasks } from "./exchange.ts"
+import { compose } from "./fragment.ts"
 import * as fragments from "./fragments.ts"
 import * as Keys from "./keys.ts"
 import type { Depth } from "./read.ts"
@@ -37,14 +38,15 @@ export const heartbeat = Redis.script(
     lua: /* lua */ `
 ${fragments.prologue}
 local ttl, worker, presence, known = tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5]), ARGV[6]
-${fragments.announce}
-${fragments.enqueue}
-${fragments.wake}
-${fragments.slots}
-${fragments.bury}
-${fragments.knows}
-${fragments.nextDue}
-${fragments.depth}
+${compose([
+  fragments.enqueue,
+  fragments.wake,
+  fragments.slots,
+  fragments.bury,
+  fragments.knows,
+  fragments.nextDue,
+  fragments.depth
+])}
 
 call('ZREMRANGEBYSCORE', workersKey, '-inf', nowText)
 call('ZADD', workersKey, text(now + presence), worker)
