@@ -4,22 +4,15 @@ import { type Feature, firstId, type Kind, failsFirst, type Peer, type Producer 
 import { makeRuns, verify, within } from "./runs.ts"
 import { type Observer, total } from "./server.ts"
 import { percentile } from "./statistics.ts"
-import { cpuMicros, type Served } from "./workerProcess.ts"
+import { cpuMicros, type WorkerProcess } from "./workerProcess.ts"
 
 export interface Bench {
   readonly peer: Peer
   readonly url: string
   readonly server: Observer
   readonly quick: boolean
-  /** Starts a worker in a process of its own. It waits for `go`, and tells what it did when it is stopped. */
+  /** Starts a worker in a process of its own. */
   readonly startWorker: (index: number, concurrency: number) => Promise<WorkerProcess>
-}
-
-export interface WorkerProcess {
-  readonly go: () => void
-  /** How many runs there have been, a little ago. */
-  readonly runs: () => number
-  readonly stop: () => Promise<Served>
 }
 
 export interface Metric {

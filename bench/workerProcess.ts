@@ -3,7 +3,14 @@ import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { loadPeer, type PeerName } from "./peers/index.ts"
 import { onClientCore } from "./redis.ts"
-import type { WorkerProcess } from "./scenarios.ts"
+
+/** A process that waits for `go`, and tells what it did when it is stopped. */
+export interface WorkerProcess {
+  readonly go: () => void
+  /** How many runs there have been, a little ago. */
+  readonly runs: () => number
+  readonly stop: () => Promise<Served>
+}
 
 export interface Served {
   /** How many runs there were in each millisecond since the epoch. */

@@ -10,7 +10,7 @@ import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { DocketError } from "./DocketError.ts"
 import { InvalidRequest } from "./DocketError.ts"
-import type { DocketStore } from "./DocketStore.ts"
+import type { Disposition, DocketStore, ScheduleRequest } from "./DocketStore.ts"
 import type { Execution, ExecutionEvent, ExecutionInfo, FeedInterrupted } from "./Execution.ts"
 import type { Explanation } from "./Explanation.ts"
 import { failWith } from "./internal/docket/docketError.ts"
@@ -286,6 +286,10 @@ const assemble = Effect.fnUntraced(function* (
   const strikes = knownStrikes(store, name)
   const { prepare, prepareNamed, schedule, scheduleAll } = yield* makeScheduler(store, strikes)
 
+  /** Says what strikes had to do with a request. */
+  const tell = (request: ScheduleRequest, disposition: Disposition) =>
+    disposition === "struck" ? strikes.refused(request) : strikes.warn
+
   const scheduleTask = <T extends Task.Any>(
     task: T,
     [payload, options]: Task.Arguments<T>,
@@ -293,7 +297,7 @@ const assemble = Effect.fnUntraced(function* (
   ): Effect.Effect<Execution<Task.Success<T>, Task.Error<T>>, DocketError> =>
     Effect.flatMap(prepare(task, payload === undefined ? {} : payload, options ?? {}, replace), (prepared) =>
       Effect.flatMap(schedule(prepared), ({ disposition, request }) =>
-        Effect.as(strikes.tell(request, disposition), Executions.handle(source, task, request.key, disposition))
+        Effect.as(tell(request, disposition), Executions.handle(source, task, request.key, disposition))
       )
     )
 
@@ -309,9 +313,8 @@ const assemble = Effect.fnUntraced(function* (
       )
       const scheduled = yield* scheduleAll(prepared)
       for (const { disposition, request } of scheduled) {
-        if (disposition === "struck") yield* strikes.tell(request, "struck")
+        yield* tell(request, disposition)
       }
-      yield* strikes.warn
       const handles = requests.map(({ task }, i) =>
         Executions.handle(source, task, scheduled[i]!.request.key, scheduled[i]!.disposition)
       )
@@ -320,7 +323,7 @@ const assemble = Effect.fnUntraced(function* (
     }),
     addNamed: Effect.fnUntraced(function* (task: string, payload: unknown, options: Task.ScheduleOptions = {}) {
       const { disposition, request } = yield* schedule(yield* prepareNamed(task, payload, options))
-      yield* strikes.tell(request, disposition)
+      yield* tell(request, disposition)
       return Executions.handleNamed(source, task, request.key, disposition)
     }),
     cancel: (key) => failWith(store.cancel([key])),

@@ -345,7 +345,6 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
     session,
     concurrency,
     leasePrefix: id,
-    leaseMillis,
     outage,
     bounds,
     metrics,
@@ -356,14 +355,21 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
     vitals
   })
   const renewal = vitals.pulse("The renewal of leases", leaseMillis / Leases.renewalsPerLease)
-  yield* vitals.loop("The loop that renews leases", Leases.renewForever(session, runs, leaseMillis, renewal))
-  yield* Effect.forkScoped(Leases.expireForever(session, runs, leaseMillis, renewal))
+  yield* vitals.loop(
+    "The loop that renews leases",
+    Leases.keep({
+      session,
+      runs,
+      unsettled: intake.unsettled,
+      awaitHeld: intake.awaitHeld,
+      leaseMillis,
+      pulse: renewal
+    })
+  )
   yield* Effect.forkScoped(Effect.forever(listenForCancellations(session, runs)))
   const heartbeats = yield* session.needsHeartbeat
     ? vitals.loop("The loop that announces the worker", beatFrom(heartbeatMillis))
     : Effect.undefined
-  // What was cancelled while the connection was down did not arrive as a message; a renewal tells.
-  yield* Effect.forkScoped(Effect.forever(Effect.andThen(session.reconnected, Leases.renew(session, runs, renewal))))
 
   const giveBack = Effect.sync(() => {
     for (const run of runs.all()) runs.interrupt(run, "shutting-down")

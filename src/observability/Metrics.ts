@@ -98,13 +98,15 @@ export const ofProducer: (docket: string) => Effect.Effect<ProducerMetrics> = Ef
   const strikes = strikesInEffect(name)
   return {
     requested: (task, disposition, replace) => {
+      // Whoever refuses it counts it.
+      if (disposition === "struck") return
       const of = requests(task)
-      if (disposition === "struck") return of.stricken.updateUnsafe(1, context)
       if (replace) of.replaced.updateUnsafe(1, context)
       else of.added.updateUnsafe(1, context)
       if (disposition !== "already-scheduled") of.scheduled.updateUnsafe(1, context)
       if (disposition === "replaced") cancels.updateUnsafe(1, context)
     },
+    stricken: (task) => requests(task).stricken.updateUnsafe(1, context),
     cancelled: () => cancels.updateUnsafe(1, context),
     strikes: (count) => strikes.updateUnsafe(count, context)
   }
@@ -113,6 +115,7 @@ export const ofProducer: (docket: string) => Effect.Effect<ProducerMetrics> = Ef
 /** What a producer counts. */
 export interface ProducerMetrics {
   readonly requested: (task: string, disposition: Disposition | undefined, replace: boolean) => void
+  readonly stricken: (task: string) => void
   readonly cancelled: () => void
   readonly strikes: (count: number) => void
 }

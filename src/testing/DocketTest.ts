@@ -17,11 +17,9 @@
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
 import * as Dockets from "../Docket.ts"
 import { Docket } from "../Docket.ts"
@@ -30,12 +28,17 @@ import type { DocketStore } from "../DocketStore.ts"
 import type { ExecutionEvent } from "../Execution.ts"
 import * as Durations from "../internal/contract/durations.ts"
 import { parsePayload } from "../internal/docket/knownStrikes.ts"
+import type { Expectation, Scheduled } from "../internal/testing/expectations.ts"
 import * as Expectations from "../internal/testing/expectations.ts"
-import type * as Life from "../internal/testing/life.ts"
+import type { CrashOptions, StoreCall } from "../internal/testing/life.ts"
 import * as TestDocket from "../internal/testing/testDocket.ts"
 import type * as Task from "../Task.ts"
 import * as TaskGroup from "../TaskGroup.ts"
 import * as Worker from "../Worker.ts"
+
+export type { Expectation, Scheduled } from "../internal/testing/expectations.ts"
+export type { CrashOptions, StoreCall } from "../internal/testing/life.ts"
+export type { Employment } from "../internal/testing/testDocket.ts"
 
 /**
  * What a test has beside its docket.
@@ -43,34 +46,9 @@ import * as Worker from "../Worker.ts"
  * @category services
  * @since 0.1.0
  */
-export class DocketTest extends Context.Service<
-  DocketTest,
-  {
-    readonly history: Effect.Effect<ReadonlyArray<ExecutionEvent>>
-    readonly crashAt: (call: StoreCall, options: CrashOptions) => Effect.Effect<void>
-    /**
-     * What `advance` has its workers from; of no use to a test. They start one after the other: when one crashes, the next
-     * takes over. After `retire` they take nothing more; what still runs goes on as time passes, until the test ends.
-     */
-    readonly employ: <R>(
-      start: (name: string) => Effect.Effect<Worker.Worker["Service"], DocketError, R>
-    ) => Effect.Effect<Employment, DocketError, Exclude<R, Scope.Scope>>
-  }
->()("effect-docket/testing/DocketTest") {}
-
-/**
- * Workers of a test.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Employment {
-  /** Completes when nothing goes on any more but as time passes. */
-  readonly awaitRest: Effect.Effect<void>
-  /** When something next goes on, epoch milliseconds; infinite for never. */
-  readonly nextWake: () => number
-  readonly retire: Effect.Effect<void>
-}
+export class DocketTest extends Context.Service<DocketTest, TestDocket.Surroundings>()(
+  "effect-docket/testing/DocketTest"
+) {}
 
 /**
  * A docket in memory with a virtual clock of its own, for one test.
@@ -201,34 +179,6 @@ const settingOnce = (store: DocketStore["Service"]): DocketStore["Service"] => (
 })
 
 /**
- * What a worker asks of the store, and a handler of the docket:
- *
- * - `claim`: the worker asks for executions, and some are due;
- * - `settle`: it writes how runs ended;
- * - `renew`: it renews the leases of what runs;
- * - `progress`: it writes what handlers reported;
- * - `schedule`: a handler adds or replaces executions;
- * - `cancel`: a handler cancels an execution.
- *
- * @category models
- * @since 0.1.0
- */
-export type StoreCall = Life.StoreCall
-
-/**
- * When a worker crashes.
- *
- * @category options
- * @since 0.1.0
- */
-export interface CrashOptions {
-  /** `before`: the call does not reach the store. `after`: it took effect there, and the worker never heard so. */
-  readonly when: "before" | "after"
-  /** At which call of this kind, counted from now and over all workers. Default: the first. */
-  readonly nth?: number | undefined
-}
-
-/**
  * Lets a worker crash at a call to the store, as if its process were killed there: nothing that it began goes on, no
  * finalizer runs, and what it ran is run again by the next worker when its lease has expired. Default for that: 5 minutes.
  *
@@ -255,22 +205,6 @@ export interface CrashOptions {
  */
 export const crashAt = (call: StoreCall, options: CrashOptions): Effect.Effect<void, never, DocketTest> =>
   Effect.flatMap(DocketTest, ({ crashAt }) => crashAt(call, options))
-
-/**
- * An execution that waits: due, for later, or held back.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Scheduled {
-  readonly key: string
-  readonly task: string
-  /** The payload as it is stored: JSON text. */
-  readonly encodedPayload: string
-  /** The same, parsed. */
-  readonly payload: unknown
-  readonly due: DateTime.Utc
-}
 
 /**
  * What is scheduled now: what is due first, then by due time. Running and settled executions do not count.
@@ -301,18 +235,6 @@ export type ExpectedPayload<T extends Task.Any | string> = T extends Task.Any
     ? Partial<Task.Payload<T>>
     : Task.Payload<T>
   : unknown
-
-/**
- * Which executions a test looks for.
- *
- * @category options
- * @since 0.1.0
- */
-export interface Expectation {
-  readonly key?: string | undefined
-  /** How many; default: at least one. */
-  readonly times?: number | undefined
-}
 
 /**
  * Asserts that an execution of a task is scheduled whose payload has these fields. Give a task by contract or by name;

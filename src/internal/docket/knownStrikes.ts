@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
-import type { Disposition, DocketStore } from "../../DocketStore.ts"
+import type { DocketStore } from "../../DocketStore.ts"
 import * as Metrics from "../../observability/Metrics.ts"
 import { empty, judge, type Strike, type StrikeSet } from "../../Strike.ts"
 import * as PayloadVersion from "../contract/payloadVersion.ts"
@@ -17,15 +17,10 @@ export interface KnownStrikes {
   readonly update: (strikes: StrikeSet) => Effect.Effect<void>
   /** The strike that matches an execution, by its task and its payload as it is encoded, with defaults. */
   readonly judge: (task: string, payload: () => unknown) => Strike | undefined
-  /** Says that a request was refused, and counts it where requests are not counted anyway. */
+  /** Says that a request was refused, by this strike or the one that matches it, and counts it. */
   readonly refused: (
-    request: { readonly task: string; readonly key: string },
-    strike: Strike | undefined
-  ) => Effect.Effect<void>
-  /** Says what became of a request, as far as strikes had to do with it. */
-  readonly tell: (
     request: { readonly task: string; readonly key: string; readonly payload: string },
-    disposition: Disposition | undefined
+    by?: Strike
   ) => Effect.Effect<void>
   /** Says which comparisons made no sense, once for each strike. */
   readonly warn: Effect.Effect<void>
@@ -46,10 +41,8 @@ const make = (docket: string): KnownStrikes => {
   let strikes = empty
   let toWarn: Array<Strike> = []
   const warned = new Set<string>()
-  const refused = ({ key, task }: { readonly task: string; readonly key: string }, strike: Strike | undefined) =>
-    Effect.logWarning(`🗙 ${task}{${key}} was not scheduled: struck${strike === undefined ? "" : ` by ${strike}`}`)
-
   const warn = Effect.suspend(() => {
+    if (toWarn.length === 0) return Effect.void
     const strikes = toWarn
     toWarn = []
     return Effect.forEach(
@@ -96,22 +89,15 @@ const make = (docket: string): KnownStrikes => {
 
     judge: judgeOne,
 
-    refused: Effect.fnUntraced(function* (request, strike) {
+    refused: Effect.fnUntraced(function* ({ key, payload, task }, by) {
       const metrics = yield* Metrics.ofProducer(docket)
-      metrics.requested(request.task, "struck", false)
-      yield* refused(request, strike)
+      metrics.stricken(task)
+      const strike = by ?? judgeOne(task, () => parsePayload(payload))
+      yield* warn
+      yield* Effect.logWarning(
+        `🗙 ${task}{${key}} was not scheduled: struck${strike === undefined ? "" : ` by ${strike}`}`
+      )
     }),
-
-    tell: (request, disposition) => {
-      const said =
-        disposition === "struck"
-          ? refused(
-              request,
-              judgeOne(request.task, () => parsePayload(request.payload))
-            )
-          : Effect.void
-      return toWarn.length === 0 ? said : Effect.andThen(warn, said)
-    },
 
     warn
   }

@@ -7,10 +7,37 @@ import * as Equal from "effect/Equal"
 import * as Exit from "effect/Exit"
 import * as Predicate from "effect/Predicate"
 import type * as Task from "../../Task.ts"
-import type { Expectation, Scheduled } from "../../testing/DocketTest.ts"
 import { codecOf } from "../contract/codec.ts"
 import { parsePayload } from "../docket/knownStrikes.ts"
 import { shown } from "../contract/redaction.ts"
+
+/**
+ * An execution that waits: due, for later, or held back.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Scheduled {
+  readonly key: string
+  readonly task: string
+  /** The payload as it is stored: JSON text. */
+  readonly encodedPayload: string
+  /** The same, parsed. */
+  readonly payload: unknown
+  readonly due: DateTime.Utc
+}
+
+/**
+ * Which executions a test looks for.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface Expectation {
+  readonly key?: string | undefined
+  /** How many; default: at least one. */
+  readonly times?: number | undefined
+}
 
 /** Tells whether a scheduled execution is one that a test looks for. */
 export const matches =

@@ -15,13 +15,37 @@ import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 import type { DocketStore, WorkerSession } from "../../DocketStore.ts"
 
-/** What a worker, or a handler that it runs, asks of the store. */
+/**
+ * What a worker asks of the store, and a handler of the docket:
+ *
+ * - `claim`: the worker asks for executions, and some are due;
+ * - `settle`: it writes how runs ended;
+ * - `renew`: it renews the leases of what runs;
+ * - `progress`: it writes what handlers reported;
+ * - `schedule`: a handler adds or replaces executions;
+ * - `cancel`: a handler cancels an execution.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export type StoreCall = "claim" | "settle" | "renew" | "progress" | "schedule" | "cancel"
 
-/** The call at which a worker is to die. */
-export interface Crash {
-  readonly call: StoreCall
+/**
+ * When a worker crashes.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface CrashOptions {
+  /** `before`: the call does not reach the store. `after`: it took effect there, and the worker never heard so. */
   readonly when: "before" | "after"
+  /** At which call of this kind, counted from now and over all workers. Default: the first. */
+  readonly nth?: number | undefined
+}
+
+/** The call at which a worker is to die. */
+export interface Crash extends Pick<CrashOptions, "when"> {
+  readonly call: StoreCall
   /** How many more such calls it survives. */
   left: number
 }

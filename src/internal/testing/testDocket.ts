@@ -14,7 +14,6 @@ import { Docket } from "../../Docket.ts"
 import type { DocketError } from "../../DocketError.ts"
 import type { ExecutionEvent } from "../../Execution.ts"
 import { CurrentWorker } from "../../TaskContext.ts"
-import type { DocketTest } from "../../testing/DocketTest.ts"
 import type * as Worker from "../../Worker.ts"
 import { failWith } from "../docket/docketError.ts"
 import * as Info from "../docket/info.ts"
@@ -23,7 +22,34 @@ import * as Life from "./life.ts"
 /** A docket, and what a test has beside it. */
 export interface Made {
   readonly docket: Docket["Service"]
-  readonly test: DocketTest["Service"]
+  readonly test: Surroundings
+}
+
+/** What a test has beside its docket. */
+export interface Surroundings {
+  readonly history: Effect.Effect<ReadonlyArray<ExecutionEvent>>
+  readonly crashAt: (call: Life.StoreCall, options: Life.CrashOptions) => Effect.Effect<void>
+  /**
+   * What `advance` has its workers from; of no use to a test. They start one after the other: when one crashes, the next
+   * takes over. After `retire` they take nothing more; what still runs goes on as time passes, until the test ends.
+   */
+  readonly employ: <R>(
+    start: (name: string) => Effect.Effect<Worker.Worker["Service"], DocketError, R>
+  ) => Effect.Effect<Employment, DocketError, Exclude<R, Scope.Scope>>
+}
+
+/**
+ * Workers of a test.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Employment {
+  /** Completes when nothing goes on any more but as time passes. */
+  readonly awaitRest: Effect.Effect<void>
+  /** When something next goes on, epoch milliseconds; infinite for never. */
+  readonly nextWake: () => number
+  readonly retire: Effect.Effect<void>
 }
 
 /** A test looks at results and records whenever it likes. */
@@ -53,7 +79,7 @@ export const make: Effect.Effect<Made, DocketError, Scope.Scope> = Effect.gen(fu
     return past.slice()
   })
 
-  const employ: DocketTest["Service"]["employ"] = Effect.fnUntraced(function* <R>(
+  const employ: Surroundings["employ"] = Effect.fnUntraced(function* <R>(
     start: (name: string) => Effect.Effect<Worker.Worker["Service"], DocketError, R>
   ) {
     const clock = yield* Clock.Clock

@@ -20,8 +20,8 @@ import type { Judgement } from "./judgement.ts"
 import type { Registry } from "./registry.ts"
 import type { Outage } from "./outage.ts"
 import * as RunLog from "./runLog.ts"
-import * as Leases from "./leases.ts"
 import * as Monotonic from "./monotonic.ts"
+import type { End } from "./run.ts"
 import type { Runs } from "./runs.ts"
 import { makeUnknownTasks } from "./unknownTasks.ts"
 import type { Vitals } from "./vitals.ts"
@@ -34,23 +34,16 @@ export interface Intake {
   readonly heard: (reply: HeartbeatReply) => Effect.Effect<void>
   /** Takes nothing more from now on. */
   readonly close: Effect.Effect<void>
+  /** What has ended and is to be settled. */
+  readonly unsettled: () => ReadonlyArray<Delivery>
+  /** Completes while something runs, or is to be settled. */
+  readonly awaitHeld: Effect.Effect<void>
   /** Completes when nothing runs and everything is settled. */
   readonly awaitEmpty: Effect.Effect<void>
   /** Completes when nothing runs, everything is settled, and the store had nothing more to hand out. */
   readonly awaitIdle: Effect.Effect<void>
   /** Completes when the worker looks for work again. */
   readonly awaitBusy: Effect.Effect<void>
-}
-
-/** The end of a run. */
-export interface End {
-  readonly delivery: Delivery
-  /** Nothing when the lease was lost, and with it the right to settle. */
-  readonly outcome: Outcome | undefined
-  /** Whether the run reported progress. */
-  readonly reported: boolean
-  /** The run as it appears in logs; absent for one that never began. */
-  readonly call?: () => string
 }
 
 type Ended = End & {
@@ -64,7 +57,6 @@ interface Options {
   readonly concurrency: number
   /** Begins the ids of this worker's leases; unique among workers. */
   readonly leasePrefix: string
-  readonly leaseMillis: number
   readonly outage: Outage
   readonly bounds: Bounds
   readonly metrics: WorkerMetrics
@@ -80,7 +72,6 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
   bounds,
   concurrency,
   judgement,
-  leaseMillis,
   leasePrefix,
   metrics,
   outage,
@@ -120,8 +111,8 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
   const empty = yield* Latch.make(true)
   const quiet = yield* Latch.make(false)
   const busy = yield* Latch.make(true)
-  /** Open while something is to be settled. */
-  const owing = yield* Latch.make(false)
+  /** Open while something runs, or is to be settled. */
+  const held = yield* Latch.make(false)
 
   const free = () => concurrency - runs.size() - claiming
   /** Whether a lane that has nothing to settle may ask for work. */
@@ -132,7 +123,7 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
     set(empty, settled)
     set(quiet, settled && isIdle())
     set(busy, !isIdle())
-    set(owing, finished.length > 0 || settling.size > 0)
+    set(held, runs.size() > 0 || finished.length > 0 || settling.size > 0)
     if (finished.length > 0 || mayAsk()) bell.openUnsafe()
   }
 
@@ -265,22 +256,7 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
     }
   })
 
-  const unsettled = () => [finished, ...settling].flat().filter(({ asked }) => asked !== true)
-
-  // A run that has ended renews its lease no longer; but its result cannot be kept perhaps, for as long as its place is out
-  // of reach. What is settled within the time between two renewals, as nearly everything is, costs no call.
-  const keeper = Effect.gen(function* () {
-    while (true) {
-      yield* owing.await
-      const owed = new Set(unsettled())
-      yield* Effect.sleep(Duration.millis(leaseMillis / Leases.renewalsPerLease))
-      const held = unsettled().filter((ended) => owed.has(ended))
-      if (held.length > 0) yield* Effect.ignore(session.renew(held.map(({ delivery }) => delivery)))
-    }
-  })
-
   yield* vitals.loop("The wait for work", waiter)
-  yield* vitals.loop("The loop that keeps the leases of what has ended", keeper)
   for (let i = 0; i < lanes; i++) {
     yield* vitals.loop("The loop that takes work", lane)
   }
@@ -313,6 +289,12 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
       changed()
       retime.openUnsafe()
     }),
+    unsettled: () =>
+      [finished, ...settling]
+        .flat()
+        .filter(({ asked }) => asked !== true)
+        .map(({ delivery }) => delivery),
+    awaitHeld: held.await,
     awaitEmpty: empty.await,
     awaitIdle: quiet.await,
     awaitBusy: busy.await

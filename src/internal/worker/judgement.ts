@@ -81,7 +81,7 @@ export const make = (options: {
         yield* strikes.update(inForce.value)
         const strike = yield* refusing
         if (strike === undefined) return outcome
-        yield* strikes.refused({ task, key }, strike)
+        yield* strikes.refused({ task, key, payload }, strike)
         return { ...outcome, next: undefined }
       })
     }

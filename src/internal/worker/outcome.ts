@@ -10,7 +10,7 @@ import type { Due, Next, Outcome } from "../../DocketStore.ts"
 import { failureText } from "../contract/failureText.ts"
 import * as Signal from "../contract/signal.ts"
 import type { Runnable } from "./registry.ts"
-import type { Run } from "./runs.ts"
+import type { Run } from "./run.ts"
 
 /** Decides the outcome of a run; nothing when its lease was lost, and with it the right to settle. */
 export const outcomeOf = (

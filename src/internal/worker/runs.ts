@@ -6,9 +6,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
 import * as FiberSet from "effect/FiberSet"
-import * as Latch from "effect/Latch"
 import * as LogLevel from "effect/LogLevel"
 import * as References from "effect/References"
 import * as Scheduler from "effect/Scheduler"
@@ -24,29 +22,14 @@ import { failureText } from "../contract/failureText.ts"
 import type { HandlerError } from "../contract/handlers.ts"
 import * as Signal from "../contract/signal.ts"
 import * as Deadline from "./deadline.ts"
-import type { End } from "./intake.ts"
 import * as Monotonic from "./monotonic.ts"
 import { outcomeOf } from "./outcome.ts"
-import type { Reporter, RunProgress } from "./progress.ts"
+import type { Reporter } from "./progress.ts"
 import type { Registry, Runnable } from "./registry.ts"
+import type { End, Run } from "./run.ts"
 import * as RunLog from "./runLog.ts"
 import * as Services from "./services.ts"
 import * as Succession from "./succession.ts"
-
-/** An execution that runs on this worker. */
-export interface Run {
-  readonly delivery: Delivery
-  readonly annotations: Record<string, unknown>
-  readonly progress: RunProgress
-  /** Whether it has a slot of a concurrency limit. */
-  readonly holdsSlot: boolean
-  /** Whether the key was scheduled anew meanwhile. */
-  superseded: boolean
-  /** When its lease was last asked for, or its renewal: see `Monotonic.now`. The lease lives at least from then on. */
-  renewed: number
-  interruptReason: InterruptReason | undefined
-  fiber: Fiber.Fiber<void> | undefined
-}
 
 /** What a run may fail with. */
 type RunError = HandlerError | TaskTimedOut | MiddlewareFailed | InvalidPayload
@@ -61,8 +44,6 @@ export interface Runs {
   readonly has: (run: Run) => boolean
   readonly all: () => ReadonlyArray<Run>
   readonly size: () => number
-  /** Completes while something runs. */
-  readonly awaitSome: Effect.Effect<void>
 }
 
 /** How many cancellations that no run was found for are remembered. */
@@ -86,7 +67,6 @@ export const make: (options: {
   const { docket, metrics, middleware, onEnd, refuseNext, registry, reporter, workerName } = options
   // One execution may be here twice, under a lease that was lost and under the next one.
   const running = new Set<Run>()
-  const some = yield* Latch.make(false)
   const fibers = yield* FiberSet.make<void>()
   const clock = yield* Clock.Clock
   // A run's lines cost as much as the run: they are not even put together when nobody would see them.
@@ -133,7 +113,6 @@ export const make: (options: {
       fiber: undefined
     }
     running.add(run)
-    some.openUnsafe()
     run.fiber = execute(run, runnable)
     FiberSet.addUnsafe(fibers, run.fiber)
     if (cancelledEarly.size > 0 && cancelledEarly.delete(nameOf(delivery.key, delivery.generation))) {
@@ -221,7 +200,6 @@ export const make: (options: {
     }
     if (progress.reported()) yield* progress.flush
     running.delete(run)
-    if (running.size === 0) some.closeUnsafe()
     onEnd({ delivery, outcome, reported: progress.reported(), call })
   })
 
@@ -243,7 +221,6 @@ export const make: (options: {
     has: (run) => running.has(run),
     all: () => [...running],
     size: () => running.size,
-    awaitSome: some.await,
     interrupt,
     cancel
   }

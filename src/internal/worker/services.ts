@@ -10,7 +10,7 @@ import * as Scope from "effect/Scope"
 import type { Docket } from "../../Docket.ts"
 import * as TaskContext from "../../TaskContext.ts"
 import type { Deadline } from "./deadline.ts"
-import type { Run } from "./runs.ts"
+import type { Run } from "./run.ts"
 import type { Succession } from "./succession.ts"
 
 /** What is the same for all executions of a worker. */
