@@ -36,16 +36,17 @@ export const layer: Layer.Layer<never, never, Terminal.Terminal> = Layer.effect(
   })
 )
 
-/** A text on one line, without the wrapping that schema errors come in. */
+/** A text on one line, without the wrapping that schema errors come in, and without the password of a docket's URL. */
 export const sentence = (text: string): string =>
   text
     .replace(/SchemaError\((.*)\)/s, "$1")
     .trim()
     .replace(/\s*\n\s*/g, " ")
+    .replace(/\b(?:rediss?|valkeys?|unix|memory)(?:\+\w+)?:\S+/gi, redact)
 
 const describe = (error: CliError.NonShowHelpErrors): string =>
-  // What was typed may be a URL with a password, in the wrong place.
-  sentence(problemOf(error)).replace(/[\w+]+:\/\/\S+/g, redact)
+  // What was typed may be a URL with a password, in the wrong place, or with a mistake in it.
+  sentence(problemOf(error)).replace(/[\w+]+:\/\/(?:.*@)?\S*/g, redact)
 
 const problemOf = (error: CliError.NonShowHelpErrors): string => {
   switch (error._tag) {

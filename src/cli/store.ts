@@ -38,7 +38,7 @@ export const refuseMemory: Effect.Effect<void, UsageError, Effect.Services<typeo
     if (!url.startsWith("memory:")) return
     return yield* new UsageError({
       message:
-        `A docket at ${url} lives in the process that opens it, so this command could only see one of its own, ` +
+        `A docket at ${redact(url)} lives in the process that opens it, so this command could only see one of its own, ` +
         "and that is empty: give the URL of a Redis with --url or DOCKET_URL"
     })
   }

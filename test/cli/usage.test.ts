@@ -157,6 +157,23 @@ describe("docket", () => {
     ["worker", "redis://ada:secret@localhost"],
     "redis://ada:***@localhost"
   )
+  refused(
+    "refuses a URL with spaces in its password without showing any of it (URL-02)",
+    ["worker", "redis://ada:my secret@localhost"],
+    "redis://ada:***@localhost"
+  )
+  for (const option of ["password", "auth", "token"]) {
+    refused(
+      `refuses ?${option}= in a URL without showing its value (URL-02)`,
+      ["snapshot", "--url", `redis://localhost?${option}=secret`],
+      `redis://localhost?${option}=*** cannot be used`
+    )
+  }
+  refused(
+    "refuses memory without showing a password (URL-02)",
+    ["snapshot", "--url", "memory://ada:secret@here"],
+    "memory://ada:***@here lives in"
+  )
   refused("refuses a docket's name that cannot be (CLI-05)", [...worker, "--docket", "a{b}"], 'it was "a{b}"')
   refused("refuses a setting that it cannot read, naming its variable (CLI-05)", worker, "DOCKET_EXECUTION_TTL", {
     env: { DOCKET_EXECUTION_TTL: "soon" }

@@ -1,4 +1,7 @@
-/** A Redis server of a test's own, which the test can kill, freeze and start again. */
+/**
+ * A Redis server of a test's own, which the test can kill, freeze and start again. Its binary is `redis-server`, or the one
+ * that the environment names as `REDIS_SERVER`: another version, or Valkey.
+ */
 import { Clock, Context, Effect, Layer, Schedule, Schema, type Scope } from "effect"
 import * as ChildProcess from "node:child_process"
 import * as Crypto from "node:crypto"
@@ -115,7 +118,7 @@ const makeOnPort = Effect.fnUntraced(function* (options: Options) {
     const log = yield* Effect.promise(() => Fs.readFile(logPath, "utf8").catch(String))
     return yield* /Address already in use|already busy/.test(log)
       ? new PortTaken({ port })
-      : new RedisServerError({ message: `redis-server on port ${port} does not start:\n${log}` })
+      : new RedisServerError({ message: `${binary} on port ${port} does not start:\n${log}` })
   })
 
   yield* Effect.addFinalizer(() => kill)
@@ -166,13 +169,15 @@ export const freePort = Effect.callback<number>((resume) => {
   attempt()
 })
 
+const binary = process.env["REDIS_SERVER"] ?? "redis-server"
+
 interface Process {
   readonly child: ChildProcess.ChildProcess
   readonly exited: Promise<void>
 }
 
 const spawn = (args: ReadonlyArray<string>, directory: string): Process => {
-  const child = ChildProcess.spawn("redis-server", args, { stdio: "ignore", detached: true })
+  const child = ChildProcess.spawn(binary, args, { stdio: "ignore", detached: true })
   // Its input closes when this process dies, however it dies. Then it ends the server; a line instead lets it go.
   const watchdog = ChildProcess.spawn(
     "sh",

@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as FileSystem from "node:fs/promises"
+import * as Net from "node:net"
 import { InvalidRequest } from "../../../DocketError.ts"
 import { errorText } from "../../../internal/contract/failureText.ts"
 
@@ -93,26 +94,31 @@ export const parse: (url: string) => Effect.Effect<Connection, InvalidRequest> =
   const [base = "", mode] = scheme.toLowerCase().split(/\+(.*)/s)
   const isSocket = base === "unix"
   const isKnown = schemes.has(base) && (mode === undefined || (modes.has(mode) && !isSocket))
-  const hosts = mode === undefined ? [hostList] : hostList.split(",").filter((host) => host !== "")
-  const parsed = URL.parse(`redis://${userInfo}host${rest}`)
-  if (parsed === null) return yield* notUrl(url)
   if (!isKnown) {
     const all = Array.from(schemes).join(", ")
     return yield* invalid(url, `the scheme "${scheme}" is not one of ${all}, memory, or with +sentinel or +cluster`)
   }
+  const parsed = URL.parse(`redis://${userInfo}host${rest}`)
+  if (parsed === null || parsed.hash !== "") return yield* notUrl(url)
 
-  const addresses = hosts.map((host) => URL.parse(`redis://${host}`))
-  if (!addresses.every((address) => address !== null && `${address.pathname}${address.search}` === "")) {
-    return yield* notUrl(url)
+  const hosts = mode === undefined ? [hostList] : hostList.split(",").filter((host) => host !== "")
+  const addresses: Array<Address> = []
+  for (const host of isSocket ? [] : hosts) {
+    const address = readHost(host, mode === "sentinel" ? 26379 : 6379)
+    // What follows a slash or a question mark in a password looks like the end of a host.
+    if (typeof address === "string") return yield* rest.includes("@") ? notUrl(url) : invalid(url, address)
+    addresses.push(address)
   }
 
   const options: Record<string, Value> = {}
-  for (const [name, text] of parsed.searchParams) {
-    const read = Object.hasOwn(readers, name) ? readers[name] : undefined
-    if (read === undefined) {
-      return yield* invalid(url, `the option "${name}" is not one of ${Object.keys(readers).join(", ")}`)
+  for (const { isNamed, name, text } of partsOf(parsed.search)) {
+    const reader = readers.get(name)
+    if (reader === undefined) {
+      const all = `is not one of ${Array.from(readers.keys()).join(", ")}`
+      const hint = /pass|pw|auth|user|token|secret/i.test(name) ? ": user and password come before the host" : ""
+      return yield* invalid(url, `${isNamed ? `the option "${name}"` : "what stands among its options"} ${all}${hint}`)
     }
-    const { expected, value } = read(text)
+    const { expected, value } = reader.read(text)
     if (value === undefined) return yield* invalid(url, `the option "${name}" has to be ${expected}`)
     options[name] = value
   }
@@ -122,8 +128,7 @@ export const parse: (url: string) => Effect.Effect<Connection, InvalidRequest> =
     try: () => ({
       path: decodeURIComponent(parsed.pathname),
       username: decodeURIComponent(parsed.username),
-      password: decodeURIComponent(parsed.password),
-      hosts: addresses.map((address) => decodeURIComponent(address?.hostname.replace(/^\[(.*)\]$/, "$1") ?? ""))
+      password: decodeURIComponent(parsed.password)
     }),
     catch: () => invalid(url, "a percent sign in it does not begin an encoded character: write a percent sign as %25")
   })
@@ -144,13 +149,20 @@ export const parse: (url: string) => Effect.Effect<Connection, InvalidRequest> =
   if (mode === "sentinel" && service === "") {
     return yield* invalid(url, "it names no service: write redis+sentinel://host[:port][,host[:port]…]/service")
   }
+  if (mode === "sentinel" && !/^[\w.-]+$/.test(service)) {
+    const found = JSON.stringify(service)
+    return yield* invalid(
+      url,
+      `its service ${found} is not the name of one: those have letters, digits, and . _ - only`
+    )
+  }
   if (mode === "sentinel" && db !== undefined) {
     return yield* invalid(url, 'the database comes from its path, after the service, and not from the option "db"')
   }
   if (mode === "cluster" && Number(inPath || (db ?? 0)) !== 0) {
     return yield* invalid(url, "a cluster has no database but 0")
   }
-  if (mode !== undefined && hosts.length === 0) return yield* invalid(url, "it names no host")
+  if (!isSocket && addresses.length === 0) return yield* invalid(url, "it names no host")
   if (mode !== "sentinel" && (sentinel_username ?? sentinel_password) !== undefined) {
     const name = sentinel_username === undefined ? "sentinel_password" : "sentinel_username"
     return yield* invalid(url, `the option "${name}" is for Sentinels: write the scheme as redis+sentinel`)
@@ -170,14 +182,13 @@ export const parse: (url: string) => Effect.Effect<Connection, InvalidRequest> =
   const file = (name: string, path: Value) =>
     Effect.tryPromise({
       try: () => FileSystem.readFile(String(path), "utf8"),
-      catch: (cause) => invalid(url, `the option "${name}" names a file that cannot be read: ${errorText(cause)}`)
+      catch: (cause) => {
+        // Somebody may have given the key itself.
+        const why = name === "key" ? errorText(cause).replace(/,.*/s, "") : errorText(cause)
+        return invalid(url, `the option "${name}" names a file that cannot be read: ${why}`)
+      }
     })
 
-  const defaultPort = mode === "sentinel" ? 26379 : 6379
-  const all = addresses.map((address, i) => ({
-    host: decoded.hosts[i] || "localhost",
-    port: Number(address?.port || defaultPort)
-  }))
   const access: Access = {
     tls: isSecure
       ? {
@@ -196,33 +207,85 @@ export const parse: (url: string) => Effect.Effect<Connection, InvalidRequest> =
   }
   switch (mode) {
     case "cluster":
-      return { _tag: "Cluster", nodes: all, ...access }
+      return { _tag: "Cluster", nodes: addresses, ...access }
     case "sentinel":
       return {
         _tag: "Sentinel",
-        sentinels: all,
+        sentinels: addresses,
         service,
         sentinelUsername: sentinel_username === undefined ? undefined : String(sentinel_username),
         sentinelPassword: sentinel_password === undefined ? undefined : Redacted.make(String(sentinel_password)),
         ...access
       }
     default:
-      return { _tag: "Single", server: isSocket ? { path } : (all[0] ?? { host: "localhost", port: 6379 }), ...access }
+      return { _tag: "Single", server: addresses[0] ?? { path }, ...access }
   }
 })
 
-/**
- * A URL as it may be shown: without its password, and without anything that might be one when the URL is malformed.
- */
-export const redact = (url: string): string => redactUserInfo(url.replace(/(sentinel_password=)[^&#]*/gi, "$1***"))
+/** A host with its port, as in a URL; or what is wrong with it. */
+const readHost = (text: string, defaultPort: number): Address | string => {
+  if (text.includes(",")) return "several hosts are for redis+sentinel and redis+cluster"
+  const [, bracketed, plain = "", ending] = /^(?:\[([^\]]*)\]|([^:]*))(:.*)?$/s.exec(text) ?? []
+  const name = bracketed ?? plain
+  if (bracketed === undefined && (ending?.lastIndexOf(":") ?? 0) > 0) {
+    return "its host has more than one colon: write an IPv6 address in brackets, as in redis://[::1]:6379"
+  }
+  let host
+  try {
+    host = decodeURIComponent(name)
+  } catch {
+    host = name
+  }
+  const isName = /^(?![\d.]+$)[\p{L}\p{N}._-]*$/u.test(host) || Net.isIPv4(host)
+  if (bracketed === undefined ? !isName : !Net.isIPv6(host)) {
+    return `its host "${bracketed === undefined ? host : `[${host}]`}" is not a name or an address`
+  }
+  const port = ending === undefined ? defaultPort : /^:\d{1,5}$/.test(ending) ? Number(ending.slice(1)) : 0
+  if (port < 1 || port > 65_535) {
+    const of = host === "" ? "its port" : `the port`
+    return `${of} "${ending?.slice(1)}"${host === "" ? "" : ` of its host "${host}"`} is not a number from 1 to 65535`
+  }
+  return { host: host || "localhost", port }
+}
 
-const redactUserInfo = (url: string): string => {
-  const authority = url.indexOf("://")
-  const at = url.lastIndexOf("@")
-  const start = authority < 0 ? url.indexOf(":") + 1 : authority + 3
-  if (at < start) return url
-  const user = /^[^:@/?#]*(?=:)/.exec(url.slice(start, at))
-  return `${url.slice(0, start)}${user === null ? "***" : `${user[0]}:***`}${url.slice(at)}`
+/** What stands in a query between the ampersands. */
+interface Part {
+  readonly name: string
+  readonly text: string
+  /** Whether its name may be shown: it is known, or looks like one, and is not what follows an ampersand in a password. */
+  readonly isNamed: boolean
+  readonly shown: string
+}
+
+const partsOf = (query: string): ReadonlyArray<Part> => {
+  let isTrusted = true
+  const parts = query.slice(1).split("&")
+  return parts.filter(Boolean).map((part) => {
+    const [name = "", text = ""] = new URLSearchParams(part).entries().next().value ?? []
+    const reader = readers.get(name)
+    const isNamed = reader === undefined ? isTrusted && /^[a-z_]+=/i.test(part) : part.startsWith(`${name}=`)
+    if (reader !== undefined && reader.isSecret !== true && reader.read(text).value !== undefined) {
+      return { name, text, isNamed, shown: part }
+    }
+    isTrusted = false
+    return { name, text, isNamed, shown: isNamed ? `${name}=***` : "***" }
+  })
+}
+
+/**
+ * A URL as it may be shown: without its password, and without anything that might be one, in an option that does not exist
+ * or when the URL is malformed.
+ */
+export const redact = (url: string): string => {
+  const [, scheme = "", place = "", query = "", fragment] =
+    /^([a-z][a-z0-9+.-]*:(?:\/\/)?)?([^?#]*)(\?[^#]*)?(#.*)?$/is.exec(url) ?? []
+  // A question mark in a password begins a query, so what stands before it is part of the password too.
+  if (`${query}${fragment ?? ""}`.includes("@")) return `${scheme}***`
+  const at = place.lastIndexOf("@")
+  const user = /^[^:@/]*(?=:)/.exec(place.slice(0, Math.max(0, at)))
+  const shown = at < 0 ? place : `${user === null ? "***" : `${user[0]}:***`}${place.slice(at)}`
+  const parts = partsOf(query).map((part) => part.shown)
+  return `${scheme}${shown}${query === "" ? "" : `?${parts.join("&")}`}${fragment === undefined ? "" : "#***"}`
 }
 
 const invalid = (url: string, problem: string) =>
@@ -236,42 +299,42 @@ const modes: ReadonlySet<string> = new Set(["cluster", "sentinel"])
 
 type Value = string | number | boolean
 
-interface Read {
-  readonly expected: string
-  readonly value: Value | undefined
+interface Reader {
+  readonly read: (text: string) => { readonly expected: string; readonly value: Value | undefined }
+  readonly isSecret?: true
 }
 
-const wholeNumber =
-  (unit: string) =>
-  (text: string): Read => ({
-    expected: `a whole number${unit}`,
-    value: /^\d{1,9}$/.test(text) ? Number(text) : undefined
+const wholeNumber = (unit = "", minimum = 0): Reader => ({
+  read: (text) => ({
+    expected: `a whole number${unit}${minimum > 0 ? `, ${minimum} or more` : ""}`,
+    value: /^\d{1,9}$/.test(text) && Number(text) >= minimum ? Number(text) : undefined
   })
+})
 
-const oneOf =
-  <A extends Value>(...values: ReadonlyArray<A>) =>
-  (text: string): Read => ({
+const oneOf = (...values: ReadonlyArray<Value>): Reader => ({
+  read: (text) => ({
     expected: values.slice(0, -1).join(", ") + ` or ${values.at(-1)}`,
     value: values.find((value) => String(value) === text)
   })
+})
 
-const someText = (text: string): Read => ({ expected: "some text", value: text === "" ? undefined : text })
+const someText: Reader = { read: (text) => ({ expected: "some text", value: text === "" ? undefined : text }) }
 
-const readers: Readonly<Record<string, (text: string) => Read>> = {
-  db: wholeNumber(""),
-  connectTimeout: wholeNumber(" of milliseconds"),
-  commandTimeout: wholeNumber(" of milliseconds"),
-  keepAlive: wholeNumber(" of milliseconds"),
-  noDelay: oneOf(true, false),
-  family: oneOf(0, 4, 6),
-  protocol: oneOf(2, 3),
-  connectionName: someText,
-  replicas: wholeNumber(""),
-  servername: someText,
-  rejectUnauthorized: oneOf(true, false),
-  ca: someText,
-  cert: someText,
-  key: someText,
-  sentinel_username: someText,
-  sentinel_password: someText
-}
+const readers: ReadonlyMap<string, Reader> = new Map([
+  ["db", wholeNumber()],
+  ["connectTimeout", wholeNumber(" of milliseconds", 1)],
+  ["commandTimeout", wholeNumber(" of milliseconds", 1)],
+  ["keepAlive", wholeNumber(" of milliseconds")],
+  ["noDelay", oneOf(true, false)],
+  ["family", oneOf(0, 4, 6)],
+  ["protocol", oneOf(2, 3)],
+  ["connectionName", someText],
+  ["replicas", wholeNumber()],
+  ["servername", someText],
+  ["rejectUnauthorized", oneOf(true, false)],
+  ["ca", someText],
+  ["cert", someText],
+  ["key", { ...someText, isSecret: true }],
+  ["sentinel_username", someText],
+  ["sentinel_password", { ...someText, isSecret: true }]
+])
