@@ -14,8 +14,14 @@ export const openStore = (
 ): Effect.Effect<DocketStore["Service"], InvalidRequest, Scope.Scope> =>
   url.startsWith("memory:")
     ? MemoryStore.makeShared(url, options)
-    : // Loaded only where there is a Redis to talk to.
-      Effect.flatMap(
-        Effect.promise(() => import("./redis/RedisStore.ts")),
-        (RedisStore) => RedisStore.makeUrl(url, options)
-      )
+    : url.startsWith("sqlite:")
+      ? // Loaded only where there is a file to keep it in: Node may be told to have no SQLite.
+        Effect.flatMap(
+          Effect.promise(() => import("./sqlite/SqliteStore.ts")),
+          (SqliteStore) => SqliteStore.makeUrl(url, options)
+        )
+      : // Loaded only where there is a Redis to talk to.
+        Effect.flatMap(
+          Effect.promise(() => import("./redis/RedisStore.ts")),
+          (RedisStore) => RedisStore.makeUrl(url, options)
+        )

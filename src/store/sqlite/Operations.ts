@@ -1,0 +1,612 @@
+/** What the port's operations do to the executions of a docket, one function for each. */
+import * as DocketStore from "../../DocketStore.ts"
+import type * as Strike from "../../Strike.ts"
+import { query } from "./Connection.ts"
+import * as Events from "./Events.ts"
+import * as Executions from "./Executions.ts"
+import * as Gate from "./Gate.ts"
+import * as Row from "./Row.ts"
+import { encodeStrikes, type Step, strikesOf, strikesVersion } from "./Step.ts"
+
+/** Schedules a batch, if the caller knows the strikes in force. */
+export const schedule = (
+  step: Step,
+  requests: ReadonlyArray<DocketStore.ScheduleRequest>,
+  knownStrikes: string
+): DocketStore.ScheduleReply => {
+  const { docket } = step
+  const version = strikesVersion(step)
+  if (version !== knownStrikes) return { _tag: "StrikesChanged", strikes: strikesOf(step), dispositions: [] }
+  // What became due before this batch did goes first.
+  Executions.moveDue(step)
+  const dueBefore = requests.some(isForLater) ? (Executions.nextDue(step) ?? Infinity) : -Infinity
+  const dispositions = requests.map((request) => scheduleOne(step, request, version))
+  if (docket.later > 0 && dueBefore > -Infinity && (Executions.nextDue(step) ?? Infinity) < dueBefore) docket.token = 1
+  return { _tag: "Scheduled", dispositions }
+}
+
+const isForLater = ({ due }: DocketStore.ScheduleRequest) => due._tag === "At" || due.millis > 0
+
+const scheduleOne = (step: Step, request: DocketStore.ScheduleRequest, version: string): DocketStore.Disposition => {
+  const judged = request.judged ? version : ""
+  const found = Row.find(step, request.key)
+  const isEnded = found !== undefined && DocketStore.isSettled(found.state) && found.at <= step.now
+  if (isEnded) forget(step, found)
+  if (found === undefined || isEnded) {
+    // Of an earlier one of the key, whose record is gone, a run may go on.
+    const generation = Gate.lastOvertaken(step, request.key) + 1
+    Executions.add(step, request, generation, judged)
+    return "scheduled"
+  }
+  const isLive = !DocketStore.isSettled(found.state) && found.cancelled === 0
+  if (isLive && !request.replace) return "already-scheduled"
+  if (found.state === "running") Gate.overtake(step, found)
+  Gate.leave(step, found)
+  found.task = request.task
+  found.needs = null
+  Row.setPayload(step, found, request.payload)
+  found.trace = request.trace
+  found.controlValues = request.values === undefined ? null : JSON.stringify(request.values)
+  found.judged = judged
+  scheduleAfresh(step, found, request.due)
+  return isLive ? "replaced" : "scheduled"
+}
+
+/** Removes an execution, and all that is known of it. */
+const forget = (step: Step, row: Row.Row): void => {
+  Executions.tally(step.docket, row.place, -1)
+  Row.erase(step, row)
+}
+
+/** Puts a strike in force. */
+export const strike = (step: Step, strike: Strike.Strike): Strike.StrikeSet => {
+  const present = strikesOf(step)
+  if (present.strikes.some(({ id }) => id === strike.id)) return present
+  return putInForce(step, [...present.strikes, strike])
+}
+
+/** Takes strikes out of force; what is held is let go by the exchanges and heartbeats that follow, to be judged again. */
+export const restore = (step: Step, strikes: ReadonlyArray<Strike.Strike>): Strike.StrikeSet => {
+  const present = strikesOf(step)
+  const restored = new Set(strikes.map(({ id }) => id))
+  const left = present.strikes.filter(({ id }) => !restored.has(id))
+  if (left.length === present.strikes.length) return present
+  if (step.docket.held > 0) {
+    step.docket.release = step.docket.seq
+    step.docket.token = 1
+    letHeldGo(step)
+  }
+  return putInForce(step, left)
+}
+
+const putInForce = (step: Step, strikes: ReadonlyArray<Strike.Strike>) => {
+  step.docket.strikesChanged++
+  step.docket.strikes = strikes.length === 0 ? null : encodeStrikes(strikes)
+  return strikesOf(step)
+}
+
+/** Lets go what strikes held until one was restored: some of it, if it is very much. */
+const letHeldGo = (step: Step) => {
+  const { docket } = step
+  if (docket.release === 0) return
+  let isMore = false
+  for (const row of Row.first(step, "held", "", Executions.batch)) {
+    isMore = row.seq <= docket.release
+    if (!isMore) break
+    Executions.letGo(step, row, "ready")
+  }
+  if (!isMore || docket.held === 0) docket.release = 0
+}
+
+/** Schedules a key of whose earlier runs nothing is to be kept. */
+const scheduleAfresh = (step: Step, row: Row.Row, due: DocketStore.Due) => {
+  row.error = null
+  row.result = null
+  row.failure = null
+  row.last = null
+  row.attempts = null
+  Gate.forget(row)
+  startOver(row)
+  Executions.wait(step, row, due)
+}
+
+/** Begins the next schedule of a key, at its first attempt. */
+const startOver = (row: Row.Row) => {
+  row.generation++
+  row.attempt = 1
+  row.deliveries = 0
+  row.intended = null
+}
+
+/** Cancels executions; tells whether there are running ones, whose workers are to be told. */
+export const cancel = (step: Step, keys: ReadonlyArray<string>): void => {
+  for (const key of keys) {
+    const row = Row.lookup(step, key)
+    if (row === undefined || DocketStore.isSettled(row.state) || row.cancelled === 1) continue
+    if (row.state === "running") {
+      row.cancelled = 1
+      Row.save(step, row)
+    } else {
+      settleAs(step, row, "cancelled")
+    }
+  }
+  callIfNothingWaits(step)
+}
+
+/** A worker that runs until all is finished may be asleep until work that is now gone. */
+const callIfNothingWaits = ({ before, docket }: Step) => {
+  const waiting = (d: typeof docket) => d.ready + d.front + d.aside + d.asked + d.later + d.waiting + d.held
+  if (waiting(docket) === 0 && waiting(before) > 0) docket.token = 1
+}
+
+/** Settles an execution, and passes on what it held. */
+const settleAs = (step: Step, row: Row.Row, state: "completed" | "failed" | "cancelled"): void => {
+  Gate.leave(step, row)
+  Executions.settle(step, row, state)
+}
+
+/**
+ * Cancels some of what waits: what is held back first, so that nothing is let go only to be cancelled. Returns how many
+ * there were; fewer than a batch when nothing is left.
+ */
+export const clear = (step: Step): number => {
+  let cleared = 0
+  for (const place of ["waiting", "held", "asked", "front", "ready", "aside", "later"] as const) {
+    if (step.docket[place] === 0) continue
+    for (const row of Row.firstOf(step, place, Executions.batch - cleared)) {
+      settleAs(step, row, "cancelled")
+      cleared++
+    }
+    if (cleared >= Executions.batch) break
+  }
+  callIfNothingWaits(step)
+  return cleared
+}
+
+const complete = query<
+  [
+    at: number,
+    seq: number,
+    completed: number,
+    settledLease: string,
+    result: string | null,
+    docket: number,
+    key: string,
+    generation: number,
+    lease: string
+  ]
+>(
+  `UPDATE docket_executions SET place = 'settled', at = ?, seq = ?, state = 'completed', completed = ?, settledLease = ?,
+    result = ?, progress = NULL, error = NULL, failure = NULL
+  WHERE docket = ? AND key = ? AND generation = ? AND lease = ? AND place = 'running' AND cancelled = 0
+    AND admission IS NULL`
+)
+
+/** Writes the end of a run. */
+export const settle = (
+  step: Step,
+  worker: string,
+  settlement: DocketStore.Settlement
+): DocketStore.SettlementStatus => {
+  const { docket, options } = step
+  const { generation, key, lease, outcome } = settlement
+  // As most runs end; what follows would do the same.
+  if (outcome._tag === "Completed" && outcome.next === undefined && docket.isFollowed === 0) {
+    const kept = Executions.keptMillis(false, options)
+    const { now, sql } = step
+    const seq = docket.seq + 1
+    const result = outcome.result ?? null
+    if (kept > 0 && sql.run(complete, now + kept, seq, now, lease, result, docket.id, key, generation, lease) === 1) {
+      docket.seq = seq
+      docket.running--
+      return "applied"
+    }
+  }
+  const row = Row.lookup(step, key)
+  if (row?.generation !== generation) Gate.endOvertaken(step, { key, generation, lease })
+  if (row === undefined) return "lost"
+  if (row.generation !== generation) {
+    if (row.settledLease === lease) return "lost"
+    const { deliveries, task } = row
+    announceEnd(step, { key, task, generation, deliveries, worker, started: null }, outcome)
+    return "superseded"
+  }
+  if (row.lease !== lease || (row.place !== "running" && row.place !== "asked")) return "lost"
+  row.settledLease = lease
+  if (row.place === "asked") endAsked(step, row, outcome)
+  else end(step, row, outcome)
+  return "applied"
+}
+
+/** Goes by what a worker told of an execution that it was asked about. */
+const endAsked = (step: Step, row: Row.Row, outcome: DocketStore.Outcome): void => {
+  switch (outcome._tag) {
+    case "Determined":
+      row.controlValues = JSON.stringify(outcome.values)
+      row.judged = outcome.strikes
+      return Executions.takeBack(step, row)
+    case "Held":
+      // A strike that was restored meanwhile holds nothing any more.
+      if (outcome.strikes !== strikesVersion(step)) return Executions.takeBack(step, row)
+      Gate.leave(step, row)
+      return Executions.holdBack(step, row, "held")
+    case "Unreadable":
+      // Where it is now has nothing to do with what it needs.
+      row.needs = outcome.needs
+      return Executions.takeBack(step, row)
+    case "Failed":
+      row.error = outcome.error
+      return settleAs(step, row, "failed")
+    case "Cancelled":
+      return settleAs(step, row, "cancelled")
+    default:
+      return Executions.takeBack(step, row)
+  }
+}
+
+/** Ends a run by whoever holds its lease. */
+const end = (step: Step, row: Row.Row, outcome: DocketStore.Outcome): void => {
+  if (outcome._tag === "Failed" || outcome._tag === "Retry") noteAttempt(step, row, outcome.error)
+  const isCancelled = row.cancelled === 1
+  switch (outcome._tag) {
+    case "Completed":
+    case "Failed": {
+      row.result = outcome._tag === "Completed" ? (outcome.result ?? null) : null
+      row.error = outcome._tag === "Failed" ? outcome.error : null
+      row.failure = outcome._tag === "Failed" ? (outcome.failure ?? null) : null
+      if (outcome.next === undefined || isCancelled) {
+        return settleAs(step, row, outcome._tag === "Completed" ? "completed" : "failed")
+      }
+      announceEnd(step, row, outcome)
+      if (step.options.executionTtlMillis <= 0) {
+        row.result = null
+        row.error = null
+        row.failure = null
+      }
+      const { error, generation } = row
+      const state = outcome._tag === "Completed" ? "completed" : "failed"
+      row.last = JSON.stringify({ generation, state, error: error ?? undefined } satisfies DocketStore.LastRun)
+      Gate.end(step, row, { isUndone: false })
+      if (outcome.next.payload !== undefined) {
+        Row.setPayload(step, row, outcome.next.payload)
+        row.controlValues = null
+        row.judged = ""
+      }
+      startOver(row)
+      return Executions.wait(step, row, outcome.next.due)
+    }
+    case "Cancelled":
+      return settleAs(step, row, "cancelled")
+    case "Retry":
+      row.error = outcome.error
+  }
+  // The run is to be followed by another of the same schedule.
+  if (isCancelled) return settleAs(step, row, "cancelled")
+  Gate.end(step, row, { isUndone: outcome._tag !== "Retry" })
+  row.generation++
+  switch (outcome._tag) {
+    case "Retry":
+      row.attempt++
+      row.deliveries = 0
+      return Executions.putOff(step, row, outcome.due)
+    case "Postponed":
+      row.deliveries--
+      return Executions.putOff(step, row, outcome.due)
+    case "Held":
+      row.deliveries--
+      if (outcome.strikes !== strikesVersion(step)) return Executions.reclaim(step, row, false)
+      row.progress = null
+      return Executions.holdBack(step, row, "held")
+    case "Unreadable":
+      row.needs = outcome.needs
+      row.deliveries--
+      return Executions.reclaim(step, row, false)
+    case "Released":
+    case "Determined":
+      row.deliveries--
+      return Executions.reclaim(step, row, false)
+  }
+}
+
+/** The failed attempts of an execution, oldest first. */
+export const attemptsOf = ({ attempts }: Row.Row): ReadonlyArray<DocketStore.AttemptRecord> =>
+  // Written by `noteAttempt`.
+  attempts === null ? [] : (JSON.parse(attempts) as ReadonlyArray<DocketStore.AttemptRecord>)
+
+const noteAttempt = ({ now }: Step, row: Row.Row, error: string) => {
+  const { attempt, started, worker } = row
+  const noted = { attempt, worker: worker ?? "", started: started ?? now, ended: now, error }
+  row.attempts = JSON.stringify([...attemptsOf(row), noted].slice(-DocketStore.maximumAttempts))
+}
+
+/** Publishes that a run ended whose key goes on. One that was given back or postponed has not ended. */
+const announceEnd = (step: Step, run: Parameters<typeof Events.publishEnd>[1], outcome: DocketStore.Outcome): void => {
+  const completed = step.now
+  switch (outcome._tag) {
+    case "Completed":
+      return Events.publishEnd(step, run, { state: "completed", completed, error: undefined })
+    case "Failed":
+    case "Retry":
+      return Events.publishEnd(step, run, { state: "failed", completed, error: outcome.error })
+    case "Cancelled":
+      return Events.publishEnd(step, run, { state: "cancelled", completed, error: undefined })
+  }
+}
+
+/** Whether a worker knows a task. */
+export const knows = (worker: DocketStore.WorkerOptions, task: string): boolean =>
+  worker.tasks === "any" || worker.tasks.has(task)
+
+/** Whether it may be what took down its workers. */
+const isSuspect = ({ deliveries }: Row.Row, { maxDeliveries }: DocketStore.WorkerOptions) =>
+  2 * deliveries >= maxDeliveries
+
+/** How long such an execution waits, before it is seen whether another one still runs. */
+const suspectPauseMillis = 1000
+
+const findSuspect = query<[docket: number, worker: string], { readonly key: string; readonly expires: number }>(
+  `SELECT key, expires FROM docket_suspects WHERE docket = ? AND worker = ?`
+)
+const keepSuspect = query<[docket: number, worker: string, key: string, expires: number]>(
+  `INSERT OR REPLACE INTO docket_suspects (docket, worker, key, expires) VALUES (?, ?, ?, ?)`
+)
+
+/**
+ * Whether the worker runs another suspect, in its first lease. Then this one is looked at again a second later, unless
+ * others wait for its slot.
+ */
+const isBesideAnother = (step: Step, row: Row.Row, { name }: DocketStore.WorkerOptions): boolean => {
+  const { docket, now, sql } = step
+  const other = sql.get(findSuspect, docket.id, name)
+  if (other === undefined || other.expires <= now || other.key === row.key) return false
+  const run = Row.lookup(step, other.key)
+  if (run?.state !== "running" || run.worker !== name || Gate.hasSlot(row)) return false
+  Executions.pause(step, row, Math.min(other.expires, now + suspectPauseMillis))
+  return true
+}
+
+/** Settles, moves what is due, and claims. */
+export const exchange = (
+  step: Step,
+  worker: DocketStore.WorkerOptions,
+  request: DocketStore.ExchangeRequest
+): DocketStore.ExchangeReply => {
+  const { docket } = step
+  const settled = request.finished.map((settlement) => settle(step, worker.name, settlement))
+  Executions.moveDue(step)
+  letHeldGo(step)
+  if (docket.aside > 0) {
+    for (const task of Row.lines(step, "aside")) if (knows(worker, task)) Executions.putBack(step, task, request.take)
+  }
+
+  const version = strikesVersion(step)
+  const { deliveries, undetermined } = request.resent
+    ? grantedBefore(step, worker, request.lease)
+    : { deliveries: [], undetermined: [] }
+  const unknown = new Set<string>()
+  const exhausted: Array<DocketStore.ExchangeReply["exhausted"][number]> = []
+  const dropped: Array<DocketStore.ExchangeReply["dropped"][number]> = []
+  const hold = { worker: worker.name, lease: request.lease, leaseMillis: Math.ceil(worker.leaseMillis) }
+
+  const consider = (row: Row.Row) => {
+    const { key, task } = row
+    const needs = Executions.needsOf(row)
+    if (!knows(worker, needs)) {
+      Gate.leave(step, row)
+      unknown.add(needs)
+      return Executions.setAside(step, row)
+    }
+    if (row.deliveries >= worker.maxDeliveries) {
+      exhausted.push({ key, task, deliveries: row.deliveries })
+      row.error = `DeliveriesExhausted: delivered ${row.deliveries} times without being settled`
+      return settleAs(step, row, "failed")
+    }
+    if (isSuspect(row, worker) && isBesideAnother(step, row, worker)) return
+    const controls = worker.controls.get(task) ?? []
+    if ((controls.length > 0 && Gate.valuesOf(row)?.length !== controls.length) || row.judged !== version) {
+      Executions.ask(step, row, hold)
+      undetermined.push(toDelivery(step, row))
+      return
+    }
+    const verdict = controls.length === 0 ? "admitted" : Gate.pass(step, row, controls)
+    if (verdict === "dropped") dropped.push({ key, task })
+    if (verdict !== "admitted") return
+    if (isSuspect(row, worker)) {
+      step.sql.run(keepSuspect, docket.id, worker.name, key, step.now + hold.leaseMillis)
+    }
+    Executions.start(step, row, hold)
+    deliveries.push(toDelivery(step, row))
+  }
+  const room = () => request.take - deliveries.length - undetermined.length
+
+  // What was told in this call has had its turn in the line.
+  for (const { key, outcome } of request.finished) {
+    if (outcome._tag !== "Determined" || room() <= 0) continue
+    const row = Row.lookup(step, key)
+    if (row?.place === "front") consider(row)
+  }
+  // One that is considered is not where it was; what a control lets go meanwhile comes to the front.
+  for (let budget = request.take + Executions.batch; room() > 0 && budget > 0;) {
+    const place = docket.front > 0 ? "front" : "ready"
+    if (docket[place] === 0) break
+    const rows = Row.first(step, place, "", Math.min(room(), budget))
+    if (rows.length === 0) break
+    for (const row of rows) {
+      budget--
+      consider(row)
+      if (place === "ready" && docket.front > 0) break
+    }
+  }
+  if (docket.ready + docket.front > 0) docket.token = 1
+  return {
+    settled,
+    deliveries,
+    undetermined,
+    strikes: version === request.strikes ? undefined : strikesOf(step),
+    dropped,
+    nextDueMillis: nextDueMillis(step),
+    unknown: Array.from(unknown, (task) => ({ task, waiting: Row.count(step, "aside", task) })),
+    exhausted
+  }
+}
+
+/** What an exchange granted whose reply was lost, in the same order, as far as it is still held. */
+const grantedBefore = (step: Step, worker: DocketStore.WorkerOptions, lease: string) => {
+  const granted = (place: "running" | "asked") =>
+    Row.granted(step, place, lease).map((row) => {
+      Executions.extend(step, row, step.now + Math.ceil(worker.leaseMillis))
+      return toDelivery(step, row)
+    })
+  return { deliveries: granted("running"), undetermined: granted("asked") }
+}
+
+const toDelivery = (step: Step, row: Row.Row): DocketStore.Delivery => ({
+  key: row.key,
+  task: row.task,
+  payload: Row.payloadOf(step, row),
+  generation: row.generation,
+  lease: row.lease ?? "",
+  attempt: row.attempt,
+  deliveries: row.deliveries,
+  due: row.due,
+  intended: row.intended ?? row.due,
+  started: row.started ?? step.now,
+  trace: row.trace
+})
+
+/** Milliseconds until something scheduled for later is due. */
+const nextDueMillis = (step: Step): number | undefined => {
+  const due = Executions.nextDue(step)
+  return due === undefined ? undefined : Math.max(0, due - step.now)
+}
+
+/** Renews a lease. */
+export const renew = (
+  step: Step,
+  worker: DocketStore.WorkerOptions,
+  lease: DocketStore.Lease
+): DocketStore.LeaseStatus => {
+  const expires = step.now + Math.ceil(worker.leaseMillis)
+  const row = Row.lookup(step, lease.key)
+  if (row?.generation !== lease.generation) {
+    const overtaken = Gate.renewOvertaken(step, lease, expires)
+    if (overtaken !== undefined) return overtaken
+  }
+  if (row === undefined) return "lost"
+  if (row.generation !== lease.generation) return "superseded"
+  if (row.place !== "running" || row.lease !== lease.lease) return "lost"
+  Executions.extend(step, row, expires)
+  return row.cancelled === 1 ? "cancelled" : "held"
+}
+
+/** Takes back what was not renewed in time, as much as a step moves; returns how many are to be delivered again. */
+const reclaimExpired = (step: Step): number => {
+  Gate.reclaimOvertaken(step)
+  for (const row of step.docket.asked > 0 ? Row.due(step, "asked", Executions.batch) : []) {
+    Executions.takeBack(step, row)
+  }
+  let reclaimed = 0
+  for (const row of step.docket.running > 0 ? Row.due(step, "running", Executions.batch) : []) {
+    if (row.cancelled === 1) {
+      settleAs(step, row, "cancelled")
+    } else {
+      // It keeps its slot, for the run that takes over.
+      Executions.reclaim(step, row, Gate.hasSlot(row))
+      reclaimed++
+    }
+  }
+  return reclaimed
+}
+
+const announce = query<[docket: number, name: string, seen: number, until: number, tasks: string]>(
+  `INSERT OR REPLACE INTO docket_workers (docket, name, seen, until, tasks) VALUES (?, ?, ?, ?, ?)`
+)
+const leaveList = query<[docket: number, name: string]>(`DELETE FROM docket_workers WHERE docket = ? AND name = ?`)
+const forgetWorkers = query<[docket: number, now: number]>(`DELETE FROM docket_workers WHERE docket = ? AND until <= ?`)
+const listWorkers = query<
+  [docket: number, now: number],
+  { readonly name: string; readonly seen: number; readonly tasks: string }
+>(`SELECT name, seen, tasks FROM docket_workers WHERE docket = ? AND until > ? ORDER BY name`)
+
+/** Announces a worker, and takes back what was not renewed in time. */
+export const heartbeat = (
+  step: Step,
+  worker: DocketStore.WorkerOptions,
+  realNow: number
+): DocketStore.HeartbeatReply => {
+  const { docket, now, sql } = step
+  sql.run(forgetWorkers, docket.id, now)
+  const presence = Math.max(1000, Math.ceil(worker.presenceMillis))
+  const tasks = worker.tasks === "any" ? ["*"] : Array.from(worker.tasks).toSorted()
+  sql.run(announce, docket.id, worker.name, now, now + presence, JSON.stringify(tasks))
+  const reclaimed = reclaimExpired(step)
+  Gate.sweep(step)
+  Executions.sweep(step, Executions.batch)
+  Events.tidy(step, realNow)
+  const isReady = docket.ready + docket.front > 0
+  // Makes up for a wake-up that was lost with whoever took it.
+  if (isReady) docket.token = 1
+  const untilDue = nextDueMillis(step)
+  const expiries = [
+    docket.running > 0 ? Row.earliest(step, "running") : undefined,
+    docket.asked > 0 ? Row.earliest(step, "asked") : undefined,
+    Gate.overtakenUntil(step)
+  ].filter((at) => at !== undefined)
+  return {
+    reclaimed,
+    work: isReady || untilDue === 0 || docket.release > 0 || isAnyAsideFor(step, worker),
+    nextDueMillis: untilDue,
+    nextExpiryMillis: expiries.length === 0 ? undefined : Math.max(0, Math.min(...expiries) - now),
+    depth: Executions.depth(step)
+  }
+}
+
+/** Whether something was set aside that a worker knows. */
+export const isAnyAsideFor = (step: Step, worker: DocketStore.WorkerOptions): boolean =>
+  step.docket.aside > 0 && Row.lines(step, "aside").some((task) => knows(worker, task))
+
+/** Takes a worker off the list. */
+export const leave = ({ docket, sql }: Step, worker: string): void => void sql.run(leaveList, docket.id, worker)
+
+/** The workers that are listed, by name. */
+export const workers = ({ docket, now, sql }: Step): ReadonlyArray<DocketStore.WorkerRecord> =>
+  // Written by `heartbeat`.
+  sql
+    .all(listWorkers, docket.id, now)
+    .map(({ name, seen, tasks }) => ({ name, lastSeen: seen, tasks: JSON.parse(tasks) as ReadonlyArray<string> }))
+
+const cancelledRuns = query<
+  [docket: number, worker: string],
+  { readonly key: string; readonly generation: number; readonly lease: string }
+>(`SELECT key, generation, lease FROM docket_executions WHERE docket = ? AND worker = ? AND cancelled = 1`)
+
+/** The runs of a worker that are to be interrupted. */
+export const cancelledRunsOf = ({ docket, sql }: Step, worker: string) => sql.all(cancelledRuns, docket.id, worker)
+
+/** Keeps what a run reports about itself, if it still holds its lease. */
+export const report = (step: Step, update: DocketStore.ProgressUpdate): void => {
+  const { current, generation, key, lease, message, total } = update
+  const row = Row.lookup(step, key)
+  if (row?.place !== "running" || row.generation !== generation || row.lease !== lease) return
+  Executions.report(step, row, { current, total, message, updated: step.now })
+}
+
+/** Schedules failed executions again. */
+export const retryFailed = (step: Step, keys: ReadonlyArray<string>): ReadonlyArray<boolean> => {
+  Executions.moveDue(step)
+  return keys.map((key) => {
+    const row = Row.lookup(step, key)
+    if (row?.state !== "failed") return false
+    scheduleAfresh(step, row, DocketStore.dueNow)
+    return true
+  })
+}
+
+/** Forgets failed executions. */
+export const discardFailed = (step: Step, keys: ReadonlyArray<string>): ReadonlyArray<boolean> =>
+  keys.map((key) => {
+    const row = Row.lookup(step, key)
+    if (row?.state !== "failed") return false
+    forget(step, row)
+    return true
+  })

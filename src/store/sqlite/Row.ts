@@ -1,0 +1,271 @@
+/** What the store in a file knows of one execution: a row of `docket_executions`, by the names of its columns. */
+import * as DocketStore from "../../DocketStore.ts"
+import { query } from "./Connection.ts"
+import type { Step } from "./Step.ts"
+
+/**
+ * Where an execution is. In each place `line`, `at` and `seq` say in which order.
+ *
+ * | place | state | line | at | left by |
+ * | --- | --- | --- | --- | --- |
+ * | `later` | `scheduled` | | when it is due | `moveDue` |
+ * | `waiting` | `scheduled` | the limit for a slot of which it waits | | whoever frees a slot |
+ * | `held` | `scheduled` | | | an exchange after a restore |
+ * | `ready` | `queued` | | | a claim |
+ * | `front` | `queued` | | | a claim, before all that is ready: it had its turn |
+ * | `aside` | `queued` | what a worker has to know for it | | an exchange of such a worker |
+ * | `asked` | `queued` | | when its loan expires | a settlement, a heartbeat |
+ * | `running` | `running` | | when its lease expires | a settlement, a heartbeat |
+ * | `failed` | `failed` | | when its record ends | its time to live, or a newer one when there are too many |
+ * | `settled` | a settled one | | when its record ends | its time to live |
+ * | `nowhere` | any | | | the same step |
+ */
+export type Place =
+  "later" | "waiting" | "held" | "ready" | "front" | "aside" | "asked" | "running" | "failed" | "settled" | "nowhere"
+
+export interface Row {
+  readonly id: number
+  readonly key: string
+  place: Place
+  line: string
+  at: number
+  seq: number
+  state: DocketStore.State
+  generation: number
+  attempt: number
+  deliveries: number
+  due: number
+  /** When it was due at first, if that is not the same any more. */
+  intended: number | null
+  started: number | null
+  completed: number | null
+  /** 1 if the present run was asked to stop. */
+  cancelled: number
+  worker: string | null
+  /** The lease of the present run, or of the last one. */
+  lease: string | null
+  /** The lease whose settlement was the last to be applied: the same settlement sent again is known by it. */
+  settledLease: string | null
+  task: string
+  /** What a worker has to know to run it, when that is more than its task. */
+  needs: string | null
+  trace: string
+  /** The version of the strikes by which its payload was judged, and not matched. */
+  judged: string
+  /** The values of its task's controls, as JSON; see `ScheduleRequest.values`. */
+  controlValues: string | null
+  /** What controls gave it, or let it wait for, as JSON (see `Gate.ts`); nothing as long as they did neither. */
+  admission: string | null
+  /** `DocketStore.LastRun`, as JSON. */
+  last: string | null
+  /** `DocketStore.ProgressRecord`, as JSON. */
+  progress: string | null
+  error: string | null
+  /** `DocketStore.AttemptRecord`s, as JSON. */
+  attempts: string | null
+  result: string | null
+  failure: string | null
+  /** Nothing when it is long, and kept apart. */
+  payload: string | null
+}
+
+const columns =
+  "id, key, place, line, at, seq, state, generation, attempt, deliveries, due, intended, started, completed, cancelled, " +
+  "worker, lease, settledLease, task, needs, trace, judged, controlValues, admission, last, progress, error, attempts, " +
+  "result, failure, payload"
+
+const byKey = query<[docket: number, key: string], Row>(
+  `SELECT ${columns} FROM docket_executions WHERE docket = ? AND key = ?`
+)
+const inLine = query<[docket: number, place: string, line: string, limit: number], Row>(
+  `SELECT ${columns} FROM docket_executions WHERE docket = ? AND place = ? AND line = ? ORDER BY at, seq LIMIT ?`
+)
+const inPlace = query<[docket: number, place: string, limit: number], Row>(
+  `SELECT ${columns} FROM docket_executions WHERE docket = ? AND place = ? ORDER BY line, at, seq LIMIT ?`
+)
+const newestFirst = query<[docket: number, place: string, limit: number, offset: number], Row>(
+  `SELECT ${columns} FROM docket_executions WHERE docket = ? AND place = ? AND line = '' ORDER BY at DESC, seq DESC LIMIT ? OFFSET ?`
+)
+const until = query<[docket: number, place: string, at: number, limit: number], Row>(
+  `SELECT ${columns} FROM docket_executions WHERE docket = ? AND place = ? AND line = '' AND at <= ? ORDER BY at, seq LIMIT ?`
+)
+const underLease = query<[docket: number, place: string, lease: string], Row>(
+  `SELECT ${columns} FROM docket_executions WHERE docket = ? AND place = ? AND line = '' AND lease = ? ORDER BY seq`
+)
+const firstAt = query<[docket: number, place: string], { readonly at: number }>(
+  `SELECT at FROM docket_executions WHERE docket = ? AND place = ? AND line = '' ORDER BY at LIMIT 1`
+)
+const nextLine = query<[docket: number, place: string, line: string], { readonly line: string }>(
+  `SELECT line FROM docket_executions WHERE docket = ? AND place = ? AND line > ? ORDER BY line LIMIT 1`
+)
+const countLine = query<[docket: number, place: string, line: string], { readonly count: number }>(
+  `SELECT count(*) AS count FROM docket_executions WHERE docket = ? AND place = ? AND line = ?`
+)
+const countBefore = query<
+  [docket: number, place: string, line: string, seq: number, limit: number],
+  { readonly count: number }
+>(
+  `SELECT count(*) AS count FROM (SELECT 1 FROM docket_executions WHERE docket = ? AND place = ? AND line = ? AND at = 0 AND seq < ? LIMIT ?)`
+)
+const longPayload = query<[execution: number], { readonly payload: string }>(
+  `SELECT payload FROM docket_payloads WHERE execution = ?`
+)
+const keepLongPayload = query<[execution: number, payload: string]>(
+  `INSERT OR REPLACE INTO docket_payloads (execution, payload) VALUES (?, ?)`
+)
+const forgetLongPayload = query<[execution: number]>(`DELETE FROM docket_payloads WHERE execution = ?`)
+
+const insert = query<ReadonlyArray<string | number | null>, { readonly id: number }>(
+  `INSERT INTO docket_executions (docket, key, place, line, at, seq, state, generation, attempt, deliveries, due, cancelled,
+    task, trace, judged, controlValues, payload)
+  VALUES (?, ?, ?, '', ?, ?, ?, ?, 1, 0, ?, 0, ?, ?, ?, ?, ?) RETURNING id`
+)
+const update = query<ReadonlyArray<string | number | null>>(
+  `UPDATE docket_executions SET place = ?, line = ?, at = ?, seq = ?, state = ?, generation = ?, attempt = ?, deliveries = ?,
+    due = ?, intended = ?, started = ?, completed = ?, cancelled = ?, worker = ?, lease = ?, settledLease = ?, task = ?,
+    needs = ?, trace = ?, judged = ?, controlValues = ?, admission = ?, last = ?, progress = ?, error = ?, attempts = ?,
+    result = ?, failure = ?, payload = ?
+  WHERE id = ?`
+)
+const remove = query<[id: number]>(`DELETE FROM docket_executions WHERE id = ?`)
+
+/** The execution of a key, unless its record has ended. */
+export const lookup = (step: Step, key: string): Row | undefined => {
+  const row = step.sql.get(byKey, step.docket.id, key)
+  if (row === undefined || !DocketStore.isSettled(row.state) || row.at > step.now) return row
+  return undefined
+}
+
+/** The execution of a key, also when its record has ended and was not removed yet. */
+export const find = (step: Step, key: string): Row | undefined => step.sql.get(byKey, step.docket.id, key)
+
+/** The first of a line. */
+export const first = (step: Step, place: Place, line: string, limit: number): ReadonlyArray<Row> =>
+  step.sql.all(inLine, step.docket.id, place, line, limit)
+
+/** The first of a place, line by line. */
+export const firstOf = (step: Step, place: Place, limit: number): ReadonlyArray<Row> =>
+  step.sql.all(inPlace, step.docket.id, place, limit)
+
+/** Those that came last to a place. */
+export const last = (step: Step, place: Place, limit: number, offset: number): ReadonlyArray<Row> =>
+  step.sql.all(newestFirst, step.docket.id, place, limit, offset)
+
+/** Those of a place whose time has come, the earliest first. */
+export const due = (step: Step, place: Place, limit: number): ReadonlyArray<Row> =>
+  step.sql.all(until, step.docket.id, place, step.now, limit)
+
+/** What is held under a lease, in the order in which it was granted. */
+export const granted = (step: Step, place: "running" | "asked", lease: string): ReadonlyArray<Row> =>
+  step.sql.all(underLease, step.docket.id, place, lease)
+
+/** The earliest time of a place. */
+export const earliest = (step: Step, place: Place): number | undefined =>
+  step.sql.get(firstAt, step.docket.id, place)?.at
+
+/** The lines of a place in which anyone stands. */
+export const lines = (step: Step, place: "aside" | "waiting"): ReadonlyArray<string> => {
+  const found: Array<string> = []
+  for (let line = ""; ;) {
+    const next = step.sql.get(nextLine, step.docket.id, place, line)
+    if (next === undefined) return found
+    line = next.line
+    found.push(line)
+  }
+}
+
+/** How many stand in a line. */
+export const count = (step: Step, place: Place, line: string): number =>
+  step.sql.get(countLine, step.docket.id, place, line)?.count ?? 0
+
+/** How many stand before an execution, in its line; at most so many. */
+export const before = (step: Step, { line, place, seq }: Row, limit: number): number =>
+  step.sql.get(countBefore, step.docket.id, place, line, seq, limit)?.count ?? 0
+
+/**
+ * Payloads up to this length are kept in the record. SQLite writes a record as a whole whenever it changes, and a record
+ * that does not fit its page in further ones.
+ */
+const inlinePayload = 1_000
+
+/** The payload of an execution. */
+export const payloadOf = ({ sql }: Step, row: Row): string => row.payload ?? sql.get(longPayload, row.id)?.payload ?? ""
+
+/** Sets the payload of an execution; its record is saved afterwards. */
+export const setPayload = ({ sql }: Step, row: Row, payload: string): void => {
+  const wasLong = row.payload === null
+  row.payload = payload.length > inlinePayload ? null : payload
+  if (row.payload === null) sql.run(keepLongPayload, row.id, payload)
+  else if (wasLong) sql.run(forgetLongPayload, row.id)
+}
+
+/** Adds an execution of a key that has none. */
+export const add = (
+  { docket, sql }: Step,
+  row: Pick<
+    Row,
+    "key" | "place" | "at" | "seq" | "state" | "generation" | "due" | "task" | "trace" | "judged" | "controlValues"
+  > & { readonly payload: string }
+): void => {
+  const isLong = row.payload.length > inlinePayload
+  const added = sql.get(
+    insert,
+    docket.id,
+    row.key,
+    row.place,
+    row.at,
+    row.seq,
+    row.state,
+    row.generation,
+    row.due,
+    row.task,
+    row.trace,
+    row.judged,
+    row.controlValues,
+    isLong ? null : row.payload
+  )
+  if (isLong && added !== undefined) sql.run(keepLongPayload, added.id, row.payload)
+}
+
+/** Writes all that may have changed of an execution. */
+export const save = ({ sql }: Step, row: Row): void => {
+  sql.run(
+    update,
+    row.place,
+    row.line,
+    row.at,
+    row.seq,
+    row.state,
+    row.generation,
+    row.attempt,
+    row.deliveries,
+    row.due,
+    row.intended,
+    row.started,
+    row.completed,
+    row.cancelled,
+    row.worker,
+    row.lease,
+    row.settledLease,
+    row.task,
+    row.needs,
+    row.trace,
+    row.judged,
+    row.controlValues,
+    row.admission,
+    row.last,
+    row.progress,
+    row.error,
+    row.attempts,
+    row.result,
+    row.failure,
+    row.payload,
+    row.id
+  )
+}
+
+/** Deletes an execution, and all that is known of it. */
+export const erase = ({ sql }: Step, { id, payload }: Pick<Row, "id" | "payload">): void => {
+  if (payload === null) sql.run(forgetLongPayload, id)
+  sql.run(remove, id)
+}
