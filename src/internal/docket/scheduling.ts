@@ -101,7 +101,7 @@ export const makeScheduler = Effect.fnUntraced(function* (store: DocketStore["Se
           payload: text,
           due: due.value,
           replace,
-          trace: traceOf(fiber.context),
+          trace: traceOf(fiber.context, isDueNow(due.value) && task.behaviour.recurrence === undefined),
           values: task.behaviour.controls.valuesOf(payload),
           judged: true
         })
@@ -172,6 +172,8 @@ const dueOf = (options: Task.ScheduleOptions): Exit.Exit<Due, DocketError> => {
     ? Exit.succeed({ _tag: "After", millis: Math.max(0, millis) })
     : Exit.fail(invalid(`delay has to be a finite duration; it was ${Durations.shown(options.delay)}`))
 }
+
+const isDueNow = (due: Due) => due._tag === "After" && due.millis === 0
 
 const chunksOf = <A>(items: ReadonlyArray<A>, size: number): ReadonlyArray<ReadonlyArray<A>> =>
   Array.from({ length: Math.ceil(items.length / size) }, (_, i) => items.slice(i * size, (i + 1) * size))
