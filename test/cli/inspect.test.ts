@@ -148,7 +148,8 @@ it.layer(App.layer(), { excludeTestServices: true })("commands that look at a do
       yield* docket.add(Answer)
       yield* Worker.runUntilFinished(answers).pipe(
         Effect.provide(answers.toLayer({ answer: () => Effect.succeed(42) })),
-        Effect.provideService(Docket, docket)
+        Effect.provideService(Docket, docket),
+        Effect.provide(Logger.layer([]))
       )
       assert.match((yield* shop.lines("show", "a")).join("\n"), /^Result +kept in a result store of the app's own$/m)
       const [object] = yield* shop.json("show", "a")

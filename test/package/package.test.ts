@@ -6,7 +6,7 @@ import * as Fs from "node:fs/promises"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
-import * as docket from "../cli/docket.ts"
+import * as docket from "../support/processes.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 

@@ -4,7 +4,7 @@ import { Effect } from "effect"
 import * as Http from "node:http"
 import type { AddressInfo } from "node:net"
 import { fileURLToPath } from "node:url"
-import * as Process from "../cli/docket.ts"
+import * as Process from "../support/processes.ts"
 import { RedisServer } from "../support/RedisServer.ts"
 import { makeDocket, tasksModule } from "./kit.ts"
 
