@@ -22,7 +22,7 @@ import {
 import { fileURLToPath } from "node:url"
 import { format } from "node:util"
 import { run as program } from "../../src/cli/docket.ts"
-import { DidNotSay, untilSaid } from "../support/processes.ts"
+import { type DidNotSay, untilSaid } from "../support/processes.ts"
 
 // Commands tell the time of the place that they run in.
 process.env["TZ"] = "UTC"

@@ -1,5 +1,5 @@
 import { assert, it } from "@effect/vitest"
-import { Effect, Logger } from "effect"
+import { Effect } from "effect"
 import { readdirSync, readFileSync } from "node:fs"
 import { probesOf } from "../../src/store/redis/Inspection.ts"
 import * as Keys from "../../src/store/redis/scripts/keys.ts"
@@ -212,7 +212,7 @@ it.layer(App.layer(), { excludeTestServices: true })("docket doctor", (it) => {
         "warning: one id == 7 is not run; docket restore, with the same task, field, operator and value, takes the strike back",
         "warning: two waits; docket resume two lets it go on"
       ])
-    }).pipe(Effect.provide(Logger.layer([])))
+    })
   )
 
   it("tries every command that the scripts call", () => {
