@@ -17,11 +17,34 @@ import * as Schema from "effect/Schema"
 export class StoreError extends Schema.TaggedError<StoreError>("effect-docket/StoreError")("StoreError", {
   /** The operation that failed, as in `DocketStore.schedule`. */
   operation: Schema.String,
-  /** What the store's client reported. It holds no password. */
-  cause: Schema.Defect()
+  /** What the store's client reported, in its own words. It holds no password. */
+  cause: Schema.Defect(),
+  /** What to do about it, where that is known. */
+  advice: Schema.optionalKey(Schema.String)
 }) {
   override get message() {
-    return `The docket's store failed in ${this.operation}: ${describe(this.cause).replace(/\.+$/, "")}`
+    const found = `The docket's store failed in ${this.operation}: ${describe(this.cause).replace(/\.+$/, "")}`
+    return this.advice === undefined ? found : `${found}. ${this.advice}`
+  }
+}
+
+/**
+ * So many callers wait for the store that a further one is refused at once: more is asked for than the store can do.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class Overloaded extends Schema.TaggedError<Overloaded>("effect-docket/Overloaded")("Overloaded", {
+  /** The operation that was refused, as in `DocketStore.schedule`. */
+  operation: Schema.String,
+  /** How many callers wait. */
+  waiting: Schema.Finite
+}) {
+  override get message() {
+    return (
+      `${this.waiting} callers wait for the docket's store in ${this.operation}, so this one was refused and nothing was ` +
+      "sent: ask for less at a time, or for many together, as with addAll"
+    )
   }
 }
 
@@ -45,34 +68,7 @@ export class InvalidPayload extends Schema.TaggedError<InvalidPayload>("effect-d
 }
 
 /**
- * Data is larger than the docket takes (see `maximumBytes` of its settings): a payload, which is then not scheduled; a
- * result or an error, whose run has then failed; or a message of progress, which is then not set.
- *
- * @category reasons
- * @since 0.1.0
- */
-export class TooLarge extends Schema.TaggedError<TooLarge>("effect-docket/TooLarge")("TooLarge", {
-  task: Schema.String,
-  what: Schema.Literals(["payload", "result", "error", "progress message"]),
-  /** Its size as it would be stored, in bytes. */
-  sizeBytes: Schema.Finite,
-  /** What the docket takes, in bytes. */
-  maximumBytes: Schema.Finite
-}) {
-  override get message() {
-    const advice =
-      this.what === "result"
-        ? "keep it elsewhere and succeed with where that is, give the docket a result store (its option results)"
-        : "keep it elsewhere and say where that is"
-    return (
-      `The ${this.what} of task "${this.task}" takes ${this.sizeBytes} bytes, and the docket takes ${this.maximumBytes}: ` +
-      `${advice}, or raise maximumBytes`
-    )
-  }
-}
-
-/**
- * A key, a task name or an option that a docket cannot accept, or a function of a contract that fails at a payload.
+ * A key, a task name or an option that a docket cannot accept.
  *
  * @category reasons
  * @since 0.1.0
@@ -81,9 +77,7 @@ export class InvalidRequest extends Schema.TaggedError<InvalidRequest>("effect-d
   "InvalidRequest",
   {
     /** What is wrong, and what to do. */
-    problem: Schema.String,
-    /** What a function of the contract failed with, if that is the reason. */
-    cause: Schema.optionalKey(Schema.Defect())
+    problem: Schema.String
   }
 ) {
   override get message() {
@@ -98,7 +92,7 @@ export class InvalidRequest extends Schema.TaggedError<InvalidRequest>("effect-d
  * @since 0.1.0
  */
 export class DocketError extends Schema.TaggedError<DocketError>("effect-docket/DocketError")("DocketError", {
-  reason: Schema.Union([StoreError, InvalidPayload, InvalidRequest, TooLarge])
+  reason: Schema.Union([StoreError, Overloaded, InvalidPayload, InvalidRequest])
 }) {
   override get message() {
     return this.reason.message

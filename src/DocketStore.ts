@@ -613,6 +613,11 @@ export class DocketStore extends Context.Service<
   DocketStore,
   {
     /**
+     * How long a call takes at most, in milliseconds of real time: whoever has no answer then is told so. Absent where
+     * nothing can keep the store from answering.
+     */
+    readonly answerMillis?: number
+    /**
      * Schedules a batch, for a caller that knows the strikes of this version and has left out what they refuse. Within a
      * batch the first request for a key wins.
      */

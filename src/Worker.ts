@@ -318,7 +318,7 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
     docket,
     workerName: name,
     registry,
-    reporter: yield* Progress.make(session, docket.settings),
+    reporter: yield* Progress.make(session),
     metrics,
     // Their services are in the context that executions are forked with, or are those of each execution.
     middleware: (options.middleware ?? []) as ReadonlyArray<Middleware<unknown>> as ReadonlyArray<Middleware>,
@@ -415,7 +415,11 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
   return Worker.of({
     name,
     running: Effect.sync(runs.size),
-    health: Effect.sync(vitals.health),
+    health: Effect.sync(() => {
+      const health = vitals.health()
+      const problem = outage.problem()
+      return health.able || problem === undefined ? health : { ...health, problems: [...health.problems, problem] }
+    }),
     finished,
     drain,
     giveBack

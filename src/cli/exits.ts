@@ -53,7 +53,7 @@ export const codeOf = (error: CommandError): number => {
     case "NotFound":
       return codes.notFound
     case "DocketError":
-      return error.reason._tag === "StoreError" ? codes.failed : codes.usage
+      return error.reason._tag === "StoreError" || error.reason._tag === "Overloaded" ? codes.failed : codes.usage
     case "CommandFailed":
       return codes.failed
   }

@@ -60,16 +60,17 @@ export const layerShared: Layer.Layer<
     yield* refuseMemory
     const docket = yield* Docket
     const url = yield* Flags.StoreUrl
-    const patience = Duration.millis(Number(/[?&]connectTimeout=(\d{1,9})(?!\d)/.exec(url)?.[1] ?? patienceMillis))
+    const asked = /[?&]connectTimeout=(\d{1,9})(?!\d)/.exec(url)?.[1]
+    const patience = Duration.millis(Number(asked ?? patienceMillis))
     const reason = yield* Effect.forkChild(whyNoAnswer(url, docket.name, patience))
     const { taken } = yield* docket.store.snapshot(0).pipe(
-      Effect.mapError((error) => unreachable(url, whyOf(error))),
+      Effect.mapError((error) => unreachable(url, explained(error))),
       Effect.timeoutOrElse({
         duration: patience,
         orElse: () =>
           Effect.flatMap(Fiber.join(reason), (why) => {
-            const silence = `it did not answer within ${Duration.format(patience)} (?connectTimeout=5000 in its URL waits for longer)`
-            return Effect.fail(unreachable(url, why ?? silence))
+            const hint = asked === undefined ? " (?connectTimeout=5000 in its URL waits for longer)" : ""
+            return Effect.fail(unreachable(url, why ?? `it did not answer within ${Duration.format(patience)}${hint}`))
           })
       }),
       Effect.ensuring(Fiber.interrupt(reason))
@@ -85,17 +86,16 @@ export const layerShared: Layer.Layer<
 ).pipe(Layer.provide(layer))
 
 /**
- * What Sentinels or the nodes of a cluster say when they lead to no server, which a client goes on to ask them for. They
- * are asked when the first answer is late, and asking takes most of a second.
+ * What a server says that does not take a call yet, which a client then makes again; or Sentinels and the nodes of a cluster
+ * that lead to no server. They are asked when the first answer is late, and asking takes most of a second.
  */
 const whyNoAnswer = Effect.fnUntraced(
   function* (url: string, name: string, patience: Duration.Duration) {
-    if (!/\+(?:sentinel|cluster):/.test(url)) return undefined
     yield* Effect.sleep(Duration.times(patience, 0.3))
     const { make } = yield* Effect.promise(() => import("../store/redis/Inspection.ts"))
     const redis = yield* make({ url, name, timeoutMillis: 100 })
     return yield* Effect.match(redis.ping, {
-      onFailure: (error) => (isSilence(error) ? undefined : whyOf(error)),
+      onFailure: (error) => (isSilence(error) ? undefined : explained(error)),
       onSuccess: () => undefined
     })
   },
@@ -108,6 +108,10 @@ const unreachable = (url: string, why: string) =>
 
 /** Whether all that the store's client had to report is that there was no answer. */
 export const isSilence = (error: StoreError): boolean => /timed out|in time/.test(whyOf(error))
+
+/** What the store's client reported, and what to do about it. */
+const explained = (error: StoreError): string =>
+  error.advice === undefined ? whyOf(error) : `${whyOf(error).replace(/\.$/, "")}. ${error.advice}`
 
 /** What the store's client reported. */
 export const whyOf = ({ cause }: StoreError): string => {

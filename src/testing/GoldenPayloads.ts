@@ -17,7 +17,7 @@ import * as FileSystem from "effect/FileSystem"
 import * as Schema from "effect/Schema"
 import { codecOf } from "../internal/contract/codec.ts"
 import { failureText } from "../internal/contract/failureText.ts"
-import * as Stored from "../internal/contract/stored.ts"
+import * as PayloadVersion from "../internal/contract/payloadVersion.ts"
 import type * as Task from "../Task.ts"
 import type * as TaskGroup from "../TaskGroup.ts"
 
@@ -83,7 +83,7 @@ export const check: <T extends Task.Any>(
   Effect.provide(NodeFileSystem.layer)
 )
 
-/** Samples as JSON data. */
+/** Samples as they are stored, parsed. */
 interface Samples {
   readonly task: string
   readonly version: number
@@ -106,7 +106,7 @@ const problemsOf = ({ payloads, task: name, version }: Samples, task: Task.Any |
   if (version > newest) return [`Task "${name}" reads no payloads in version ${version} any more`]
   return payloads.flatMap((payload) => {
     const text = JSON.stringify(payload)
-    const decoded = decodePayload(Stored.write(text, version === 1 ? undefined : { version }))
+    const decoded = decodePayload(text)
     return Exit.isSuccess(decoded)
       ? []
       : [
@@ -121,6 +121,9 @@ const sample = (task: Task.Any, version: number, { samples = 5, seed = 1 }: Opti
   const encode = Schema.encodeUnknownEffect(Schema.toCodecJson(schema))
   return Effect.flatMap(
     Arbitrary.sampleEffect(Arbitrary.schema(schema), { count: samples, seed }),
-    Effect.forEach((payload) => encode(payload))
+    Effect.forEach((payload) =>
+      // Whoever scheduled the first version knew of no versions.
+      Effect.map(encode(payload), (encoded) => (version === 1 ? encoded : PayloadVersion.mark(encoded, version)))
+    )
   )
 }

@@ -130,7 +130,8 @@ it.layer(App.layer(), { excludeTestServices: true })("commands that wait", (it) 
       yield* opened.docket.addNamed("trace", { message: "Hi" }, { key: "k" })
       yield* tail.until("completed trace k")
       for (const waiting of [tail, worker]) {
-        const { stderr, stdout } = yield* waiting.stop
+        yield* waiting.kill("SIGTERM")
+        const { stderr, stdout } = yield* waiting.ended
         assert.notMatch(stdout + stderr, /connection was lost|WARNING|cannot be reached/)
       }
     })

@@ -9,6 +9,7 @@ import { Docket } from "../../Docket.ts"
 import type { StoreError } from "../../DocketError.ts"
 import { knowsTask } from "../../internal/docket/operations.ts"
 import type { Snapshot } from "../../Snapshot.ts"
+import { adviceOn } from "../../store/redis/connection/advice.ts"
 import { redact } from "../../store/redis/connection/Connection.ts"
 import * as Inspection from "../../store/redis/Inspection.ts"
 import { CommandFailed } from "../exits.ts"
@@ -110,14 +111,11 @@ const connection = Effect.fnUntraced(function* (redis: Inspection.Inspection, ur
   const reached = yield* Effect.result(Effect.timeoutOption(redis.ping, patience))
   const took = (yield* Clock.currentTimeMillis) - begun
   if (Result.isFailure(reached) && !Store.isSilence(reached.failure)) {
-    const why = Store.whyOf(reached.failure)
-    const isRefused = /WRONGPASS|NOAUTH|NOPERM/.test(why)
     return problem(
       check,
-      `${url} cannot be used: ${why}`,
-      isRefused
-        ? "Give the user and password of an ACL user in the URL, percent-encoded: redis://user:password@host:6379/0"
-        : "Start Redis, or give the address where it is with --url or DOCKET_URL; look for firewalls and TLS (rediss://)"
+      `${url} cannot be used: ${Store.whyOf(reached.failure)}`,
+      reached.failure.advice ??
+        "Start Redis, or give the address where it is with --url or DOCKET_URL; look for firewalls and TLS (rediss://)"
     )
   }
   if (Result.isFailure(reached) || reached.success._tag === "None") {
@@ -128,19 +126,22 @@ const connection = Effect.fnUntraced(function* (redis: Inspection.Inspection, ur
 })
 
 const server = Effect.fnUntraced(function* (redis: Inspection.Inspection) {
+  const name = yield* Effect.orElseSucceed(redis.server, () => "a server that does not say what it is")
   const asked = yield* Effect.result(redis.info)
+  const confirmation = yield* confirmed(redis)
   if (Result.isFailure(asked)) {
     return [
       warning(
         "server",
-        `INFO cannot be asked: ${Store.whyOf(asked.failure)}`,
+        `${name}; INFO cannot be asked: ${Store.whyOf(asked.failure)}`,
         "Allow the user +info to have version, persistence, memory and replication examined; a docket works without"
-      )
+      ),
+      ...confirmation
     ]
   }
   const info = asked.success
   const saves = Result.getOrElse(yield* Effect.result(redis.setting("save")), () => undefined)
-  const findings = [version(info), replication(info), ...persistence(info, saves), memory(info)]
+  const findings = [version(info, name), replication(info), ...confirmation, ...persistence(info, saves), memory(info)]
   if (info.get("cluster_enabled") === "1") {
     const slot = yield* Effect.result(redis.slot)
     findings.push(
@@ -158,15 +159,24 @@ const server = Effect.fnUntraced(function* (redis: Inspection.Inspection) {
 
 type Info = ReadonlyMap<string, string>
 
-const version = (info: Info): Finding => {
-  const valkey = info.get("valkey_version")
-  const text = valkey === undefined ? `Redis ${info.get("redis_version") ?? "?"}` : `Valkey ${valkey}`
+const version = (info: Info, name: string): Finding => {
   const [major = 0, minor = 0] = (info.get("redis_version") ?? "").split(".").map(Number)
-  const found = `${text}, ${info.get("redis_mode") ?? "standalone"}`
-  return valkey !== undefined || major > 6 || (major === 6 && minor >= 2)
+  // That is the version of Redis with which another server is compatible.
+  const found = `${name}, ${info.get("redis_mode") ?? "standalone"}`
+  return major > 6 || (major === 6 && minor >= 2)
     ? ok("server", found)
     : problem("server", found, "A docket needs Redis 6.2 or later, or Valkey: upgrade the server")
 }
+
+/** Whether as many replicas have a write as the URL asks for. */
+const confirmed = Effect.fnUntraced(function* (redis: Inspection.Inspection) {
+  if (redis.replicas === 0) return []
+  const check = "replicas"
+  const written = yield* Effect.result(redis.write)
+  if (Result.isSuccess(written)) return [ok(check, `${redis.replicas} or more have what is written`)]
+  const { advice = "Look at what the server says, and at its log" } = written.failure
+  return [problem(check, `nothing that is written counts: ${Store.whyOf(written.failure)}`, advice)]
+})
 
 const replication = (info: Info): Finding => {
   if (info.get("role") === "slave") {
@@ -220,20 +230,30 @@ const rights = Effect.fnUntraced(function* (redis: Inspection.Inspection) {
   const asked = yield* Effect.result(redis.denied)
   const pattern = `{${(yield* Docket).name}}:*`
   const advice = `Allow the user what a docket needs: ~${pattern} &${pattern} +@all -@admin -@dangerous +info +role (docs/redis.md lists all commands)`
-  if (Result.isFailure(asked)) return [problem(check, `no script can be run: ${Store.whyOf(asked.failure)}`, advice)]
-  if (asked.success.length === 0) return [ok(check, "every command, key and channel that a docket uses")]
-  const places = new Map<string, Array<string>>()
-  for (const { command, error, on } of asked.success) {
-    const what = `${command} is refused: ${error}`
-    places.set(what, [...(places.get(what) ?? []), ...(on === undefined ? [] : [on])])
+  const adviceFor = (error: string, known: string | undefined) =>
+    isDenial(error) ? advice : (known ?? "Look at what the server says, and at its log")
+  if (Result.isFailure(asked)) {
+    const why = Store.whyOf(asked.failure)
+    return [problem(check, `no script can be run: ${why}`, adviceFor(why, asked.failure.advice))]
   }
-  return Array.from(places, ([what, on]) =>
-    problem(
-      check,
-      on.length === 0 ? what : `${what} (on ${on.join(", ")})`,
-      isDenial(what) ? advice : "Look at what the server says, and at its log"
-    )
+  const places = new Map<string, { readonly found: Finding; readonly on: Array<string> }>()
+  for (const { command, error, on } of asked.success) {
+    const known = isDenial(error) ? undefined : adviceOn(error)
+    // What it says of its state it says to all that writes.
+    const found =
+      known === undefined
+        ? problem(check, `${command} is refused: ${error}`, adviceFor(error, known))
+        : problem("writes", `the server refuses them: ${error}`, known)
+    const place = places.get(found.found) ?? { found, on: [] }
+    places.set(found.found, place)
+    if (on !== undefined && known === undefined) place.on.push(on)
+  }
+  const findings = Array.from(places.values(), ({ found, on }) =>
+    on.length === 0 ? found : { ...found, found: `${found.found} (on ${on.join(", ")})` }
   )
+  return findings.some((finding) => finding.check === check)
+    ? findings
+    : [...findings, ok(check, "every command, key and channel that a docket uses")]
 })
 
 const isDenial = (error: string): boolean => /NOPERM|ACL|permission|can't (?:run|access|publish)/i.test(error)

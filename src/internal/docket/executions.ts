@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
-import type * as Schema from "effect/Schema"
+import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { type DocketError, ResultNotKept, ResultTimeout, TaskCancelled, TaskFailed } from "../../DocketError.ts"
 import type { ResultError } from "../../DocketError.ts"
@@ -15,13 +15,13 @@ import type { Execution, ExecutionInfo } from "../../Execution.ts"
 import type { ResultStore } from "../../ResultStore.ts"
 import type * as Task from "../../Task.ts"
 import { codecOf } from "../contract/codec.ts"
-import { closed, failWith, invalid } from "./docketError.ts"
+import { closed, failWith, invalid, waits } from "./docketError.ts"
 import * as Durations from "../contract/durations.ts"
 import * as Events from "./events.ts"
 import * as GroupCommit from "./groupCommit.ts"
 import { attemptOf, infoOf } from "./info.ts"
 import * as KeptResults from "./keptResults.ts"
-import * as Stored from "../contract/stored.ts"
+import * as Redaction from "../contract/redaction.ts"
 
 /** Where handles find their executions. */
 export interface Source {
@@ -49,7 +49,8 @@ export const makeSource: (
     send: (keys: ReadonlyArray<string>) => failWith(store.read(keys)),
     maximumSize: readTogether,
     inFlight: readsInFlight,
-    closed: closed("DocketStore.read")
+    closed: closed("DocketStore.read"),
+    ...waits("DocketStore.read", store.answerMillis)
   })
   return { ...options, store, read }
 })
@@ -86,7 +87,7 @@ export const handleNamed = (
   disposition: DocketStore.Disposition | undefined
 ): Execution<unknown, never> =>
   new Handle<unknown, never>(source, key, task, disposition, {
-    success: (text) => (text === undefined ? Exit.succeed(undefined) : Stored.dataOf(text)),
+    success: (text) => (text === undefined ? Exit.succeed(undefined) : Exit.map(parseJson(text), Redaction.unmark)),
     isVoid: false
   })
 
@@ -217,6 +218,8 @@ const takeEnd = Effect.fnUntraced(function* (events: Queue.Dequeue<DocketStore.E
     awaited = event.generation
   }
 })
+
+const parseJson = Schema.decodeUnknownExit(Schema.fromJsonString(Schema.Unknown))
 
 const unreadable = (key: string, what: "result" | "error") =>
   new TaskFailed({ key, error: `SchemaError: the stored ${what} does not fit this process's contract of the task` })

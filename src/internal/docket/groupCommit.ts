@@ -8,57 +8,97 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
+import { monotonic, watchOver } from "../realTime.ts"
 
 interface Waiting<A, B, E> {
   readonly item: A
   readonly resume: (exit: Exit.Exit<B, E>) => void
+  readonly since: number
+  /** Whether it was told that it has waited for too long. */
+  isOver: boolean
+}
+
+interface Options<A, B, E> {
+  /** Answers one value for each item, in order. */
+  readonly send: (items: ReadonlyArray<A>) => Effect.Effect<ReadonlyArray<B>, E>
+  readonly maximumSize: number
+  /** How many groups may be under way. */
+  readonly inFlight: number
+  /** What callers are told once the scope is closed, those whose group is under way included. */
+  readonly closed: Exit.Exit<never, E>
+  /** How long a caller waits at most, from its call on and in real time, and what it is told then; absent for no limit. */
+  readonly patience?: {
+    readonly millis: number
+    readonly over: (wasSent: boolean) => Exit.Exit<never, E>
+  }
+  /** How many callers may wait for a group to leave, and what a further one is told; absent for any number. */
+  readonly crowd?: { readonly maximum: number; readonly refused: Exit.Exit<never, E> }
 }
 
 /**
  * Makes a function that sends items in groups of at most `maximumSize`, with at most `inFlight` groups under way.
  *
- * `send` answers one value for each item, in order. A caller that is interrupted before its group left takes its item
- * back; later, the item is sent and the answer dropped.
+ * A caller that is interrupted before its group left takes its item back; later, the item is sent and the answer dropped.
  */
-export const make: <A, B, E>(options: {
-  readonly send: (items: ReadonlyArray<A>) => Effect.Effect<ReadonlyArray<B>, E>
-  readonly maximumSize: number
-  readonly inFlight: number
-  /** What callers are told once the scope is closed, those whose group is under way included. */
-  readonly closed: Exit.Exit<never, E>
-}) => Effect.Effect<(item: A) => Effect.Effect<B, E>, never, Scope.Scope> = Effect.fnUntraced(function* <A, B, E>({
+export const make: <A, B, E>(
+  options: Options<A, B, E>
+) => Effect.Effect<(item: A) => Effect.Effect<B, E>, never, Scope.Scope> = Effect.fnUntraced(function* <A, B, E>({
   closed,
+  crowd,
   inFlight,
   maximumSize,
+  patience,
   send
-}: {
-  readonly send: (items: ReadonlyArray<A>) => Effect.Effect<ReadonlyArray<B>, E>
-  readonly maximumSize: number
-  readonly inFlight: number
-  readonly closed: Exit.Exit<never, E>
-}) {
+}: Options<A, B, E>) {
   const run = yield* FiberSet.makeRuntime<never>()
-  let waiting: Array<Waiting<A, B, E>> = []
-  let underWay = 0
+  const waiting = new Set<Waiting<A, B, E>>()
+  const underWay = new Set<ReadonlyArray<Waiting<A, B, E>>>()
   let isTurnEnding = false
   let isClosed = false
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
       isClosed = true
       for (const { resume } of waiting) resume(closed)
-      waiting = []
+      waiting.clear()
     })
   )
+  const begins =
+    patience === undefined
+      ? undefined
+      : yield* watchOver(
+          patience.millis,
+          () => {
+            for (const group of underWay) {
+              const oldest = group.find(({ isOver }) => !isOver)
+              if (oldest !== undefined) return oldest.since
+            }
+            return waiting.values().next().value?.since
+          },
+          (until) => {
+            const end = (entry: Waiting<A, B, E>, wasSent: boolean) => {
+              if (entry.isOver || entry.since > until) return
+              entry.isOver = true
+              waiting.delete(entry)
+              entry.resume(patience.over(wasSent))
+            }
+            for (const group of underWay) for (const entry of group) end(entry, true)
+            for (const entry of waiting) end(entry, false)
+          }
+        )
 
   const sendGroups = () => {
-    while (underWay < inFlight && waiting.length > 0) {
-      const group = waiting.slice(0, maximumSize)
-      waiting = waiting.slice(maximumSize)
-      underWay++
+    while (underWay.size < inFlight && waiting.size > 0) {
+      const group: Array<Waiting<A, B, E>> = []
+      for (const entry of waiting) {
+        if (group.length === maximumSize) break
+        waiting.delete(entry)
+        group.push(entry)
+      }
+      underWay.add(group)
       run(
         Effect.onExit(send(group.map(({ item }) => item)), (exit) =>
           Effect.sync(() => {
-            underWay--
+            underWay.delete(group)
             // `send` answers one value for each item, so there is one at every index.
             group.forEach(({ resume }, i) =>
               resume(isClosed && Exit.hasInterrupts(exit) ? closed : Exit.map(exit, (answers) => answers[i] as B))
@@ -72,7 +112,7 @@ export const make: <A, B, E>(options: {
 
   // Whoever is told the answer of one group may ask again in the same turn; so do callers that start together.
   const sendAtEndOfTurn = () => {
-    if (isTurnEnding || underWay >= inFlight || waiting.length === 0) return
+    if (isTurnEnding || underWay.size >= inFlight || waiting.size === 0) return
     isTurnEnding = true
     queueMicrotask(() => {
       isTurnEnding = false
@@ -83,11 +123,13 @@ export const make: <A, B, E>(options: {
   return (item: A) =>
     Effect.callback<B, E>((resume) => {
       if (isClosed) return resume(closed)
-      const entry: Waiting<A, B, E> = { item, resume }
-      waiting.push(entry)
+      if (crowd !== undefined && waiting.size >= crowd.maximum) return resume(crowd.refused)
+      const entry: Waiting<A, B, E> = { item, resume, since: begins === undefined ? 0 : monotonic(), isOver: false }
+      waiting.add(entry)
+      begins?.()
       sendAtEndOfTurn()
       return Effect.sync(() => {
-        waiting = waiting.filter((other) => other !== entry)
+        waiting.delete(entry)
       })
     })
 })

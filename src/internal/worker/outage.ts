@@ -20,20 +20,31 @@ export interface Outage {
     reconnected: Effect.Effect<void>,
     givenUp?: Effect.Effect<A>
   ) => Effect.Effect<A, never, R>
+  /** What the store said last, while it is away. */
+  readonly problem: () => string | undefined
 }
 
 /** Makes the shared memory of an outage, so that several callers log and count it once. */
 export const make = (longestPause: Duration.Duration, onLost: () => void): Outage => {
-  let away = false
+  /** What it failed with last, while it is away. */
+  let away: StoreError | undefined
+  /** What was advised on in this outage. */
+  const advised = new Set<string | undefined>()
   /** Counts losses and returns: what a call that began before the last of them brings says nothing of the time since. */
   let turns = 0
 
   const lost = (error: StoreError, began: number) =>
     Effect.suspend(() => {
-      if (away || began < turns) return Effect.void
-      away = true
-      turns++
-      onLost()
+      if (began < turns) return Effect.void
+      if (away === undefined) {
+        turns++
+        onLost()
+      } else if (error.advice === undefined || advised.has(error.advice)) {
+        away = error
+        return Effect.void
+      }
+      away = error
+      advised.add(error.advice)
       return Effect.logWarning(
         `${error.message}. The worker goes on with what it runs, and tries again at least every ${Duration.format(longestPause)}`
       )
@@ -41,16 +52,19 @@ export const make = (longestPause: Duration.Duration, onLost: () => void): Outag
 
   const found = (began: number) =>
     Effect.suspend(() => {
-      if (!away || began < turns) return Effect.void
-      away = false
+      if (away === undefined || began < turns) return Effect.void
+      away = undefined
+      advised.clear()
       turns++
       return Effect.logInfo("The store answers again")
     })
 
   const answered = <A>(answer: A, began: number): Effect.Effect<A> =>
-    away ? Effect.as(found(began), answer) : Effect.succeed(answer)
+    away === undefined ? Effect.succeed(answer) : Effect.as(found(began), answer)
 
   return {
+    problem: () => away?.message,
+
     untilAnswered: (call, reconnected, givenUp = Effect.never) => {
       const again = Effect.fnUntraced(function* (error: StoreError, began: number) {
         let last = { error, began }

@@ -5,12 +5,10 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import type { Docket } from "../../Docket.ts"
 import { DocketError, MiddlewareFailed, TaskTimedOut } from "../../DocketError.ts"
 import type { Due, Next, Outcome } from "../../DocketStore.ts"
-import { errorText, failureText } from "../contract/failureText.ts"
+import { failureText } from "../contract/failureText.ts"
 import * as Signal from "../contract/signal.ts"
-import * as Size from "../contract/size.ts"
 import type { Runnable } from "./registry.ts"
 import type { Run } from "./run.ts"
 
@@ -19,35 +17,26 @@ export const outcomeOf = (
   runnable: Runnable,
   run: Run,
   exit: Exit.Exit<unknown, unknown>,
-  next: () => Next | undefined,
-  limits: Limits
+  next: () => Next | undefined
 ): Effect.Effect<Outcome | undefined> => {
   if (run.interruptReason === "lease-lost") return Effect.undefined
-  if (Exit.isFailure(exit)) return outcomeOfFailure(runnable, run, exit.cause, next, limits)
+  if (Exit.isFailure(exit)) return outcomeOfFailure(runnable, run, exit.cause, next)
   const result = runnable.encodeSuccess(exit.value)
-  const failed = (error: string): Effect.Effect<Outcome> =>
-    Effect.succeed({ _tag: "Failed", error, failure: undefined, next: next() })
-  if (Exit.isFailure(result)) {
-    return failed(`InvalidResult: the result does not fit the task's schema: ${failureText(result.cause)}`)
-  }
-  const tooLarge =
-    result.value === undefined
-      ? undefined
-      : Size.check(limits.maximumResultBytes, run.delivery.task, "result", result.value)
-  return tooLarge === undefined
+  return Exit.isSuccess(result)
     ? Effect.succeed({ _tag: "Completed", result: result.value, next: next() })
-    : failed(errorText(tooLarge))
+    : Effect.succeed({
+        _tag: "Failed",
+        error: `InvalidResult: the result does not fit the task's schema: ${failureText(result.cause)}`,
+        failure: undefined,
+        next: next()
+      })
 }
-
-/** How large results and errors may be. */
-type Limits = Pick<Docket["Service"]["settings"], "maximumBytes" | "maximumResultBytes">
 
 const outcomeOfFailure = Effect.fnUntraced(function* (
   runnable: Runnable,
   run: Run,
   cause: Cause.Cause<unknown>,
-  next: () => Next | undefined,
-  { maximumBytes }: Limits
+  next: () => Next | undefined
 ): Effect.fn.Return<Outcome> {
   if (Cause.hasInterrupts(cause)) {
     if (run.interruptReason === "cancelled") return { _tag: "Cancelled" }
@@ -64,11 +53,7 @@ const outcomeOfFailure = Effect.fnUntraced(function* (
   const due = Exit.isSuccess(decision) ? decision.value : undefined
   const error = failureText(cause)
   if (due !== undefined) return { _tag: "Retry", error, due }
-  const failure = typedFailure(runnable, cause)
-  const tooLarge = failure === undefined ? undefined : Size.check(maximumBytes, run.delivery.task, "error", failure)
-  return tooLarge === undefined
-    ? { _tag: "Failed", error, failure, next: next() }
-    : { _tag: "Failed", error: `${error}; ${errorText(tooLarge)}`, failure: undefined, next: next() }
+  return { _tag: "Failed", error, failure: typedFailure(runnable, cause), next: next() }
 })
 
 const nextAttempt = Effect.fnUntraced(function* (

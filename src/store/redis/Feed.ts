@@ -12,10 +12,11 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { StoreError } from "../../DocketError.ts"
 import type { ExecutionEvent } from "../../DocketStore.ts"
+import { late } from "../../internal/docket/docketError.ts"
 import * as GroupCommit from "../../internal/docket/groupCommit.ts"
 import { followedFromAnyNode } from "./scripts/fragments.ts"
 import type * as Keys from "./scripts/keys.ts"
-import { inRealTime } from "./connection/realTime.ts"
+import { inRealTime } from "../../internal/realTime.ts"
 import * as Redis from "./connection/Redis.ts"
 import { setWatchers } from "./scripts/watchers.ts"
 
@@ -63,6 +64,10 @@ export const make: (keys: Keys.Keys) => Effect.Effect<Follow, never, Redis.Redis
       send: (followers: ReadonlyArray<void>) => Effect.map(announceFollower, (value) => followers.map(() => value)),
       maximumSize: Infinity,
       inFlight: 1,
+      patience: {
+        millis: redis.answerMillis,
+        over: (wasSent) => Exit.fail(late("DocketStore.watch", redis.answerMillis, wasSent))
+      },
       closed: Exit.fail(new StoreError({ operation: "DocketStore.watch", cause: new Error("The store is closed") }))
     })
     const tellOfGap = Effect.sync(() => {

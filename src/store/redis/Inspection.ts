@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import type { InvalidRequest, StoreError } from "../../DocketError.ts"
+import { presentable } from "./connection/Client.ts"
 import * as Connection from "./connection/Connection.ts"
 import * as Keys from "./scripts/keys.ts"
 import * as Redis from "./connection/Redis.ts"
@@ -13,6 +14,12 @@ import * as Redis from "./connection/Redis.ts"
 /** Answers about one docket's Redis; each may be refused to the user. */
 export interface Inspection {
   readonly ping: Effect.Effect<void, StoreError>
+  /** What the server calls itself, as in `Redis 7.0.15`; it tells anyone. */
+  readonly server: Effect.Effect<string, StoreError>
+  /** How many replicas have to have each write, as the URL says. */
+  readonly replicas: number
+  /** Makes a write, and fails when too few replicas have it. Leaves nothing behind. */
+  readonly write: Effect.Effect<void, StoreError>
   /** The user's name. */
   readonly user: Effect.Effect<string, StoreError>
   /** The fields of `INFO`. */
@@ -65,6 +72,7 @@ export const make: (options: {
   const operation = "Inspection"
   const send = (command: string, ...args: ReadonlyArray<string | number>) => redis.command(operation, command, ...args)
   const tryInScript = redis.eval(probe)
+  const tryToWrite = redis.eval(confirmed)
 
   const outside = (command: string, on: string, attempt: Effect.Effect<unknown, StoreError, Scope.Scope>) =>
     Effect.match(Effect.scoped(attempt), {
@@ -74,6 +82,13 @@ export const make: (options: {
 
   return {
     ping: Effect.asVoid(send("PING")),
+    server: Effect.map(send("HELLO"), (reply) => {
+      const name = settingOf(reply, "server") ?? "unknown"
+      const version = settingOf(reply, "version") ?? "?"
+      return `${name.charAt(0).toUpperCase()}${name.slice(1)} ${version}`
+    }),
+    replicas: connection.options.replicas ?? 0,
+    write: Effect.suspend(() => Effect.asVoid(tryToWrite(keys.prefix + Keys.segments.none))),
     user: Effect.map(send("ACL", "WHOAMI"), String),
     info: Effect.map(send("INFO"), (text) => parseInfo(String(text))),
     setting: (name) => Effect.map(send("CONFIG", "GET", name), (reply) => settingOf(reply, name)),
@@ -111,7 +126,13 @@ export const make: (options: {
                 const [command = "", key] = probes[i]!
                 return error === ""
                   ? []
-                  : [{ command, on: key?.startsWith(keys.prefix) === true ? key : undefined, error }]
+                  : [
+                      {
+                        command,
+                        on: key?.startsWith(keys.prefix) === true ? key : undefined,
+                        error: presentable(new Error(error)).message
+                      }
+                    ]
               })
           ),
           outside(
@@ -242,6 +263,7 @@ export const probesOf = (keys: Keys.Keys, id: string): ReadonlyArray<ReadonlyArr
  */
 const probe = Redis.script((keys: Keys.Keys, commands: ReadonlyArray<string>) => [...Keys.fixed(keys), ...commands], {
   operation: "Inspection.denied",
+  unconfirmed: true,
   numberOfKeys: Keys.numberOfFixed,
   lua: /* lua */ `
 local errors = {}
@@ -252,3 +274,19 @@ end
 return errors
 `
 }).withReplyType<ReadonlyArray<string>>()
+
+/**
+ * Writes something that is gone at once.
+ *
+ * KEYS[1]  a key that is never there
+ * Reply    nothing
+ * Cost     O(1)
+ */
+const confirmed = Redis.script((key: string) => [key], {
+  operation: "Inspection.write",
+  numberOfKeys: 1,
+  lua: /* lua */ `
+redis.call('SET', KEYS[1], '', 'PX', 1)
+redis.call('DEL', KEYS[1])
+`
+}).withReplyType<null>()

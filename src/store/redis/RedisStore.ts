@@ -105,6 +105,8 @@ export const make: (
       )
 
     return DocketStore.DocketStore.of({
+      answerMillis: redis.answerMillis,
+
       schedule: (requests, strikes) =>
         requests.length <= batchSize.schedule ? scheduleBatch(requests, strikes) : scheduleMany(requests, strikes),
 

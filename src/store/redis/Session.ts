@@ -56,13 +56,15 @@ export const open: (
     known: Exchange.encodeTasks(worker.tasks),
     controls: Exchange.encodeControls(worker.controls)
   }
+  // A worker makes its calls again and again, and says in its log why it has to.
+  const patienceMillis = 1000
   const run = {
-    exchange: redis.eval(Exchange.exchange),
-    renew: redis.eval(Renew.renew),
-    progress: redis.eval(progress),
-    heartbeat: redis.eval(Workers.heartbeat),
-    leave: redis.eval(Workers.leave),
-    repair: redis.eval(Repair.repair)
+    exchange: redis.eval(Exchange.exchange, patienceMillis),
+    renew: redis.eval(Renew.renew, patienceMillis),
+    progress: redis.eval(progress, patienceMillis),
+    heartbeat: redis.eval(Workers.heartbeat, patienceMillis),
+    leave: redis.eval(Workers.leave, patienceMillis),
+    repair: redis.eval(Repair.repair, patienceMillis)
   }
 
   const repairs = Repairs.make((step) => Effect.flatMap(now, (now) => run.repair(keys, now, step, caller.leaseMillis)))

@@ -10,7 +10,7 @@ import type * as Scope from "effect/Scope"
 import type { StoreError } from "../../DocketError.ts"
 import type * as Keys from "./scripts/keys.ts"
 import { passOn } from "./scripts/passOn.ts"
-import { inRealTime } from "./connection/realTime.ts"
+import { inRealTime } from "../../internal/realTime.ts"
 import * as Redis from "./connection/Redis.ts"
 
 export interface Wakeups {

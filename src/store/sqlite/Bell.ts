@@ -14,7 +14,7 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as FileSystem from "node:fs"
-import * as RealTime from "../redis/connection/realTime.ts"
+import * as RealTime from "../../internal/realTime.ts"
 import type { Database } from "./Database.ts"
 
 const looseMillis = 500

@@ -5,7 +5,7 @@ import type * as Scope from "effect/Scope"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import type { StoreError } from "../../DocketError.ts"
 import type { ExecutionEvent } from "../../DocketStore.ts"
-import * as RealTime from "../redis/connection/realTime.ts"
+import * as RealTime from "../../internal/realTime.ts"
 import * as Events from "./Events.ts"
 import type { Step } from "./Step.ts"
 

@@ -2,6 +2,7 @@ import { assert, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, Queue, type Scope } from "effect"
 import { afterAll, beforeAll, vi } from "vitest"
 import type { DocketStore } from "../../../src/DocketStore.ts"
+import { Dockets } from "../../../src/index.ts"
 import * as RedisStore from "../../../src/store/redis/RedisStore.ts"
 import * as RedisServer from "../../support/RedisServer.ts"
 import { untilSuccess, waitUntil } from "../../support/waitUntil.ts"
@@ -99,6 +100,52 @@ it.layer(RedisServer.RedisServer.layer({ appendonly: true }), { excludeTestServi
       }),
     "?commandTimeout=400"
   )
+
+  test("SCH-14 the time limit of an add counts from its call, however many callers wait before it", (server) =>
+    Effect.gen(function* () {
+      const docket = yield* Dockets.make({ url: `${server.url}?commandTimeout=500`, name: "orders" })
+      yield* docket.addNamed("task", {})
+      yield* server.freeze
+      // Four groups of 25 are under way at a time.
+      const adds = Effect.forEach(Array.from({ length: 1000 }), () => Effect.flip(docket.addNamed("task", {})), {
+        concurrency: "unbounded"
+      })
+      const errors = yield* within(1_500, adds)
+      assert.isTrue(errors.every(({ reason }) => reason._tag === "StoreError"))
+      assert.include(errors.at(-1)?.message, "nothing was sent")
+      yield* server.thaw
+      yield* untilSuccess("the store answers", docket.addNamed("task", {}))
+    }))
+
+  test(
+    "SCH-14 a call that finds no connection, or a server that refuses it, has one deadline for all of it",
+    (server, open) =>
+      Effect.gen(function* () {
+        const store = yield* open
+        yield* store.depth
+        // Its first command after the greeting is refused for as long as the script runs.
+        yield* server.cli("CONFIG", "SET", "lua-time-limit", "10")
+        const busy = yield* Effect.forkScoped(Effect.ignore(server.cli("EVAL", "while true do end", "0")))
+        yield* untilSuccess("the server is busy", Effect.flip(server.cli("PING")))
+        const error = yield* within(1_000, Effect.flip(add(store, "k")))
+        assert.match(error.message, /BUSY .* SCRIPT KILL or FUNCTION KILL/)
+        yield* server.cli("SCRIPT", "KILL")
+        yield* Fiber.join(busy)
+        assert.deepStrictEqual(yield* add(store, "k"), ["scheduled"])
+      }),
+    "?commandTimeout=500"
+  )
+
+  test("a script that the server does not know, or knows no longer, is sent with the call itself", (server) =>
+    Effect.gen(function* () {
+      // Between a script that is loaded and its call, it could be forgotten again.
+      yield* server.cli("ACL", "SETUSER", "few", "on", ">secret", "~*", "&*", "+@all", "-script")
+      const store = yield* RedisStore.makeUrl(server.url.replace("//", "//few:secret@"), options)
+      for (const key of ["a", "b", "c"]) {
+        yield* server.cli("SCRIPT", "FLUSH")
+        assert.deepStrictEqual(yield* add(store, key), ["scheduled"])
+      }
+    }))
 
   test("REC-04 a feed goes on after the connection was lost, and says that there was a gap", (server, open) =>
     Effect.gen(function* () {

@@ -1,6 +1,6 @@
 /** Sentinels, clusters and TLS: a docket on each of them, and what becomes of it when its server changes. */
 import { assert, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Queue, Schedule, type Scope } from "effect"
+import { Deferred, Duration, Effect, Exit, Fiber, Queue, Schedule, type Scope } from "effect"
 import * as Net from "node:net"
 import type { DocketStore, ExecutionEvent, StoreOptions } from "../../../src/DocketStore.ts"
 import * as RedisStore from "../../../src/store/redis/RedisStore.ts"
@@ -303,6 +303,35 @@ it.live("a write that has to be on a replica fails when it is not, and can be se
     yield* replica.thaw
     yield* untilSuccess("the replica follows again", Kit.add(store, "b"))
     assert.deepStrictEqual(yield* Kit.add(store, "b"), ["already-scheduled"])
+  })
+)
+
+it.live("while no replica has what is written, all that only reads is answered at once", () =>
+  Effect.gen(function* () {
+    const master = yield* RedisServer.make()
+    const store = yield* RedisStore.makeUrl(`${master.url}?replicas=1`, options())
+    // Each of them would keep for a second what comes after it on its connection.
+    yield* Effect.forkScoped(Effect.forever(Effect.ignore(Kit.add(store, "k"))))
+    yield* untilSuccess(
+      "it is written",
+      Effect.flatMap(store.read(["k"]), ([found]) => Effect.fromOption(found!))
+    )
+    const reads: Array<Effect.Effect<unknown, unknown, Scope.Scope>> = [
+      store.read(["k"]),
+      store.attempts("k"),
+      store.ahead("k"),
+      store.depth,
+      store.snapshot(10),
+      store.workers,
+      store.strikes,
+      store.failed({ limit: 10, offset: 0 }),
+      store.watch("k"),
+      store.watchAll,
+      store.watchStrikes
+    ]
+    const [took] = yield* Effect.timed(Effect.forEach(reads, (read) => read))
+    assert.isBelow(Duration.toMillis(took), 1000)
+    assert.match((yield* Effect.flip(Kit.add(store, "k"))).message, /Only 0 of 1 replicas.*Too few replicas follow/)
   })
 )
 

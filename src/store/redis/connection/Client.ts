@@ -32,7 +32,7 @@ export const open = (
     db: connection.database,
     // The server refuses a name with spaces or other than ASCII characters.
     connectionName: (options.connectionName ?? connectionName ?? "docket").replace(/[^!-~]/g, "-"),
-    connectTimeout: options.connectTimeout ?? 5000,
+    connectTimeout: options.connectTimeout ?? defaultConnectTimeout,
     keepAlive: options.keepAlive ?? 10_000,
     noDelay: options.noDelay ?? true,
     family: options.family ?? 0,
@@ -49,6 +49,9 @@ export const open = (
   })
 }
 
+/** In milliseconds. */
+export const defaultConnectTimeout = 5000
+
 /** What a server asks for. */
 export type Credentials = Pick<RedisOptions, "username" | "password" | "db">
 
@@ -62,29 +65,28 @@ export const valueOf = (secret: Redacted.Redacted | undefined) =>
 /** The server does not have the script. */
 export const isMissingScript = (error: unknown) => error instanceof Error && error.message.startsWith("NOSCRIPT")
 
-// ioredis tells these two apart by their messages only.
-
-/** No answer came within the time for a command. */
-export const isMissedDeadline = (error: unknown) => error instanceof Error && error.message === "Command timed out"
-
-/** The connection ended before the answer. */
+/** The connection ended before the answer, which ioredis tells by its message only. */
 export const isEnded = (error: unknown) => error instanceof Error && error.message === "Connection is closed."
+
+/** The server does not know the user, or does not allow it: asking again does not help. */
+export const isOfUser = ({ message }: Error) => /\b(?:WRONGPASS|NOAUTH|NOPERM)\b/.test(message)
 
 /** A master that became a replica: the name of the server may lead to another by now. */
 export const isOfReplica = (error: unknown) => error instanceof Error && /\bREADONLY\b|^UNBLOCKED/.test(error.message)
 
 /** The server says that it did not begin with the command, and may have another answer soon. */
-export const isRefusal = (error: unknown, isRouted: boolean) =>
+export const isRefusal = (error: unknown, isRouted: boolean): error is Error =>
   error instanceof Error &&
-  (/^(?:LOADING|BUSY|TRYAGAIN|ASK|MOVED|CLUSTERDOWN|MASTERDOWN) /.test(error.message) ||
-    (isRouted && isOfReplica(error)))
+  (/^(?:LOADING|BUSY|CLUSTERDOWN|MASTERDOWN) /.test(error.message) ||
+    (isRouted && (/^(?:TRYAGAIN|ASK|MOVED) /.test(error.message) || isOfReplica(error))))
 
 /** What a server says that is, or is about to be, no longer the one to talk to. */
 export const mayHaveMoved = (error: unknown) =>
   error instanceof Error && (/^(?:MOVED|CLUSTERDOWN|MASTERDOWN|NOREPLICAS) /.test(error.message) || isOfReplica(error))
 
 /**
- * The error without what ioredis and Redis add to it: the arguments of the command, and so payloads and passwords.
+ * The error without what ioredis and Redis add to it: the arguments of the command, and so payloads and passwords; and the
+ * place in a script where the server said it.
  */
 export const presentable = (error: unknown): Error => {
   if (!(error instanceof Error)) return new Error("unknown error")
@@ -92,7 +94,11 @@ export const presentable = (error: unknown): Error => {
   // A host with several addresses, none of which answers, gives an error without a message.
   const reasons = error instanceof AggregateError ? error.errors.map((reason) => presentable(reason).message) : []
   const message = error.message || reasons.join("; ") || code || error.name
-  const result = new Error(message.replace(/,? with args beginning with:.*/s, ""))
+  const words = message
+    .replace(/,? with args beginning with:.*/s, "")
+    .replace(/ script: [0-9a-f]{40}, on @user_script:\d+\.?$/, "")
+    .replace(/^ERR Error running script \(call to f_[0-9a-f]{40}\): (?:@user_script: ?\d+: )+-?/, "")
+  const result = new Error(words)
   result.name = error.name
   return code === undefined ? result : Object.assign(result, { code })
 }

@@ -8,24 +8,26 @@
  * kept. So a client serves for one connection: when that ends, all that was sent on it fails at once, nothing is sent a
  * second time, and the next command opens another client, after a pause if that failed before.
  *
+ * Whatever a call waits for, a connection, a server that takes it, or the answer, it has one deadline, which counts from the
+ * beginning.
+ *
  * Some error replies say that the server did not even begin with the command. What is done about each:
  *
  * | reply | what is done |
  * | --- | --- |
- * | `NOSCRIPT` | the script is loaded, and called again |
- * | `LOADING`, `BUSY`, `TRYAGAIN`, `ASK`, `CLUSTERDOWN`, `MASTERDOWN` | sent again until the deadline, with pauses; then the caller gets it |
- * | `MOVED` | the same, on a connection to the server that is there now |
+ * | `NOSCRIPT` | the call is sent again, with the script itself |
+ * | `LOADING`, `BUSY`, `CLUSTERDOWN`, `MASTERDOWN` | sent again for as long as the caller has patience, with pauses; then the caller gets it |
+ * | `MOVED`, `ASK`, `TRYAGAIN` | the same with a cluster, on a connection to the server that is there now |
  * | `READONLY`, `UNBLOCKED` | the same with Sentinels or a cluster; else the caller gets it, and the connection is replaced |
  * | all others, `OOM` among them | the caller gets it |
  */
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import { StoreError } from "../../../DocketError.ts"
+import { inRealTime, monotonic, watchOver } from "../../../internal/realTime.ts"
+import { adviceOn } from "./advice.ts"
 import * as Client from "./Client.ts"
 import type { Dialer } from "./Dialer.ts"
-import { inRealTime, now } from "./realTime.ts"
 
 /** Sends a command for an operation, which an error will name. */
 export type Send = (
@@ -40,11 +42,16 @@ export interface Link {
   readonly client: () => Client.Client | undefined
   /** Sees to it that there is a client. */
   readonly want: () => void
-  /** Lets a client do something, as soon as there is one; and something else if that fails, where there is a remedy. */
+  /** Lets a client do something, as soon as there is one. */
   readonly use: (
     operation: string,
     f: (client: Client.Client) => Promise<unknown>,
-    remedy?: (error: unknown, client: Client.Client) => Promise<unknown> | undefined
+    options?: {
+      /** Does something else if that fails, where there is a remedy. */
+      readonly remedy?: (error: unknown, client: Client.Client) => Promise<unknown> | undefined
+      /** For how long it is tried again when it is refused. Default: until the deadline, and at most ten seconds. */
+      readonly patienceMillis?: number
+    }
   ) => Effect.Effect<unknown, StoreError>
   readonly send: Send
   /** Whether nothing was answered since this was asked last, though something is under way: a greeting, or commands. */
@@ -57,71 +64,171 @@ interface Hooks {
   readonly onEnd?: () => void
 }
 
-/** How long a command that was refused, or found no server, waits before it is tried again. */
+interface Connected {
+  readonly client: Client.Client
+  failure: Error | undefined
+}
+
+interface Call {
+  readonly operation: string
+  readonly f: (client: Client.Client) => Promise<unknown>
+  readonly remedy: ((error: unknown, client: Client.Client) => Promise<unknown> | undefined) | undefined
+  readonly patienceMillis: number
+  readonly resume: (answer: Effect.Effect<unknown, StoreError>) => void
+  readonly since: number
+  /** The connection on which it was sent, and has no answer yet. */
+  on: Connected | undefined
+  /** Since when it has been refused, or has found no server, and why. */
+  heldUp: { readonly since: number; by: Error } | undefined
+}
+
+/** How long a command that was refused, or found no server, waits at most before it is tried again. */
 const refusalPause = "100 millis"
 
-/** A link that opens no connection before it is used; each command has so long. */
+/** A link that opens no connection before it is used; each call has so long. */
 export const make = Effect.fnUntraced(function* (dial: Dialer, deadlineMillis: number, hooks: Hooks = {}) {
-  interface Current {
-    readonly client: Client.Client
-    failure: Error | undefined
-  }
-  let current: Current | undefined
-  let ready = Deferred.makeUnsafe<void, Error>()
+  let current: Connected | undefined
   let isClosed = false
   let sent = 0
   let answered = 0
+  /** All that is not answered, the oldest first. */
+  const calls = new Set<Call>()
+  /** Those that wait for a connection. */
+  const waiting = new Set<Call>()
+  /** Those that are tried again after a pause. */
+  const resting = new Set<Call>()
   const wanted = Latch.makeUnsafe(false)
+  const rested = Latch.makeUnsafe(false)
 
-  const failAttempt = (error: Error) => {
-    const attempt = ready
-    ready = Deferred.makeUnsafe()
-    Deferred.doneUnsafe(attempt, Exit.fail(error))
+  const want = () => {
+    wanted.openUnsafe()
   }
+
+  const forget = (call: Call): boolean => {
+    if (call.on === undefined) {
+      waiting.delete(call)
+      resting.delete(call)
+    }
+    return calls.delete(call)
+  }
+
+  const finish = (call: Call, answer: Effect.Effect<unknown, StoreError>) => {
+    if (forget(call)) call.resume(answer)
+  }
+
+  const fail = (call: Call, error: unknown) => {
+    const cause = Client.presentable(error)
+    const advice = adviceOn(cause.message)
+    const { operation } = call
+    finish(call, Effect.fail(new StoreError({ operation, cause, ...(advice === undefined ? {} : { advice }) })))
+  }
+
+  /** Whether it is tried again after this. */
+  const rests = (call: Call, by: Error): boolean => {
+    const { since } = (call.heldUp = { since: call.heldUp?.since ?? monotonic(), by })
+    if (isClosed || monotonic() - since >= call.patienceMillis) return false
+    resting.add(call)
+    rested.openUnsafe()
+    return true
+  }
+
+  const failed = (call: Call, mine: Connected, error: unknown) => {
+    answered++
+    call.on = undefined
+    if (!calls.has(call)) return
+    if (Client.mayHaveMoved(error)) dial.recheck()
+    if (Client.isOfReplica(error) && !dial.isRouted) mine.client.disconnect()
+    if (Client.isRefusal(error, dial.isRouted) && rests(call, error)) return
+    fail(call, Client.isEnded(error) ? (mine.failure ?? error) : error)
+  }
+
+  const attempt = (call: Call) => {
+    const mine = current
+    if (mine === undefined) {
+      if (isClosed) return fail(call, new Error("The store is closed"))
+      waiting.add(call)
+      return want()
+    }
+    sent++
+    call.on = mine
+    const succeeded = (reply: unknown) => {
+      answered++
+      finish(call, Effect.succeed(reply))
+    }
+    call.f(mine.client).then(succeeded, (error: unknown) => {
+      const remedied = call.remedy?.(error, mine.client)
+      if (remedied === undefined) failed(call, mine, error)
+      else remedied.then(succeeded, (error: unknown) => failed(call, mine, error))
+    })
+  }
+
+  const takeAll = (from: Set<Call>): ReadonlyArray<Call> => {
+    const all = Array.from(from)
+    from.clear()
+    return all
+  }
+
+  /** No connection came about. Another server may be on its way into the place of this one. */
+  const failWaiting = (error: Error) => {
+    for (const call of takeAll(waiting)) {
+      if (!dial.isRouted || Client.isOfUser(error) || !rests(call, error)) fail(call, error)
+    }
+  }
+
+  /** A server that stands still takes connections, and does not answer on them. */
+  let greeting: { readonly since: number; readonly giveUp: (error: Error) => void } | undefined
+  const greets = yield* watchOver(
+    Math.min(deadlineMillis, dial.connectMillis),
+    () => greeting?.since,
+    () => {
+      greeting?.giveUp(noAnswer())
+      greeting = undefined
+    }
+  )
 
   /** One connection, from its beginning to its end; tells for how long it was of use. */
   const serve = (server: Client.Server) =>
     Effect.callback<number>((resume) => {
-      const client = dial.open(server, deadlineMillis)
-      const mine: Current = { client, failure: undefined }
-      const unregister = dial.register(server, () => {
-        mine.failure = new Error("Another server has taken the place of this one")
+      const client = dial.open(server)
+      const mine: Connected = { client, failure: undefined }
+      const giveUp = (error: Error) => {
+        mine.failure = error
         client.disconnect()
-      })
+      }
+      const unregister = dial.register(server, () =>
+        giveUp(new Error("Another server has taken the place of this one"))
+      )
       let since: number | undefined
-      // The greeting is under way: a server that stands still takes connections, and does not answer on them.
       sent++
       client.on("error", (error: Error) => {
         mine.failure = error
       })
+      client.once("connect", () => {
+        greeting = { since: monotonic(), giveUp }
+        greets()
+      })
       client.once("ready", () => {
-        dial.check(client).then(
-          () => {
-            if (client.status !== "ready") return
-            since = now()
-            answered++
-            current = mine
-            hooks.onReady?.(client)
-            Deferred.doneUnsafe(ready, Exit.void)
-          },
-          (error: Error) => {
-            mine.failure = error
-            client.disconnect()
-          }
-        )
+        dial.check(client).then(() => {
+          if (client.status !== "ready") return
+          greeting = undefined
+          since = monotonic()
+          answered++
+          current = mine
+          hooks.onReady?.(client)
+          takeAll(waiting).forEach(attempt)
+        }, giveUp)
       })
       client.once("close", () => {
         if (current === mine) current = undefined
       })
       client.once("end", () => {
+        greeting = undefined
         unregister()
         // First: whoever hears of the end may close all of this at once.
-        resume(Effect.succeed(since === undefined ? 0 : now() - since))
+        resume(Effect.succeed(since === undefined ? 0 : monotonic() - since))
         if (since === undefined) {
           answered++
-          failAttempt(mine.failure ?? new Error("The connection was closed"))
-        } else {
-          ready = Deferred.makeUnsafe()
+          failWaiting(mine.failure ?? new Error("The connection was closed"))
         }
         hooks.onEnd?.()
       })
@@ -132,11 +239,11 @@ export const make = Effect.fnUntraced(function* (dial: Dialer, deadlineMillis: n
       })
     })
 
-  const attempt = Effect.matchEffect(dial.locate, {
+  const connect = Effect.matchEffect(dial.locate, {
     onSuccess: serve,
     onFailure: ({ message }) =>
       Effect.sync(() => {
-        failAttempt(new Error(message))
+        failWaiting(new Error(message))
         hooks.onEnd?.()
         return 0
       })
@@ -145,13 +252,13 @@ export const make = Effect.fnUntraced(function* (dial: Dialer, deadlineMillis: n
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
       isClosed = true
-      failAttempt(new Error("The store is closed"))
+      for (const call of calls) fail(call, new Error("The store is closed"))
     })
   )
   let pauseMillis = 0
   yield* wanted.await.pipe(
     Effect.andThen(Effect.sync(() => wanted.closeUnsafe())),
-    Effect.andThen(attempt),
+    Effect.andThen(connect),
     Effect.flatMap((usefulMillis) => {
       pauseMillis = usefulMillis >= 1000 || pauseMillis === 0 ? 50 : Math.min(pauseMillis * 2, 1000)
       return Effect.sleep(pauseMillis)
@@ -160,60 +267,54 @@ export const make = Effect.fnUntraced(function* (dial: Dialer, deadlineMillis: n
     inRealTime,
     Effect.forkScoped
   )
-
-  const want = () => {
-    wanted.openUnsafe()
-  }
-
-  const isPatient = (since: number) => !isClosed && now() - since < patienceMillis
-  const patienceMillis = Math.min(deadlineMillis, 10_000)
-
-  const use: Link["use"] = (operation, f, remedy) => {
-    /** Since when it has been refused, or has waited for a server. */
-    let since: number | undefined
-    const failed = (cause: Error) => Effect.fail(new StoreError({ operation, cause }))
-    const again = Effect.suspend(() => inRealTime(Effect.delay(go, refusalPause)))
-
-    const afterReady = Effect.suspend(() => {
-      want()
-      return Effect.matchEffect(Deferred.await(ready), {
-        onSuccess: () => go,
-        // Nothing was sent. Another server may be on its way into its place.
-        onFailure: (error) =>
-          dial.isRouted && isPatient((since ??= now())) ? again : failed(Client.presentable(error))
+  yield* rested.await.pipe(
+    Effect.andThen(Effect.sleep(refusalPause)),
+    Effect.andThen(
+      Effect.sync(() => {
+        rested.closeUnsafe()
+        takeAll(resting).forEach(attempt)
       })
-    })
-
-    const go: Effect.Effect<unknown, StoreError> = Effect.callback((resume) => {
-      if (current === undefined) {
-        return resume(isClosed ? failed(new Error("The store is closed")) : afterReady)
-      }
-      const mine = current
-      const succeed = (reply: unknown) => {
-        answered++
-        resume(Effect.succeed(reply))
-      }
-      const fail = (error: unknown) => {
-        answered++
-        if (Client.isMissedDeadline(error)) {
-          mine.failure = new Error("The server did not answer in time")
-          mine.client.disconnect()
+    ),
+    Effect.forever,
+    inRealTime,
+    Effect.forkScoped
+  )
+  const begins = yield* watchOver(
+    deadlineMillis,
+    () => calls.values().next().value?.since,
+    (until) => {
+      for (const call of calls) {
+        if (call.since > until) break
+        const { heldUp, on } = call
+        if (on === undefined) {
+          fail(call, heldUp?.by ?? new Error("No connection was made in time"))
+        } else {
+          on.failure = noAnswer()
+          fail(call, on.failure)
+          on.client.disconnect()
         }
-        if (Client.mayHaveMoved(error)) dial.recheck()
-        if (Client.isOfReplica(error) && !dial.isRouted) mine.client.disconnect()
-        if (Client.isRefusal(error, dial.isRouted) && isPatient((since ??= now()))) return resume(again)
-        const isOver = Client.isMissedDeadline(error) || Client.isEnded(error)
-        resume(failed(Client.presentable(isOver ? (mine.failure ?? error) : error)))
       }
-      sent++
-      f(mine.client).then(succeed, (error: unknown) => {
-        const remedied = remedy?.(error, mine.client)
-        if (remedied === undefined) fail(error)
-        else remedied.then(succeed, fail)
-      })
+    }
+  )
+
+  const patience = Math.min(deadlineMillis, 10_000)
+  const use: Link["use"] = (operation, f, { patienceMillis = patience, remedy } = {}) =>
+    Effect.callback((resume) => {
+      const call: Call = {
+        operation,
+        f,
+        remedy,
+        patienceMillis,
+        resume,
+        since: monotonic(),
+        on: undefined,
+        heldUp: undefined
+      }
+      calls.add(call)
+      begins()
+      attempt(call)
+      return Effect.sync(() => void forget(call))
     })
-    return go
-  }
 
   let answeredBefore = 0
   const link: Link = {
@@ -229,3 +330,5 @@ export const make = Effect.fnUntraced(function* (dial: Dialer, deadlineMillis: n
   }
   return link
 })
+
+const noAnswer = () => new Error("The server did not answer in time")

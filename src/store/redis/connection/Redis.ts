@@ -27,7 +27,9 @@ export class Redis extends Context.Service<
     readonly command: Link.Send
     /** Runs a script by its hash, and loads it first when the server does not have it. */
     readonly eval: <Params extends ReadonlyArray<unknown>, Reply>(
-      script: Script<Params, Reply>
+      script: Script<Params, Reply>,
+      /** For how long it is tried again when the server refuses it; see `Link`. */
+      patienceMillis?: number
     ) => (...params: Params) => Effect.Effect<Reply, StoreError>
     /**
      * Listens to channels while the scope is open. What is published from the moment that this returns is heard, but
@@ -44,6 +46,8 @@ export class Redis extends Context.Service<
      * While anyone waits for that, it is tried.
      */
     readonly reconnected: Effect.Effect<void>
+    /** How long a call takes at most, in milliseconds. */
+    readonly answerMillis: number
     /** Whether the server is one of several that pass on to each other what is published. */
     readonly isClustered: boolean
   }
@@ -56,6 +60,11 @@ export interface Script<Params extends ReadonlyArray<unknown>, Reply> {
   readonly lua: string
   readonly sha: string
   readonly numberOfKeys: number
+  /**
+   * Whether its reply counts whether or not replicas have what it wrote: it only reads, or nothing is lost if a failover
+   * loses what it wrote.
+   */
+  readonly unconfirmed?: boolean
   /** Gives the script's keys, then its arguments. */
   readonly params: (...params: Params) => ReadonlyArray<string | number>
   /** Never there: it carries the type of the reply. */
@@ -65,7 +74,7 @@ export interface Script<Params extends ReadonlyArray<unknown>, Reply> {
 /** Describes a script. */
 export const script = <Params extends ReadonlyArray<unknown>>(
   params: (...params: Params) => ReadonlyArray<string | number>,
-  options: { readonly operation: string; readonly numberOfKeys: number; readonly lua: string }
+  options: Pick<Script<Params, unknown>, "operation" | "numberOfKeys" | "unconfirmed" | "lua">
 ): { readonly withReplyType: <Reply>() => Script<Params, Reply> } => {
   const sha = Crypto.createHash("sha1").update(options.lua).digest("hex")
   return { withReplyType: () => ({ ...options, params, sha }) }
@@ -104,33 +113,37 @@ export const make: (options: Client.Options) => Effect.Effect<Redis["Service"], 
     })
 
     const { replicas = 0 } = connection.options
+    // What is sent after a write that waits for replicas is answered after it.
+    const unconfirmed = replicas === 0 ? main : yield* Link.make(dial, deadlineMillis)
+    if (unconfirmed !== main) yield* dial.watch(unconfirmed)
     // It is pipelined, so that no write of another call comes between.
     const confirmed = (client: Client.Client, reply: Promise<unknown>) =>
-      replicas === 0
-        ? reply
-        : Promise.all([
-            reply,
-            client.call("WAIT", [replicas, Math.min(deadlineMillis / 2, 1000)]).catch(unconfirmed)
-          ]).then(([value, count]) => {
-            if (Number(count) >= replicas) return value
-            throw new Error(`NOREPLICAS Only ${count} of ${replicas} replicas have confirmed the write`)
-          })
+      Promise.all([
+        reply,
+        client.call("WAIT", [replicas, Math.min(deadlineMillis / 2, 1000)]).catch(notConfirmed)
+      ]).then(([value, count]) => {
+        if (Number(count) >= replicas) return value
+        throw new Error(`NOREPLICAS Only ${count} of ${replicas} replicas have confirmed the write`)
+      })
 
     const run =
-      <Params extends ReadonlyArray<unknown>, Reply>(script: Script<Params, Reply>) =>
+      <Params extends ReadonlyArray<unknown>, Reply>(script: Script<Params, Reply>, patienceMillis?: number) =>
       (...params: Params): Effect.Effect<Reply, StoreError> => {
         const args = [script.sha, script.numberOfKeys, ...script.params(...params)]
         if (isClustered) guard(args, script.numberOfKeys)
-        const evaluate = (client: Client.Client) => confirmed(client, client.call("EVALSHA", args))
-        const load = (client: Client.Client) => client.call("SCRIPT", ["LOAD", script.lua])
-        const retry = (error: unknown, client: Client.Client) =>
-          Client.isMissingScript(error) ? load(client).then(() => evaluate(client)) : undefined
-        return main.use(
-          script.operation,
-          evaluate,
-          retry
+        const needsReplicas = replicas > 0 && script.unconfirmed !== true
+        const evaluate = (client: Client.Client, command: "EVALSHA" | "EVAL", args: Array<string | number>) => {
+          const reply = client.call(command, args)
+          return needsReplicas ? confirmed(client, reply) : reply
+        }
+        const link = needsReplicas ? main : unconfirmed
+        return link.use(script.operation, (client) => evaluate(client, "EVALSHA", args), {
+          // The server knows it from then on; until it is told to forget all scripts.
+          remedy: (error, client) =>
+            Client.isMissingScript(error) ? evaluate(client, "EVAL", [script.lua, ...args.slice(1)]) : undefined,
+          ...(patienceMillis === undefined ? {} : { patienceMillis })
           // The script says what it replies; its tests see to it that this is so.
-        ) as Effect.Effect<Reply, StoreError>
+        }) as Effect.Effect<Reply, StoreError>
       }
 
     return Redis.of({
@@ -146,13 +159,14 @@ export const make: (options: Client.Options) => Effect.Effect<Redis["Service"], 
           Effect.sync(() => waiting--)
         )
       }),
+      answerMillis: deadlineMillis,
       isClustered
     })
   }
 )
 
 /** Only the wait was refused: the write before it was made, and is not to be made again as if it had not been. */
-const unconfirmed = (error: unknown): never => {
+const notConfirmed = (error: unknown): never => {
   if (!Client.isRefusal(error, true)) throw error
   throw new Error(`NOREPLICAS Nobody knows whether replicas have the write: ${Client.presentable(error).message}`)
 }

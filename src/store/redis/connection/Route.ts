@@ -5,7 +5,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import type { Address, Cluster, Sentinel } from "./Connection.ts"
-import { inRealTime } from "./realTime.ts"
+import { inRealTime } from "../../../internal/realTime.ts"
 
 type Command = readonly [string, ...ReadonlyArray<string>]
 
@@ -19,8 +19,11 @@ export type Ask = (
 /** Nobody who was asked knows where the server is. */
 export class NoRoute extends Data.TaggedError("NoRoute")<{ readonly message: string }> {}
 
-/** Finds the server. `suspect` is the one that no longer serves: it is asked last. */
-export type Locate = (suspect: Address | undefined) => Effect.Effect<Address, NoRoute>
+/**
+ * Finds the server. `suspect` is the one that no longer serves: it is asked last. `inDoubt`, several are asked where they
+ * may differ.
+ */
+export type Locate = (suspect: Address | undefined, inDoubt: boolean) => Effect.Effect<Address, NoRoute>
 
 /** Whether two addresses are one. */
 export const isSame = (one: Address | undefined, other: Address | undefined): boolean =>
@@ -28,12 +31,14 @@ export const isSame = (one: Address | undefined, other: Address | undefined): bo
 
 /**
  * The master of a service, as the first Sentinel to answer has it that is not behind the others: one that has not heard
- * of a failover, since it is slow or cut off, names the old master, which may still take itself for one.
+ * of a failover, since it is slow or cut off, names the old master, which may still take itself for one. Whoever knows of no
+ * failover yet, or has reason to believe that there is one, asks all of them, and believes the one that has heard of the
+ * latest.
  */
 export const bySentinels = ({ sentinels, service }: Sentinel, ask: Ask): Locate => {
   const inTurn = makeTurns()
   /** Of the answers so far: each failover has a higher one. */
-  let newestEpoch = 0
+  let newestEpoch: number | undefined
   const askOne = Effect.fnUntraced(function* (sentinel: Address) {
     const [reply, details] = yield* ask(
       sentinel,
@@ -42,19 +47,23 @@ export const bySentinels = ({ sentinels, service }: Sentinel, ask: Ask): Locate 
     )
     const name = `The Sentinel at ${sentinel.host}:${sentinel.port}`
     if (!Array.isArray(reply)) return yield* new NoRoute({ message: `${name} knows no service "${service}"` })
-    const epoch = epochOf(details) ?? newestEpoch
-    if (epoch < newestEpoch) {
+    const epoch = epochOf(details) ?? newestEpoch ?? 0
+    if (epoch < (newestEpoch ?? 0)) {
       return yield* new NoRoute({ message: `${name} has not heard of the last failover of "${service}"` })
     }
     newestEpoch = epoch
-    return { host: String(reply[0]), port: Number(reply[1]) }
+    return { host: String(reply[0]), port: Number(reply[1]), epoch }
   })
-  return () =>
-    Effect.tapError(firstOf(inTurn(sentinels), askOne), () =>
-      Effect.sync(() => {
-        // Sentinels that were set up anew count from 0; and one that is behind is better than none.
-        newestEpoch = 0
-      })
+  return (_, inDoubt) =>
+    Effect.suspend(() =>
+      inDoubt || newestEpoch === undefined ? newestOf(sentinels, askOne) : firstOf(inTurn(sentinels), askOne)
+    ).pipe(
+      Effect.tapError(() =>
+        Effect.sync(() => {
+          // Sentinels that were set up anew count from 0; and one that is behind is better than none.
+          newestEpoch = undefined
+        })
+      )
     )
 }
 
@@ -118,6 +127,36 @@ const makeTurns = () => {
 
 /** How long one server has for its answer before the next one is asked too. */
 const headStartMillis = 300
+
+/** The answer with the highest epoch, of those that come within the head start of the first one. */
+const newestOf = <A extends { readonly epoch: number }>(
+  servers: ReadonlyArray<Address>,
+  f: (server: Address) => Effect.Effect<A, NoRoute>
+): Effect.Effect<A, NoRoute> =>
+  Effect.suspend(() => {
+    const problems = new Set<string>()
+    let newest: A | undefined
+    const isThereOne = Latch.makeUnsafe(false)
+    const all = Effect.forEach(
+      servers,
+      (server) =>
+        Effect.match(f(server), {
+          onFailure: ({ message }) => void problems.add(message),
+          onSuccess: (answer) => {
+            if (newest === undefined || answer.epoch > newest.epoch) newest = answer
+            isThereOne.openUnsafe()
+          }
+        }),
+      { concurrency: "unbounded", discard: true }
+    )
+    return Effect.raceFirst(all, Effect.andThen(isThereOne.await, Effect.sleep(headStartMillis))).pipe(
+      Effect.flatMap(() =>
+        newest === undefined
+          ? Effect.fail(new NoRoute({ message: Array.from(problems).join("; ") }))
+          : Effect.succeed(newest)
+      )
+    )
+  }).pipe(inRealTime)
 
 /** The first success; the next is asked as soon as the one before has failed, or had its head start. */
 const firstOf = <A>(

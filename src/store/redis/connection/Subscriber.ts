@@ -6,7 +6,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Client from "./Client.ts"
 import type { Dialer } from "./Dialer.ts"
 import * as Link from "./Link.ts"
-import { inRealTime } from "./realTime.ts"
+import { inRealTime } from "../../../internal/realTime.ts"
 
 /** Hears what comes in on its channels. */
 export interface Listener {

@@ -28,6 +28,7 @@ export const failed = Redis.script(
   ],
   {
     operation: "DocketStore.failed",
+    unconfirmed: true,
     numberOfKeys: Keys.numberOfFixed,
     lua: /* lua */ `
 ${fragments.prologue}

@@ -22,6 +22,7 @@ export const passOn = Redis.script(
   ],
   {
     operation: "DocketStore.awaitWork",
+    unconfirmed: true,
     numberOfKeys: 3,
     lua: /* lua */ `
 local isUseful = ARGV[1] == '0' or redis.call('XLEN', KEYS[2]) > 0 or redis.call('XLEN', KEYS[3]) > 0

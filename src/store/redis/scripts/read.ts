@@ -20,6 +20,7 @@ export const read = Redis.script(
   (keys: Keys.Keys, executions: ReadonlyArray<string>) => [...Keys.fixed(keys), 0, keys.prefix, ...executions],
   {
     operation: "DocketStore.read",
+    unconfirmed: true,
     numberOfKeys: Keys.numberOfFixed,
     lua: /* lua */ `
 ${fragments.prologue}
@@ -47,6 +48,7 @@ export const attempts = Redis.script(
   (keys: Keys.Keys, execution: string) => [...Keys.fixed(keys), 0, keys.prefix, execution],
   {
     operation: "DocketStore.attempts",
+    unconfirmed: true,
     numberOfKeys: Keys.numberOfFixed,
     lua: /* lua */ `
 ${fragments.prologue}
@@ -82,6 +84,7 @@ export const ahead = Redis.script(
   (keys: Keys.Keys, execution: string) => [...Keys.fixed(keys), 0, keys.prefix, execution],
   {
     operation: "DocketStore.ahead",
+    unconfirmed: true,
     numberOfKeys: Keys.numberOfFixed,
     lua: /* lua */ `
 ${fragments.prologue}
@@ -107,6 +110,7 @@ export type Depth = readonly [queued: number, scheduled: number, running: number
  */
 export const depth = Redis.script((keys: Keys.Keys) => [...Keys.fixed(keys), 0, keys.prefix], {
   operation: "DocketStore.depth",
+  unconfirmed: true,
   numberOfKeys: Keys.numberOfFixed,
   lua: /* lua */ `
 ${fragments.prologue}
@@ -142,6 +146,7 @@ export const snapshot = Redis.script(
   (keys: Keys.Keys, now: number | "", limit: number) => [...Keys.fixed(keys), now, keys.prefix, limit],
   {
     operation: "DocketStore.snapshot",
+    unconfirmed: true,
     numberOfKeys: Keys.numberOfFixed,
     lua: /* lua */ `
 ${fragments.prologue}

@@ -20,6 +20,7 @@ export type Found = ReadonlyArray<string>
  */
 export const strikes = Redis.script((keys: Keys.Keys) => [...Keys.fixed(keys), 0, keys.prefix], {
   operation: "DocketStore.strikes",
+  unconfirmed: true,
   numberOfKeys: Keys.numberOfFixed,
   lua: /* lua */ `
 ${fragments.prologue}

@@ -20,6 +20,7 @@ export const setWatchers = Redis.script(
   (keys: Keys.Keys, reach: string, fresh: string) => [...Keys.fixed(keys), 0, keys.prefix, reach, fresh],
   {
     operation: "DocketStore.watch",
+    unconfirmed: true,
     numberOfKeys: Keys.numberOfFixed,
     lua: /* lua */ `
 ${fragments.prologue}

@@ -145,6 +145,7 @@ return { reclaimed, isWorkThere and 1 or 0, untilNext, untilExpiry, depth() }
  */
 export const leave = Redis.script((keys: Keys.Keys, worker: string) => [keys.workers, keys.prefix, worker], {
   operation: "DocketStore.leave",
+  unconfirmed: true,
   numberOfKeys: 1,
   lua: /* lua */ `
 redis.call('ZREM', KEYS[1], ARGV[2])
@@ -166,6 +167,7 @@ type Presented = readonly [name: string, seen: string, tasks: string]
  */
 export const workers = Redis.script((keys: Keys.Keys, now: number | "") => [...Keys.fixed(keys), now, keys.prefix], {
   operation: "DocketStore.workers",
+  unconfirmed: true,
   numberOfKeys: Keys.numberOfFixed,
   lua: /* lua */ `
 ${fragments.prologue}
