@@ -24,6 +24,7 @@ import { failedExecutions, knowsTask, takeSnapshot, workersOf } from "./internal
 import { knownStrikes } from "./internal/docket/knownStrikes.ts"
 import { makeScheduler } from "./internal/docket/scheduling.ts"
 import { strikesOf } from "./internal/docket/strikes.ts"
+import * as Size from "./internal/contract/size.ts"
 import * as WholeNumbers from "./internal/contract/wholeNumbers.ts"
 import type { ResultStore } from "./ResultStore.ts"
 import type { FailedExecutions, Paused, Snapshot, WorkerInfo } from "./Snapshot.ts"
@@ -55,6 +56,11 @@ export interface Settings {
   readonly failedMaximum?: number | undefined
   /** Keeps the results of executions, in place of the docket's store. Default: none. */
   readonly results?: ResultStore | undefined
+  /**
+   * The largest payload, result, error and message of progress that the docket takes, in bytes as they are stored: what is
+   * larger fails with `TooLarge`, where it is made. It does not limit what `results` keeps. Default: 4 MiB (4,194,304).
+   */
+  readonly maximumBytes?: number | undefined
   /** How often a worker announces itself. Default: 2 seconds. */
   readonly heartbeatInterval?: Duration.Input | undefined
   /** After how many missed heartbeats, at least 1, a worker is no longer listed. Default: 5. */
@@ -193,6 +199,9 @@ export class Docket extends Context.Service<
       readonly executionTtlMillis: number
       readonly failedTtlMillis: number
       readonly failedMaximum: number
+      readonly maximumBytes: number
+      /** Infinite where results are kept elsewhere. */
+      readonly maximumResultBytes: number
       readonly heartbeatMillis: number
       readonly missedHeartbeats: number
     }
@@ -224,6 +233,7 @@ const defaults = {
   executionTtl: "15 minutes",
   failedTtl: "7 days",
   failedMaximum: 10_000,
+  maximumBytes: Size.defaultMaximumBytes,
   heartbeatInterval: "2 seconds",
   missedHeartbeats: 5,
   snapshotLimit: 1000
@@ -284,7 +294,7 @@ const assemble = Effect.fnUntraced(function* (
   })
   const workers = workersOf(store)
   const strikes = knownStrikes(store, name)
-  const { prepare, prepareNamed, schedule, scheduleAll } = yield* makeScheduler(store, strikes)
+  const { prepare, prepareNamed, schedule, scheduleAll } = yield* makeScheduler(store, strikes, settings)
 
   /** Says what strikes had to do with a request. */
   const tell = (request: ScheduleRequest, disposition: Disposition) =>
@@ -295,7 +305,7 @@ const assemble = Effect.fnUntraced(function* (
     [payload, options]: Task.Arguments<T>,
     replace: boolean
   ): Effect.Effect<Execution<Task.Success<T>, Task.Error<T>>, DocketError> =>
-    Effect.flatMap(prepare(task, payload === undefined ? {} : payload, options ?? {}, replace), (prepared) =>
+    Effect.flatMap(prepare(task, payload, options ?? {}, replace), (prepared) =>
       Effect.flatMap(schedule(prepared), ({ disposition, request }) =>
         Effect.as(tell(request, disposition), Executions.handle(source, task, request.key, disposition))
       )
@@ -334,7 +344,10 @@ const assemble = Effect.fnUntraced(function* (
     explain: (key) => explain(store, key),
     ...strikesOf(name, store, strikes),
     clear: failWith(store.clear),
-    snapshot: (options = {}) => takeSnapshot(name, store, options.limit ?? defaults.snapshotLimit),
+    snapshot: (options = {}) =>
+      Effect.flatMap(WholeNumbers.checked("limit", options.limit ?? defaults.snapshotLimit, 0), (limit) =>
+        takeSnapshot(name, store, limit)
+      ),
     workers,
     taskWorkers: (task) =>
       Effect.map(workers, (all) =>
@@ -356,12 +369,15 @@ const settingsOf = Effect.fnUntraced(function* (options: Settings) {
     )
   }
   const executionTtlMillis = yield* Durations.checked("executionTtl", options.executionTtl ?? defaults.executionTtl, 0)
+  const maximumBytes = yield* WholeNumbers.checked("maximumBytes", options.maximumBytes ?? defaults.maximumBytes, 1)
   const failedTtl = options.failedTtl ?? (executionTtlMillis === 0 ? 0 : defaults.failedTtl)
   return {
     name,
     executionTtlMillis,
     failedTtlMillis: yield* Durations.checked("failedTtl", failedTtl, 0),
     failedMaximum: yield* WholeNumbers.checked("failedMaximum", options.failedMaximum ?? defaults.failedMaximum, 0),
+    maximumBytes,
+    maximumResultBytes: options.results === undefined ? maximumBytes : Infinity,
     heartbeatMillis: yield* Durations.checked(
       "heartbeatInterval",
       options.heartbeatInterval ?? defaults.heartbeatInterval,
@@ -377,7 +393,7 @@ const settingsOf = Effect.fnUntraced(function* (options: Settings) {
 
 /**
  * The docket of the environment: `DOCKET_NAME`, `DOCKET_URL`, `DOCKET_EXECUTION_TTL`, `DOCKET_FAILED_TTL`,
- * `DOCKET_HEARTBEAT_INTERVAL` and `DOCKET_MISSED_HEARTBEATS`, each with the default of {@link Options}. Durations are
+ * `DOCKET_MAXIMUM_BYTES`, `DOCKET_HEARTBEAT_INTERVAL` and `DOCKET_MISSED_HEARTBEATS`, each with the default of {@link Options}. Durations are
  * written as in `15 minutes` or `15m`.
  *
  * @category layers
@@ -388,6 +404,7 @@ export const DocketLive: Layer.Layer<Docket, DocketError | Config.ConfigError> =
   url: Config.String("DOCKET_URL").pipe(Config.withDefault(defaults.url)),
   executionTtl: DurationText.config("DOCKET_EXECUTION_TTL").pipe(Config.withDefault(defaults.executionTtl)),
   failedTtl: DurationText.config("DOCKET_FAILED_TTL").pipe(Config.withDefault(undefined)),
+  maximumBytes: Config.Int("DOCKET_MAXIMUM_BYTES").pipe(Config.withDefault(defaults.maximumBytes)),
   heartbeatInterval: DurationText.config("DOCKET_HEARTBEAT_INTERVAL").pipe(
     Config.withDefault(defaults.heartbeatInterval)
   ),

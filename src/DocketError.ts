@@ -68,7 +68,34 @@ export class InvalidPayload extends Schema.TaggedError<InvalidPayload>("effect-d
 }
 
 /**
- * A key, a task name or an option that a docket cannot accept.
+ * Data is larger than the docket takes (see `maximumBytes` of its settings): a payload, which is then not scheduled; a
+ * result or an error, whose run has then failed; or a message of progress, which is then not set.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class TooLarge extends Schema.TaggedError<TooLarge>("effect-docket/TooLarge")("TooLarge", {
+  task: Schema.String,
+  what: Schema.Literals(["payload", "result", "error", "progress message"]),
+  /** Its size as it would be stored, in bytes. */
+  sizeBytes: Schema.Finite,
+  /** What the docket takes, in bytes. */
+  maximumBytes: Schema.Finite
+}) {
+  override get message() {
+    const advice =
+      this.what === "result"
+        ? "keep it elsewhere and succeed with where that is, give the docket a result store (its option results)"
+        : "keep it elsewhere and say where that is"
+    return (
+      `The ${this.what} of task "${this.task}" takes ${this.sizeBytes} bytes, and the docket takes ${this.maximumBytes}: ` +
+      `${advice}, or raise maximumBytes`
+    )
+  }
+}
+
+/**
+ * A key, a task name or an option that a docket cannot accept, or a function of a contract that fails at a payload.
  *
  * @category reasons
  * @since 0.1.0
@@ -77,7 +104,9 @@ export class InvalidRequest extends Schema.TaggedError<InvalidRequest>("effect-d
   "InvalidRequest",
   {
     /** What is wrong, and what to do. */
-    problem: Schema.String
+    problem: Schema.String,
+    /** What a function of the contract failed with, if that is the reason. */
+    cause: Schema.optionalKey(Schema.Defect())
   }
 ) {
   override get message() {
@@ -92,7 +121,7 @@ export class InvalidRequest extends Schema.TaggedError<InvalidRequest>("effect-d
  * @since 0.1.0
  */
 export class DocketError extends Schema.TaggedError<DocketError>("effect-docket/DocketError")("DocketError", {
-  reason: Schema.Union([StoreError, Overloaded, InvalidPayload, InvalidRequest])
+  reason: Schema.Union([StoreError, Overloaded, InvalidPayload, InvalidRequest, TooLarge])
 }) {
   override get message() {
     return this.reason.message

@@ -5,7 +5,7 @@
 import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
+import * as Exit from "effect/Exit"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
 import * as Predicate from "effect/Predicate"
 import type * as Schedule from "effect/Schedule"
@@ -14,7 +14,10 @@ import * as SchemaAST from "effect/SchemaAST"
 import type * as Types from "effect/Types"
 import * as Admission from "./Admission.ts"
 import type { DocketError } from "./DocketError.ts"
+import { codecOf } from "./internal/contract/codec.ts"
 import * as Durations from "./internal/contract/durations.ts"
+import { errorText } from "./internal/contract/failureText.ts"
+import * as Moments from "./internal/contract/moments.ts"
 import * as Signal from "./internal/contract/signal.ts"
 import { isTaskName, taskNameRule } from "./internal/contract/taskName.ts"
 import * as Recurrence from "./Recurrence.ts"
@@ -201,7 +204,7 @@ export interface Request<out T extends Any = Any> {
  */
 export const request = <T extends Any>(task: T, ...[payload, options]: Arguments<T>): Request<T> => ({
   task,
-  payload: payload === undefined ? {} : payload,
+  payload,
   options: options ?? {}
 })
 
@@ -330,12 +333,6 @@ export const make = <
   if (!isTaskName(name)) throw new RangeError(taskNameRule(name))
   const payloadSchema = schemaOf(options.payload ?? {})
   const recurrence = recurrenceOf(name, options)
-  if (recurrence?.automatic === true && Option.isNone(payloadSchema.makeOption({}))) {
-    throw new TypeError(
-      `Task "${name}" is automatic, so workers schedule it without a payload, but its payload cannot be empty: ` +
-        "give its fields defaults, or set automatic to false and add it yourself"
-    )
-  }
   const task: Any = {
     [TypeId]: TypeId,
     name,
@@ -359,6 +356,7 @@ export const make = <
       return pipeArguments(this, arguments)
     }
   }
+  if (recurrence?.automatic === true) checkAutomatic(task)
   // The schemas above are the ones that the type parameters were inferred from, or the defaults named there.
   return task as Task<Name, SchemaOf<Payload>, Success, Error>
 }
@@ -420,6 +418,25 @@ const recurrenceOf = (
   return perpetual === undefined ? undefined : Recurrence.every(perpetual)
 }
 
+/** Workers schedule the task without a payload, so that has to do. */
+const checkAutomatic = (task: Any): void => {
+  const encoded = Effect.runSyncExit(codecOf(task).encodePayload(undefined))
+  const isAutomatic = `Task "${task.name}" is automatic, so workers schedule it without a payload, but`
+  if (Exit.isFailure(encoded)) {
+    throw new TypeError(
+      `${isAutomatic} its payload cannot be empty: give its fields defaults, or set automatic to false and add it yourself`
+    )
+  }
+  try {
+    task.behaviour.controls.valuesOf(encoded.value.payload)
+  } catch (cause) {
+    throw new TypeError(
+      `${isAutomatic} the values by which its limits tell executions apart cannot be computed then: ${errorText(cause)}`,
+      { cause }
+    )
+  }
+}
+
 const tuplesIn = (payloadSchema: DataSchema): ReadonlySet<string> => {
   const { ast } = Schema.toType(payloadSchema)
   if (!SchemaAST.isObjects(ast)) return new Set()
@@ -464,7 +481,9 @@ export const retryAfter = (delay: Duration.Input): Effect.Effect<never> =>
  * @since 0.1.0
  */
 export const retryAt = (moment: DateTime.DateTime): Effect.Effect<never> =>
-  Effect.die(new Signal.RetryRequested({ _tag: "At", epochMillis: moment.epochMilliseconds }))
+  Effect.flatMap(Moments.given("Task.retryAt", moment), (epochMillis) =>
+    Effect.die(new Signal.RetryRequested({ _tag: "At", epochMillis }))
+  )
 
 /**
  * Fails with an error that is final, whatever the retry policy says.

@@ -103,11 +103,12 @@ export class CurrentWorker extends Context.Service<CurrentWorker, { readonly nam
 export class Progress extends Context.Service<
   Progress,
   {
-    /** Sets what 100 % is, at least 1; a smaller total is a defect and changes nothing. */
+    /** Sets what 100 % is, finite and at least 1; another total is a defect and changes nothing. */
     readonly setTotal: (total: number) => Effect.Effect<void>
-    /** Adds to the current value, by default 1; less than 1 is a defect and changes nothing. */
+    /** Adds to the current value, by default 1; less than 1, or what makes it infinite, is a defect and changes nothing. */
     readonly increment: (amount?: number) => Effect.Effect<void>
-    readonly setMessage: (message: string) => Effect.Effect<void>
+    /** Sets the message. Fails when it is larger than the docket takes (`maximumBytes`), and changes nothing then. */
+    readonly setMessage: (message: string) => Effect.Effect<void, DocketError>
     readonly current: Effect.Effect<ProgressState>
     /** Publishes what has not been published yet, and completes when the store has it. */
     readonly sync: Effect.Effect<void, DocketError>

@@ -318,7 +318,7 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
     docket,
     workerName: name,
     registry,
-    reporter: yield* Progress.make(session),
+    reporter: yield* Progress.make(session, docket.settings),
     metrics,
     // Their services are in the context that executions are forked with, or are those of each execution.
     middleware: (options.middleware ?? []) as ReadonlyArray<Middleware<unknown>> as ReadonlyArray<Middleware>,

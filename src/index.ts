@@ -42,5 +42,7 @@ export * from "./TaskContext.ts"
 export * as TaskGroup from "./TaskGroup.ts"
 /** What a module of handlers exports for the `docket worker` command. */
 export * as TaskModule from "./TaskModule.ts"
+/** How spans look. */
+export * as Telemetry from "./Telemetry.ts"
 /** Workers: they run the handlers. */
 export * as Worker from "./Worker.ts"

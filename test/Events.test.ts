@@ -3,6 +3,7 @@ import { assert } from "@effect/vitest"
 import { Effect, Exit, Fiber, Latch, Layer, Queue, Schema, Stream } from "effect"
 import {
   Docket,
+  type DocketError,
   type Execution,
   type ExecutionEvent,
   type FeedInterrupted,
@@ -35,7 +36,7 @@ const tasks = TaskGroup.make(Brew, Again, Later)
 
 /** A worker whose brews wait for a gate and then end as they are told. */
 const makeKitchen = Effect.fnUntraced(function* (
-  brew: Effect.Effect<string, Spilled, Progress> = Effect.succeed("done")
+  brew: Effect.Effect<string, Spilled | DocketError, Progress> = Effect.succeed("done")
 ) {
   const started = yield* Queue.unbounded<string>()
   const gate = yield* Latch.make()

@@ -157,6 +157,8 @@ onEveryStore("Progress", (it) => {
             setTotal(0),
             setTotal(-1),
             setTotal(Number.NaN),
+            setTotal(Infinity),
+            increment(Infinity),
             increment(0),
             increment(-3),
             increment(0.5),
@@ -173,7 +175,7 @@ onEveryStore("Progress", (it) => {
       const execution = yield* docket.add(Copy, { id: "k" })
       yield* gated.ready.await
       assert.deepInclude((yield* infoOf("k")).progress, { current: 2, total: 5 })
-      assert.strictEqual(refusals.length, 7)
+      assert.strictEqual(refusals.length, 9)
       for (const refusal of refusals) assert.match(refusal, /RangeError: .* at least 1; it was/)
       yield* gated.gate.open
       yield* execution.result

@@ -101,7 +101,8 @@ onEveryStore("A task whose payload has earlier versions", (it) => {
       yield* start(thirdWorker)
       assert.strictEqual(yield* third.result, "3: Barbara, Liskov (en) 1767225600000")
       assert.deepInclude(yield* infoOf("c"), { attempt: 1, deliveries: 1 })
-      for (const line of logs.at("Warn")) assert.match(line, /^This worker does not know task "welcome version [23]"/)
+      for (const line of logs.at("Warn"))
+        assert.match(line, /^This worker does not know version [23] of the payload of task "welcome"/)
     })
   )
 
@@ -114,7 +115,10 @@ onEveryStore("A task whose payload has earlier versions", (it) => {
       yield* (yield* docket.add(First, { name: "Ada Lovelace" }, { key: "a" })).result
       yield* pass("1 second")
       assert.strictEqual(yield* stateOf("c"), "queued")
-      assert.match(logs.at("Warn").join(), /^This worker does not know task "welcome version 3": 1 wait/)
+      assert.match(
+        logs.at("Warn").join(),
+        /^This worker does not know version 3 of the payload of task "welcome": 1 wait/
+      )
     })
   )
 
@@ -127,7 +131,7 @@ onEveryStore("A task whose payload has earlier versions", (it) => {
         )
       )
       const execution = yield* docket.add(Second, { name: "Grace Hopper", locale: "us" })
-      assert.strictEqual(yield* execution.result, '{"name":"Grace Hopper","locale":"us","~version":2}')
+      assert.strictEqual(yield* execution.result, '{"name":"Grace Hopper","locale":"us"}')
     })
   )
 
@@ -165,7 +169,7 @@ describe("Stored payloads", () => {
       assert.strictEqual(yield* text(First, { name: "Ada" }), '{"name":"Ada"}')
       assert.strictEqual(
         yield* text(Second, { name: "Ada", locale: "en" }),
-        '{"name":"Ada","locale":"en","~version":2}'
+        '{"~docket":{"version":2},"data":{"name":"Ada","locale":"en"}}'
       )
     })
   )
@@ -178,7 +182,7 @@ describe("Stored payloads", () => {
       })
       const { decodePayload } = codecOf(Note)
       const stored = yield* text(Note, ["a", "b"])
-      assert.strictEqual(stored, '{"~version":2,"~payload":["a","b"]}')
+      assert.strictEqual(stored, '{"~docket":{"version":2},"data":["a","b"]}')
       assert.deepStrictEqual(yield* decodePayload(stored), ["a", "b"])
       assert.deepStrictEqual(yield* decodePayload('"a"'), ["a"])
     })

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, type Layer, Option, Schema, Tracer } from "effect"
 import { TestClock } from "effect/testing"
-import { Docket, Retry, Task, TaskGroup, Worker } from "../src/index.ts"
+import { Docket, Retry, Task, TaskGroup, Telemetry, Worker } from "../src/index.ts"
 
 const Greet = Task.make("greet", { payload: { name: Schema.String }, key: ({ name }) => `greet-${name}` })
 const Fail = Task.make("fail", { error: Schema.String, retry: Retry.linear({ attempts: 2 }) })
@@ -147,6 +147,104 @@ describe("Traces", () => {
           )
       })
     )
+  )
+
+  it.effect("TRC-01 TRC-02 spans carry the conventions for messaging beside the docket's own attributes", () =>
+    traced((spans) =>
+      Effect.gen(function* () {
+        const docket = yield* Docket
+        yield* docket.add(Greet, { name: "Ada" })
+        yield* docket.addAll([Task.request(Greet, { name: "Grace" }), Task.request(Greet, { name: "Ada" })])
+        yield* docket.addAll([Task.request(Greet, { name: "Alan" }), Task.request(Fail)])
+        yield* Effect.ignore(docket.addNamed("greet", undefined))
+        yield* runAll()
+        const of = (name: string) => spans.named(name).map(({ attributes }) => Object.fromEntries(attributes))
+        const sent = {
+          "messaging.system": "effect-docket",
+          "messaging.operation.name": "send",
+          "messaging.operation.type": "send"
+        }
+        const [add, same, mixed, refused] = of("docket.add")
+        const one = { ...sent, "messaging.destination.name": "greet", "messaging.message.id": "greet-Ada" }
+        assert.deepInclude(add, one)
+        assert.deepInclude(same, { "messaging.destination.name": "greet", "messaging.batch.message_count": 2 })
+        assert.deepInclude(mixed, { "messaging.destination.name": "docket", "messaging.batch.message_count": 2 })
+        assert.deepInclude(refused, { "error.type": "InvalidPayload" })
+        assert.notProperty(add, "error.type")
+        const [greeted] = of("greet")
+        assert.deepInclude(greeted, {
+          ...one,
+          "messaging.operation.name": "process",
+          "messaging.operation.type": "process",
+          "docket.key": "greet-Ada"
+        })
+        assert.notProperty(greeted, "error.type")
+        assert.deepStrictEqual(
+          of("fail").map((attributes) => attributes["error.type"]),
+          ["_OTHER", "_OTHER"]
+        )
+      })
+    )
+  )
+
+  it.effect("TRC-01 TRC-02 spans are named as the conventions have it where that is asked for", () =>
+    traced((spans) =>
+      Effect.gen(function* () {
+        const docket = yield* Docket
+        yield* docket.add(Greet, { name: "Ada" })
+        yield* docket.cancel("greet-Grace")
+        yield* runAll()
+        assert.deepStrictEqual(
+          spans.all.map(({ name }) => name),
+          ["send greet", "docket.cancel", "process greet"]
+        )
+      })
+    ).pipe(Effect.provide(Telemetry.layer({ names: "messaging" })))
+  )
+
+  it.effect("TRC-03 where that is asked for, a run of work for now belongs to the trace that added it", () =>
+    traced((spans) =>
+      Effect.gen(function* () {
+        const Tick = Task.make("tick", { perpetual: { every: "1 minute" }, key: () => "tick" })
+        const docket = yield* Docket
+        yield* docket.add(Greet, { name: "now" })
+        yield* docket.add(Greet, { name: "later" }, { delay: "1 minute" })
+        yield* docket.add(Fail)
+        yield* docket.add(Tick)
+        const group = TaskGroup.make(Greet, Fail, Tick)
+        const handlers = group.toLayer({
+          greet: () => Effect.void,
+          fail: () => Effect.fail("no"),
+          tick: () => Effect.void
+        })
+        const worker = yield* Effect.forkChild(
+          Effect.provide(Worker.runAtMost(group, { tick: 2 }, { shutdownTimeout: 0 }), handlers)
+        )
+        yield* TestClock.adjust("1 hour")
+        yield* Fiber.join(worker)
+        const adds = spans.named("docket.add")
+        const joins = (name: string) =>
+          spans
+            .named(name)
+            .map(({ links, parent }) => [
+              adds.findIndex(({ spanId }) => Option.exists(parent, (span) => span.spanId === spanId)),
+              links.map(({ span }) => adds.findIndex(({ spanId }) => spanId === span.spanId))
+            ])
+        assert.deepStrictEqual(joins("greet"), [
+          [0, []],
+          [-1, [1]]
+        ])
+        // The second attempt comes when it comes.
+        assert.deepStrictEqual(joins("fail"), [
+          [2, []],
+          [-1, [2]]
+        ])
+        assert.deepStrictEqual(joins("tick"), [
+          [-1, [3]],
+          [-1, [3]]
+        ])
+      })
+    ).pipe(Effect.provide(Telemetry.layer({ runs: "child" })))
   )
 
   it.effect("TRC-05 the worker's own calls make no spans", () =>

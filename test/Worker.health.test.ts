@@ -1,6 +1,6 @@
 /** Whether a worker says in time that it cannot take work, and that it can again. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Latch, type Layer, Scope } from "effect"
+import { Effect, Fiber, Latch, type Layer, Logger, Scope } from "effect"
 import { HttpRouter } from "effect/http"
 import { TestClock } from "effect/testing"
 import { Docket, Dockets, type DocketStore, Task, TaskGroup, Worker } from "../src/index.ts"
@@ -233,7 +233,7 @@ it.layer(RedisServer.layer(), { excludeTestServices: true })("A worker whose Red
         yield* Effect.sleep("8 seconds")
         yield* redis.thaw
         yield* Effect.timeout(until(true), "5 seconds")
-      }),
+      }).pipe(Effect.provide(Logger.layer([]))),
     60_000
   )
 })

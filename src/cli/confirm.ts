@@ -4,8 +4,8 @@
 import * as Prompt from "effect/cli/Prompt"
 import * as Effect from "effect/Effect"
 import * as Stdio from "effect/Stdio"
+import * as Stream from "effect/Stream"
 import * as Terminal from "effect/Terminal"
-import process from "node:process"
 import { CommandFailed } from "./exits.ts"
 
 /** Asks a question, on standard error. Goes on if the answer is yes, or if `yes` says not to ask; else fails. */
@@ -16,11 +16,12 @@ export const confirm: (
   question,
   { yes }
 ) {
-  if (yes || !(yield* (yield* Stdio.Stdio).stdinIsTerminal)) return
+  const stdio = yield* Stdio.Stdio
+  if (yes || !(yield* stdio.stdinIsTerminal)) return
   const terminal = yield* Terminal.Terminal
   const onStandardError = Terminal.make({
     ...terminal,
-    display: (text) => Effect.sync(() => void process.stderr.write(text))
+    display: (text) => Stream.run(Stream.make(text), stdio.stderr({ endOnDone: false }))
   })
   const isSure = yield* Prompt.run(Prompt.Confirm({ message: question })).pipe(
     Effect.provideService(Terminal.Terminal, onStandardError),

@@ -23,13 +23,18 @@ export const instrumentDocket: (docket: Docket["Service"]) => Effect.Effect<Dock
       options: Task.ScheduleOptions | undefined,
       request: Effect.Effect<E, X>
     ): Effect.Effect<E, X> =>
-      Tracing.request(
+      Tracing.send(
         verb,
+        () => ({ destination: task }),
         () => ({ ...name, "docket.task": task, "docket.attempt": 1, ...dueOf(options) }),
         Effect.tap(request, ({ disposition, task }) =>
           Effect.sync(() => metrics.requested(task, disposition, verb === "docket.replace"))
         ),
-        ({ disposition, key }) => ({ "docket.key": key, "docket.disposition": disposition })
+        ({ disposition, key }) => ({
+          "messaging.message.id": key,
+          "docket.key": key,
+          "docket.disposition": disposition
+        })
       )
 
     return {
@@ -39,8 +44,9 @@ export const instrumentDocket: (docket: Docket["Service"]) => Effect.Effect<Dock
       addNamed: (task, payload, options) =>
         requested("docket.add", task, options, docket.addNamed(task, payload, options)),
       addAll: (requests) =>
-        Tracing.request(
+        Tracing.send(
           "docket.add",
+          () => ({ destination: destinationOf(docket.name, requests), count: requests.length }),
           () => ({ ...name, "docket.count": requests.length }),
           Effect.tap(docket.addAll(requests), (executions: ReadonlyArray<Execution<unknown, unknown>>) =>
             Effect.sync(() => {
@@ -65,6 +71,13 @@ export const instrumentDocket: (docket: Docket["Service"]) => Effect.Effect<Dock
     }
   }
 )
+
+/** The task of all requests, or the docket. */
+const destinationOf = (docket: string, requests: ReadonlyArray<Task.Request>): string => {
+  const tasks = new Set(requests.map(({ task }) => task.name))
+  const [task = docket] = tasks
+  return tasks.size === 1 ? task : docket
+}
 
 const dueOf = ({ delay, when }: Task.ScheduleOptions = {}): Readonly<Record<string, unknown>> => {
   if (delay !== undefined) return { "docket.delay_ms": Durations.millisOf(delay) }

@@ -17,7 +17,7 @@ import * as FileSystem from "effect/FileSystem"
 import * as Schema from "effect/Schema"
 import { codecOf } from "../internal/contract/codec.ts"
 import { failureText } from "../internal/contract/failureText.ts"
-import * as PayloadVersion from "../internal/contract/payloadVersion.ts"
+import * as Stored from "../internal/contract/stored.ts"
 import type * as Task from "../Task.ts"
 import type * as TaskGroup from "../TaskGroup.ts"
 
@@ -83,7 +83,7 @@ export const check: <T extends Task.Any>(
   Effect.provide(NodeFileSystem.layer)
 )
 
-/** Samples as they are stored, parsed. */
+/** Samples as JSON data. */
 interface Samples {
   readonly task: string
   readonly version: number
@@ -106,7 +106,7 @@ const problemsOf = ({ payloads, task: name, version }: Samples, task: Task.Any |
   if (version > newest) return [`Task "${name}" reads no payloads in version ${version} any more`]
   return payloads.flatMap((payload) => {
     const text = JSON.stringify(payload)
-    const decoded = decodePayload(text)
+    const decoded = decodePayload(Stored.write(text, version === 1 ? undefined : { version }))
     return Exit.isSuccess(decoded)
       ? []
       : [
@@ -121,9 +121,6 @@ const sample = (task: Task.Any, version: number, { samples = 5, seed = 1 }: Opti
   const encode = Schema.encodeUnknownEffect(Schema.toCodecJson(schema))
   return Effect.flatMap(
     Arbitrary.sampleEffect(Arbitrary.schema(schema), { count: samples, seed }),
-    Effect.forEach((payload) =>
-      // Whoever scheduled the first version knew of no versions.
-      Effect.map(encode(payload), (encoded) => (version === 1 ? encoded : PayloadVersion.mark(encoded, version)))
-    )
+    Effect.forEach((payload) => encode(payload))
   )
 }

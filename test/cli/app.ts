@@ -1,6 +1,6 @@
 /** What tests of commands share: a Redis of their own, dockets on it, and the command run against one of them. */
 import { assert } from "@effect/vitest"
-import { Context, Effect, Layer, Option, type Scope } from "effect"
+import { Context, Effect, Layer, Logger, Option, type Scope } from "effect"
 import { type Docket, type DocketError, Dockets } from "../../src/index.ts"
 import * as RedisServer from "../support/RedisServer.ts"
 import * as docket from "./docket.ts"
@@ -39,7 +39,8 @@ export class App extends Context.Service<
         let shops = 0
         return App.of({ redis, shop: Effect.suspend(() => open(redis.url, `shop-${++shops}`)) })
       })
-    )
+      // What the test itself does with a docket is not to be printed.
+    ).pipe(Layer.provideMerge(Logger.layer([])))
 }
 
 /** Opens a docket, here and for commands. */

@@ -1,5 +1,5 @@
 import { assert, it } from "@effect/vitest"
-import { Effect, Logger, Redacted, Schema } from "effect"
+import { Effect, Redacted, Schema } from "effect"
 import { Docket, Dockets, type ResultStore, Task, TaskGroup, Worker } from "../../src/index.ts"
 import { waitUntil } from "../support/waitUntil.ts"
 import { App, assertSentence, infoOf, open } from "./app.ts"
@@ -285,11 +285,7 @@ it.layer(App.layer(), { excludeTestServices: true })("commands that look at a do
       yield* shop.docket.add(Charge, { amount: 5, card }, { key: "good" })
       yield* shop.docket.add(Charge, { amount: 0, card }, { key: "bad" })
       yield* shop.docket.addNamed("charge", { amount: "hidden", card: "hidden" }, { key: "unreadable" })
-      yield* Worker.runUntilFinished(tasks).pipe(
-        Effect.provide(handlers),
-        Effect.provideService(Docket, shop.docket),
-        Effect.provide(Logger.layer([]))
-      )
+      yield* Worker.runUntilFinished(tasks).pipe(Effect.provide(handlers), Effect.provideService(Docket, shop.docket))
       const good = yield* shop.lines("show", "good")
       assert.include(good.join("\n"), '{"amount":5,"card":"<redacted>"}')
       assert.include(good.join("\n"), '{"receipt":"<redacted>","amount":5}')

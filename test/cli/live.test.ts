@@ -4,6 +4,7 @@ import * as Crypto from "node:crypto"
 import * as Fs from "node:fs/promises"
 import * as Os from "node:os"
 import * as Path from "node:path"
+import * as Process from "../support/processes.ts"
 import * as RedisServer from "../support/RedisServer.ts"
 import { App, assertSentence, open } from "./app.ts"
 import * as docket from "./docket.ts"
@@ -91,7 +92,7 @@ it.layer(App.layer(), { excludeTestServices: true })("docket watch", (it) => {
       const shop = yield* (yield* App).shop
       const gate = yield* makeGate
       yield* shop.docket.addNamed("import", { steps: 4, stepMillis: 0 }, { key: "import-1" })
-      const watch = yield* shop.start(["watch", "import-1"], { terminal })
+      const watch = yield* Process.start(["watch", "import-1"], { terminal, env: shop.env })
       yield* watch.until("queued, attempt 1".slice(6))
       yield* shop.start(worker, { env: gate.env })
       yield* watch.until("100 % 4/4 0:00:0")
@@ -140,9 +141,7 @@ it.layer(App.layer(), { excludeTestServices: true })("docket tail", (it) => {
       yield* all.until("completed sendWelcome welcome-7")
       yield* all.until("failed    fail f")
       yield* some.until('"failed"')
-      yield* some.kill("SIGTERM")
-      yield* all.kill("SIGTERM")
-      const objects = (yield* some.ended).stdout
+      const objects = (yield* some.stop).stdout
         .trimEnd()
         .split("\n")
         .map((line) => JSON.parse(line))
@@ -150,7 +149,7 @@ it.layer(App.layer(), { excludeTestServices: true })("docket tail", (it) => {
         objects.map(({ state, task }) => `${task} ${state}`),
         ["fail queued", "fail running", "fail queued", "fail running", "fail failed"]
       )
-      const { stdout } = yield* all.ended
+      const { stdout } = yield* all.stop
       assert.match(stdout, /^\d\d:\d\d:\d\d queued {4}sendWelcome welcome-7$/m)
       assert.match(stdout, /^\d\d:\d\d:\d\d failed {4}fail f after \d+ ms: .*oh no$/m)
     })
@@ -173,8 +172,11 @@ it.layer(App.layer(), { excludeTestServices: true })("docket tail", (it) => {
   it.effect("ends when nobody reads it any more", () =>
     Effect.gen(function* () {
       const shop = yield* (yield* App).shop
-      const bin = `'${process.execPath}' '${docket.bin}'`
-      const tail = yield* shop.start([], { command: ["bash", "-c", `${bin} tail | head -1; exit \${PIPESTATUS[0]}`] })
+      const bin = `'${process.execPath}' '${Process.bin}'`
+      const tail = yield* Process.start([], {
+        command: ["bash", "-c", `${bin} tail | head -1; exit \${PIPESTATUS[0]}`],
+        env: shop.env
+      })
       yield* tail.until("Following")
       yield* shop.docket.addNamed("one", {})
       yield* tail.until("queued")

@@ -4,14 +4,15 @@ import * as Context from "effect/Context"
 import * as Fs from "node:fs/promises"
 import * as Os from "node:os"
 import * as Path from "node:path"
-import * as docket from "./docket.ts"
+import * as Process from "../support/processes.ts"
+import { fixture } from "./docket.ts"
 
 /** A folder in which a test writes the modules of a user. */
 class App extends Context.Service<
   App,
   {
     readonly write: (file: string, text: string) => Effect.Effect<void>
-    readonly worker: (...tasks: ReadonlyArray<string>) => Effect.Effect<docket.Ended>
+    readonly worker: (...tasks: ReadonlyArray<string>) => Effect.Effect<Process.Ended>
   }
 >()("effect-docket/test/App") {
   static readonly layer = Layer.effect(
@@ -30,7 +31,7 @@ class App extends Context.Service<
       return App.of({
         write,
         worker: (...tasks) =>
-          docket.run(
+          Process.run(
             ["worker", "--url", "memory://", "--until-finished", ...tasks.flatMap((module) => ["--tasks", module])],
             { cwd: directory }
           )
@@ -67,8 +68,8 @@ it.layer(App.layer)("docket worker --tasks", (it) => {
 
   it.effect("takes modules from DOCKET_TASKS, with commas between them (CLI-06)", () =>
     Effect.gen(function* () {
-      const DOCKET_TASKS = `${docket.fixture("greetings.ts")}, ${docket.fixture("gated.ts")}:idle`
-      const result = yield* docket.run(["worker", "--until-finished"], {
+      const DOCKET_TASKS = `${fixture("greetings.ts")}, ${fixture("gated.ts")}:idle`
+      const result = yield* Process.run(["worker", "--until-finished"], {
         env: { DOCKET_TASKS, DOCKET_URL: "memory://" }
       })
       assert.strictEqual(result.code, 0, result.stderr)
@@ -192,10 +193,10 @@ it.layer(App.layer)("docket worker --tasks", (it) => {
 
   it.effect("shows the whole cause at debug level (CLI-07)", () =>
     Effect.gen(function* () {
-      const throws = ["worker", "--url", "memory://", "--tasks", docket.fixture("throws.ts")]
-      const plain = yield* docket.run(throws)
+      const throws = ["worker", "--url", "memory://", "--tasks", fixture("throws.ts")]
+      const plain = yield* Process.run(throws)
       assert.notInclude(plain.stderr, "    at ")
-      const debug = yield* docket.run([...throws, "--logging-level", "debug"])
+      const debug = yield* Process.run([...throws, "--logging-level", "debug"])
       assert.match(debug.stderr, /^ +at .*throws\.ts:\d+/m)
     })
   )

@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import { execFileSync } from "node:child_process"
 import { existsSync } from "node:fs"
 import * as Path from "node:path"
-import * as docket from "./docket.ts"
+import * as Process from "../support/processes.ts"
 
 const message = /^docket needs Node 22\.19 or later, and this is Node \d+\.\d+\.\d+\.\n$/
 
@@ -23,8 +23,8 @@ describe("docket on a Node that is too old", () => {
       Effect.gen(function* () {
         const pretend = `Object.defineProperty(process, "versions", { value: { ...process.versions, node: "${version}" } })`
         const preload = `data:text/javascript,${encodeURIComponent(pretend)}`
-        const result = yield* docket.run(["version"], {
-          command: [process.execPath, "--import", preload, docket.bin]
+        const result = yield* Process.run(["version"], {
+          command: [process.execPath, "--import", preload, Process.bin]
         })
         assert.match(result.stderr, message)
         assert.include(result.stderr, version)
@@ -35,7 +35,7 @@ describe("docket on a Node that is too old", () => {
 
   it.live.skipIf(oldNode === undefined)("says which one it needs, on a real one", () =>
     Effect.gen(function* () {
-      const result = yield* docket.run(["version"], { command: [oldNode!, docket.bin] })
+      const result = yield* Process.run(["version"], { command: [oldNode!, Process.bin] })
       assert.match(result.stderr, message)
       assert.deepStrictEqual([result.code, result.stdout], [1, ""])
     })

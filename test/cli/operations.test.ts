@@ -5,8 +5,8 @@ import * as Fs from "node:fs/promises"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
+import * as Process from "../support/processes.ts"
 import * as RedisServer from "../support/RedisServer.ts"
-import * as docket from "./docket.ts"
 
 const page = fileURLToPath(new URL("../../docs/operations.md", import.meta.url))
 
@@ -55,7 +55,7 @@ it.live(
             .replaceAll('"effect"', JSON.stringify(import.meta.resolve("effect")))
           await Fs.writeFile(Path.join(directory, name), imported)
         }
-        const bin = `#!/bin/sh\nexec '${process.execPath}' '${docket.bin}' "$@"\n`
+        const bin = `#!/bin/sh\nexec '${process.execPath}' '${Process.bin}' "$@"\n`
         await Fs.writeFile(Path.join(directory, "docket"), bin, { mode: 0o755 })
       })
       const env = {

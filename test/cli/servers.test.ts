@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schedule } from "effect"
 import * as Net from "node:net"
+import * as Process from "../support/processes.ts"
 import * as docket from "./docket.ts"
 
 const takePort = Effect.acquireRelease(
@@ -37,7 +38,7 @@ describe("docket worker", () => {
       Effect.gen(function* () {
         const health = yield* freePort
         const metrics = yield* freePort
-        const worker = yield* docket.start([...args, "--tasks", docket.fixture("failing.ts")], {
+        const worker = yield* Process.start([...args, "--tasks", docket.fixture("failing.ts")], {
           env: { DOCKET_WORKER_HEALTHCHECK_PORT: String(health), DOCKET_WORKER_METRICS_PORT: String(metrics) }
         })
         yield* worker.until("no such customer")
@@ -61,7 +62,7 @@ describe("docket worker", () => {
     Effect.gen(function* () {
       const port = yield* freePort
       const ports = ["--healthcheck-port", String(port), "--metrics-port", String(port)]
-      const worker = yield* docket.start([...args, ...ports, "--tasks", docket.fixture("stubborn.ts")])
+      const worker = yield* Process.start([...args, ...ports, "--tasks", docket.fixture("stubborn.ts")])
       yield* worker.until("not listening")
       yield* untilUp(port)
       assert.strictEqual((yield* get(port, "/metrics")).status, 200)

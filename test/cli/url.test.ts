@@ -130,8 +130,7 @@ it.layer(App.layer(), { excludeTestServices: true })("commands that wait", (it) 
       yield* opened.docket.addNamed("trace", { message: "Hi" }, { key: "k" })
       yield* tail.until("completed trace k")
       for (const waiting of [tail, worker]) {
-        yield* waiting.kill("SIGTERM")
-        const { stderr, stdout } = yield* waiting.ended
+        const { stderr, stdout } = yield* waiting.stop
         assert.notMatch(stdout + stderr, /connection was lost|WARNING|cannot be reached/)
       }
     })

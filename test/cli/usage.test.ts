@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { readFileSync } from "node:fs"
 import * as Net from "node:net"
+import * as Process from "../support/processes.ts"
 import * as docket from "./docket.ts"
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"))
@@ -69,7 +70,7 @@ const onStore = [
 describe("docket", () => {
   it.live("version prints the package's version and nothing else (CLI-02)", () =>
     Effect.gen(function* () {
-      const result = yield* docket.run(["version"])
+      const result = yield* Process.run(["version"])
       assert.deepStrictEqual(result, { code: 0, signal: null, stdout: `${version}\n`, stderr: "" })
     })
   )
@@ -228,11 +229,11 @@ describe("docket", () => {
           String(path).endsWith("package.json") ? rest.at(-1)(new Error("input/output error")) : readFile(path, ...rest)
         syncBuiltinESMExports()
       `)}`
-      const command = [process.execPath, "--import", preload, docket.bin] as const
-      const result = yield* docket.run(["snapshot"], { command })
+      const command = [process.execPath, "--import", preload, Process.bin] as const
+      const result = yield* Process.run(["snapshot"], { command })
       assertSentence(result, 1)
       assert.match(result.stderr, /package\.json.*DOCKET_LOGGING_LEVEL=debug/)
-      const more = yield* docket.run(["snapshot"], { command, env: { DOCKET_LOGGING_LEVEL: "debug" } })
+      const more = yield* Process.run(["snapshot"], { command, env: { DOCKET_LOGGING_LEVEL: "debug" } })
       assert.strictEqual(more.code, 1)
       assert.match(more.stderr, /input\/output error[^]*\n +at /)
     })

@@ -5,6 +5,7 @@ import * as Fs from "node:fs/promises"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import { Docket } from "../../src/index.ts"
+import * as Process from "../support/processes.ts"
 import * as RedisServer from "../support/RedisServer.ts"
 import * as docket from "./docket.ts"
 import { Greet } from "./fixtures/greetings.ts"
@@ -57,7 +58,7 @@ describe("docket worker", () => {
           )
         )
       yield* write("one")
-      const worker = yield* docket.start([...memory, "--watch", "--tasks", Path.join(directory, "tasks.ts")])
+      const worker = yield* Process.start([...memory, "--watch", "--tasks", Path.join(directory, "tasks.ts")])
       yield* worker.until("* one()")
       yield* write("not a name")
       yield* worker.until("cannot be loaded")
@@ -93,7 +94,7 @@ describe("docket worker", () => {
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     it.live(`${signal} with nothing running ends it with 0 (SHD-02, SHD-04)`, () =>
       Effect.gen(function* () {
-        const worker = yield* docket.start([...memory, "--tasks", docket.fixture("greetings.ts")])
+        const worker = yield* Process.start([...memory, "--tasks", docket.fixture("greetings.ts")])
         yield* worker.until("* greet(")
         yield* worker.kill(signal)
         const result = yield* worker.ended
@@ -105,7 +106,7 @@ describe("docket worker", () => {
     it.live(`${signal} lets what runs end, and says for how many it waits (SHD-01, SHD-02)`, () =>
       Effect.gen(function* () {
         const { env, open } = yield* makeGate
-        const worker = yield* docket.start(gated, { env })
+        const worker = yield* Process.start(gated, { env })
         yield* worker.until("waiting 2")
         yield* worker.kill(signal)
         yield* worker.until(`Received ${signal}: waiting up to 25s for 2 executions to end`)
@@ -120,7 +121,7 @@ describe("docket worker", () => {
   it.live("a signal ends --until-finished in the same way (SHD-02)", () =>
     Effect.gen(function* () {
       const { env, open } = yield* makeGate
-      const worker = yield* docket.start([...gated, "--until-finished", "--concurrency", "1"], { env })
+      const worker = yield* Process.start([...gated, "--until-finished", "--concurrency", "1"], { env })
       yield* worker.until("waiting 1")
       yield* worker.kill("SIGTERM")
       yield* worker.until("for 1 execution to end")
@@ -135,7 +136,7 @@ describe("docket worker", () => {
   it.live("a second signal interrupts what runs, and ends it with 0 (SHD-05)", () =>
     Effect.gen(function* () {
       const { env } = yield* makeGate
-      const worker = yield* docket.start(gated, { env })
+      const worker = yield* Process.start(gated, { env })
       yield* worker.until("waiting 2")
       yield* worker.kill("SIGINT")
       yield* worker.until("Received SIGINT: waiting")
@@ -150,7 +151,7 @@ describe("docket worker", () => {
   it.live("waits no longer than the shutdown timeout (SHD-05)", () =>
     Effect.gen(function* () {
       const { env } = yield* makeGate
-      const worker = yield* docket.start([...gated, "--shutdown-timeout", "50ms"], { env })
+      const worker = yield* Process.start([...gated, "--shutdown-timeout", "50ms"], { env })
       yield* worker.until("waiting 2")
       yield* worker.kill("SIGTERM")
       const result = yield* worker.ended
@@ -161,7 +162,7 @@ describe("docket worker", () => {
 
   it.live("ends at the third signal, if a handler does not let itself be interrupted (SHD-05)", () =>
     Effect.gen(function* () {
-      const worker = yield* docket.start([...memory, "--tasks", docket.fixture("stubborn.ts")])
+      const worker = yield* Process.start([...memory, "--tasks", docket.fixture("stubborn.ts")])
       yield* worker.until("not listening")
       yield* worker.kill("SIGTERM")
       yield* worker.until("Received SIGTERM: waiting")
@@ -176,7 +177,7 @@ describe("docket worker", () => {
 
   it.live("ends although a module left something open (CLI-10)", () =>
     Effect.gen(function* () {
-      const result = yield* docket.run([...memory, "--until-finished", "--tasks", docket.fixture("open.ts")])
+      const result = yield* Process.run([...memory, "--until-finished", "--tasks", docket.fixture("open.ts")])
       assert.strictEqual(result.code, 0, result.stderr)
     })
   )
@@ -186,9 +187,9 @@ describe("docket worker", () => {
       const { env, open } = yield* makeGate
       const shell = `"$@" 2>&1 | head -n 1; exit "\${PIPESTATUS[0]}"`
       yield* open
-      const result = yield* docket.run([...gated, "--until-finished"], {
+      const result = yield* Process.run([...gated, "--until-finished"], {
         env,
-        command: ["bash", "-c", shell, "bash", process.execPath, docket.bin]
+        command: ["bash", "-c", shell, "bash", process.execPath, Process.bin]
       })
       assert.strictEqual(result.code, 0, result.stderr)
     })
@@ -283,7 +284,7 @@ it.layer(RedisServer.RedisServer.layer(), { excludeTestServices: true })("docket
       const { add, info } = yield* Docket
       const { env, open } = yield* makeGate
       yield* add(Wait, { number: 1 })
-      const first = yield* docket.start(yield* worker("given-back"), { env })
+      const first = yield* Process.start(yield* worker("given-back"), { env })
       yield* first.until("waiting 1")
       yield* first.kill("SIGTERM")
       yield* first.until("Received SIGTERM: waiting")
@@ -313,7 +314,7 @@ it.layer(RedisServer.RedisServer.layer(), { excludeTestServices: true })("docket
         "--reconnection-delay",
         "100ms"
       ]
-      const stopped = yield* docket.start(args)
+      const stopped = yield* Process.start(args)
       yield* stopped.until("tries again")
       yield* stopped.kill("SIGTERM")
       const result = yield* stopped.ended

@@ -6,7 +6,7 @@ import * as Fs from "node:fs/promises"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
-import * as docket from "../cli/docket.ts"
+import * as docket from "../support/processes.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 
@@ -36,7 +36,7 @@ export const signUp = (payload: Payload) => Effect.flatMap(Docket, ({ add }) => 
 const names: Readonly<Record<string, ReadonlyArray<string>>> = {
   effect: ["Context", "DateTime", "Effect", "Layer", "Schema", "Stream"],
   "effect-docket": ["CurrentDocket", "Docket", "DocketLive", "Retry", "Task", "TaskGroup", "TaskModule", "Worker"],
-  "./context.ts": Array.from(context.matchAll(/^export (?:const|class) (\w+)/gm), ([, name = ""]) => name).concat(
+  "../context.ts": Array.from(context.matchAll(/^export (?:const|class) (\w+)/gm), ([, name = ""]) => name).concat(
     "it",
     "payload",
     "a",
@@ -59,7 +59,7 @@ const moduleOf = (snippet: string): string => {
 }
 
 it.live(
-  "every snippet of the README and the docs compiles",
+  "every snippet of the README, the docs and AGENTS.md compiles",
   () =>
     Effect.gen(function* () {
       const directory = yield* Effect.acquireRelease(
@@ -68,11 +68,15 @@ it.live(
       )
       let snippets = 0
       yield* Effect.promise(async () => {
-        for (const file of ["README.md", ...globSync("docs/*.md", { cwd: root })]) {
+        for (const file of ["README.md", "AGENTS.md", ...globSync("docs/*.md", { cwd: root })]) {
           const text = await Fs.readFile(Path.join(root, file), "utf8")
           for (const [, snippet = ""] of text.matchAll(/^```ts\n([^]*?)^```$/gm)) {
-            const name = `${Path.basename(file, ".md")}-${++snippets}.ts`
-            await Fs.writeFile(Path.join(directory, name), moduleOf(snippet))
+            // Where a snippet is a file of an app, the others of its page may import it.
+            const [, name = `snippet${snippets}.ts`] = /^\/\/ (\w+\.ts)\b/.exec(snippet) ?? []
+            snippets++
+            const page = Path.join(directory, Path.basename(file, ".md"))
+            await Fs.mkdir(page, { recursive: true })
+            await Fs.writeFile(Path.join(page, name), moduleOf(snippet))
           }
         }
         const compilerOptions = {

@@ -6,7 +6,7 @@ import * as Fs from "node:fs/promises"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
-import * as docket from "../cli/docket.ts"
+import * as docket from "../support/processes.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 
@@ -38,7 +38,16 @@ const exec = Effect.fnUntraced(function* (cwd: string, file: string, ...args: Re
 const pack = Effect.gen(function* () {
   const copy = yield* temporary
   yield* Effect.promise(async () => {
-    const files = ["src", "bin", "package.json", "tsconfig.json", "tsconfig.build.json", "LICENSE"]
+    const files = [
+      "src",
+      "bin",
+      "package.json",
+      "tsconfig.json",
+      "tsconfig.build.json",
+      "LICENSE",
+      "AGENTS.md",
+      "CHANGELOG.md"
+    ]
     for (const file of files) await Fs.cp(Path.join(root, file), Path.join(copy, file), { recursive: true })
     await Fs.symlink(Path.join(root, "node_modules"), Path.join(copy, "node_modules"))
   })
@@ -155,6 +164,14 @@ it.layer(App.layer, { excludeTestServices: true, timeout })("the package as it i
       })
     )
   }
+
+  it.effect("says how code that uses it is written, and what has changed", () =>
+    Effect.gen(function* () {
+      const { exec } = yield* App
+      const { stdout } = yield* exec("ls", "node_modules/effect-docket")
+      for (const file of ["AGENTS.md", "CHANGELOG.md"]) assert.include(stdout.split("\n"), file)
+    })
+  )
 
   it.effect(
     "has declarations that a strict program compiles against",

@@ -3,7 +3,7 @@ import { Effect, Schedule } from "effect"
 import { existsSync, readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { type Docket, Task } from "../../src/index.ts"
-import * as Process from "../cli/docket.ts"
+import * as Process from "../support/processes.ts"
 import { realTime } from "../support/waitUntil.ts"
 import { limited } from "./programs/limited.ts"
 

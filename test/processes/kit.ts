@@ -5,7 +5,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { Dockets, type Execution } from "../../src/index.ts"
-import * as Process from "../cli/docket.ts"
+import * as Process from "../support/processes.ts"
 import type { RedisServer } from "../support/RedisServer.ts"
 import { waitUntil } from "../support/waitUntil.ts"
 

@@ -4,7 +4,7 @@ import { Effect } from "effect"
 import * as Http from "node:http"
 import type { AddressInfo } from "node:net"
 import { fileURLToPath } from "node:url"
-import * as Process from "../cli/docket.ts"
+import * as Process from "../support/processes.ts"
 import { RedisServer } from "../support/RedisServer.ts"
 import { makeDocket, tasksModule } from "./kit.ts"
 
@@ -66,6 +66,33 @@ interface Traces {
 const serviceOf = (attributes: ReadonlyArray<Attribute>) =>
   attributes.find(({ key }) => key === "service.name")?.value.stringValue ?? ""
 
+/** What a program printed that exports to memory. */
+const exported = (output: string) => {
+  const lines: ReadonlyArray<Partial<Exported>> = output
+    .split("\n")
+    .filter((line) => line.startsWith("{"))
+    .map((line) => JSON.parse(line))
+  return {
+    spans: lines.filter((line): line is Exported => line.span !== undefined),
+    metrics: lines.flatMap(({ metric }) => metric ?? []),
+    logs: lines.flatMap(({ log }) => log ?? [])
+  }
+}
+
+interface Exported {
+  readonly span: string
+  readonly id: string
+  readonly trace: string
+  readonly parent?: string
+  readonly links: ReadonlyArray<string>
+  readonly service: string
+  readonly attributes: Readonly<Record<string, unknown>>
+  readonly metric?: string
+  readonly log?: string
+}
+
+const programAt = (name: string) => fileURLToPath(new URL(`./programs/${name}`, import.meta.url))
+
 const [producer, consumer] = [4, 5]
 
 it.layer(RedisServer.layer(), { excludeTestServices: true })("Telemetry", (it) => {
@@ -76,8 +103,7 @@ it.layer(RedisServer.layer(), { excludeTestServices: true })("Telemetry", (it) =
       const { env: docket } = yield* makeDocket(redis)
       const env = { ...docket, OTEL_EXPORTER_OTLP_ENDPOINT: url, OTEL_EXPORTER_OTLP_PROTOCOL: "http/json" }
       const worker = yield* Process.start(["worker", "--tasks", tasksModule], { env })
-      const program = fileURLToPath(new URL("./programs/producer.ts", import.meta.url))
-      const made = yield* Process.run([], { command: [process.execPath, program], env })
+      const made = yield* Process.run([], { command: [process.execPath, programAt("producer.ts")], env })
       assert.strictEqual(made.code, 0, made.stderr)
       assert.include(made.stdout, "49 64")
       yield* worker.kill("SIGTERM")
@@ -110,6 +136,39 @@ it.layer(RedisServer.layer(), { excludeTestServices: true })("Telemetry", (it) =
       assert.include(metrics(), "docket_tasks_succeeded")
       assert.include(logs(), "square(id=..., millis=...)")
     })
+  )
+
+  it.effect(
+    "TRC-01 TRC-02 TRC-03 OpenTelemetry's own SDK gets spans, metrics and logs, in an app and in a module",
+    () =>
+      Effect.gen(function* () {
+        const { env } = yield* makeDocket(yield* RedisServer)
+        const worker = yield* Process.start(["worker", "--tasks", programAt("observedTasks.ts")], { env })
+        const made = yield* Process.run([], { command: [process.execPath, programAt("observedProducer.ts")], env })
+        assert.strictEqual(made.code, 0, made.stderr)
+        yield* worker.kill("SIGTERM")
+        const ended = yield* worker.ended
+        assert.strictEqual(ended.code, 0, ended.stderr)
+
+        const [ofShop, ofWorker] = [made.stdout, ended.stdout].map(exported)
+        const [checkout] = ofShop!.spans.filter(({ span }) => span === "checkout")
+        const sent = (key: string) => ofShop!.spans.find(({ attributes }) => attributes["messaging.message.id"] === key)
+        for (const key of ["now", "later", "refused"]) {
+          assert.strictEqual(sent(key)?.parent, checkout?.id)
+          assert.strictEqual(sent(key)?.service, "shop")
+        }
+        const processed = (key: string) =>
+          ofWorker!.spans.find(({ attributes }) => attributes["messaging.message.id"] === key)
+        const [now, later] = [processed("now"), processed("later")]
+        assert.deepStrictEqual([now?.span, now?.service, now?.links], ["process square", "worker", []])
+        assert.deepStrictEqual([now?.trace, now?.parent], [checkout?.trace, sent("now")?.id])
+        assert.deepStrictEqual([later?.span, later?.links], ["process square", [sent("later")?.id]])
+        assert.notStrictEqual(later?.trace, checkout?.trace)
+        assert.strictEqual(processed("refused")?.attributes["error.type"], "Refused")
+        assert.include(ofShop!.metrics, "docket_tasks_added")
+        assert.include(ofWorker!.metrics, "docket_tasks_succeeded")
+        assert.deepStrictEqual(ofShop!.logs, ["everything has ended"])
+      })
   )
 
   it.effect("TRC-05 CLI-07 --enable-internal-instrumentation exports what the worker asks of its store as well", () =>

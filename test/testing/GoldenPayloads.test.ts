@@ -74,7 +74,7 @@ describe("Golden payloads", () => {
       const samples = yield* read
       assert.deepStrictEqual(samples[0], first)
       assert.strictEqual(samples[1]?.version, 2)
-      for (const payload of samples[1]?.payloads ?? []) assert.include(payload as object, { "~version": 2 })
+      assert.strictEqual(samples[1]?.payloads.length, 2)
     }).pipe(atHome)
   )
 

@@ -1,20 +1,41 @@
 /**
  * The JSON text of payloads, results and errors, by the schemas of a task. The codecs of a task are built once.
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
 import * as SchemaIssue from "effect/SchemaIssue"
-import type * as Task from "../../Task.ts"
-import * as PayloadVersion from "./payloadVersion.ts"
+import { errorText } from "./failureText.ts"
+import * as Json from "./json.ts"
 import * as Redaction from "./redaction.ts"
+import * as Stored from "./stored.ts"
+
+type DataSchema = Schema.Top & { readonly DecodingServices: never; readonly EncodingServices: never }
+
+/** What of a task says how its data is written. */
+export interface Contract {
+  readonly payloadSchema: DataSchema
+  readonly successSchema: DataSchema
+  readonly errorSchema: DataSchema
+  readonly behaviour: {
+    readonly earlier: ReadonlyArray<{
+      readonly schema: DataSchema
+      readonly migrate: (payload: unknown) => unknown
+    }>
+  }
+}
 
 /** Encodes and decodes the data of one task. */
 export interface Codec {
   /** The version of the payloads that it encodes; it decodes earlier ones as well. */
   readonly version: number
-  /** Makes a payload from what a producer gave, filling defaults, and encodes it. */
+  /**
+   * Makes a payload from what a producer gave, filling defaults, and encodes it. Where a payload cannot be `undefined`, that
+   * stands for one without fields.
+   */
   readonly encodePayload: (input: unknown) => Effect.Effect<EncodedPayload, Schema.SchemaError>
   readonly decodePayload: (text: string) => Exit.Exit<unknown, Schema.SchemaError>
   /** Decodes a payload, and encodes it again, so that its defaults are filled in. */
@@ -42,10 +63,10 @@ export interface CompletePayload {
   readonly encoded: unknown
 }
 
-const codecs = new WeakMap<Task.Any, Codec>()
+const codecs = new WeakMap<Contract, Codec>()
 
 /** The codec of a task. */
-export const codecOf = (task: Task.Any): Codec => {
+export const codecOf = (task: Contract): Codec => {
   const known = codecs.get(task)
   if (known !== undefined) return known
   const codec = makeCodec(task)
@@ -53,19 +74,30 @@ export const codecOf = (task: Task.Any): Codec => {
   return codec
 }
 
-const makeCodec = (task: Task.Any): Codec => {
+const makeCodec = (task: Contract): Codec => {
   const payload = payloadOf(task)
   const success = jsonOf(task.successSchema)
   const error = jsonOf(task.errorSchema)
   // Whether a success may be `undefined`: found out once, since tasks without data ask after every run.
   let checked: Exit.Exit<undefined, Schema.SchemaError> | undefined
   const nothing = () =>
-    (checked ??= Exit.map(Schema.decodeExit(Schema.toType(task.successSchema))(undefined), () => undefined))
+    (checked ??= Exit.map(
+      total(() => Schema.decodeExit(Schema.toType(task.successSchema))(undefined)),
+      () => undefined
+    ))
+  let isOptional: boolean | undefined
+  const mayBeUndefined = () =>
+    (isOptional ??= Exit.isSuccess(
+      flatMapExit(
+        total(() => Schema.decodeExit(Schema.toType(task.payloadSchema))(undefined)),
+        payload.encode
+      )
+    ))
   return {
     version: task.behaviour.earlier.length + 1,
     encodePayload: (input) => {
       const encode = (value: unknown) => Exit.map(payload.encode(value), (text) => ({ payload: value, text }))
-      const made = make(task.payloadSchema, input)
+      const made = make(task.payloadSchema, input === undefined && !mayBeUndefined() ? {} : input)
       const exit = exitOf(made)
       return exit === undefined ? Effect.flatMap(made, encode) : flatMapExit(exit, encode)
     },
@@ -83,32 +115,31 @@ const makeCodec = (task: Task.Any): Codec => {
   }
 }
 
-/** A payload in its present version; with earlier ones, the stored text is marked. */
-const payloadOf = (task: Task.Any): ReturnType<typeof jsonOf> => {
-  const present = jsonOf(task.payloadSchema)
+interface Payloads {
+  readonly encode: (value: unknown) => Exit.Exit<string, Schema.SchemaError>
+  readonly encodeJson: (value: unknown) => Exit.Exit<unknown, Schema.SchemaError>
+  readonly decode: (text: string) => Exit.Exit<unknown, Schema.SchemaError>
+}
+
+/** A payload in its present version; with earlier ones, the stored text says of which version it is. */
+const payloadOf = (task: Contract): Payloads => {
   const { earlier } = task.behaviour
-  if (earlier.length === 0) return present
-  const version = earlier.length + 1
+  if (earlier.length === 0) return jsonOf(task.payloadSchema)
+  const present = jsonOf(task.payloadSchema, earlier.length + 1)
   const versions = earlier.map(({ migrate, schema }) => {
     const { decodeJson } = jsonOf(schema)
     return (value: unknown) =>
       flatMapExit(decodeJson(value), (payload) =>
-        Effect.runSyncExit(Effect.suspend(() => make(task.payloadSchema, migrate(payload))))
+        total(() => Effect.runSyncExit(Effect.suspend(() => make(task.payloadSchema, migrate(payload)))))
       )
   })
   return {
-    encode: (value) =>
-      flatMapExit(present.encodeJson(value), (encoded) =>
-        stringify(PayloadVersion.mark(present.mark(encoded), version))
-      ),
-    mark: present.mark,
+    encode: present.encode,
     encodeJson: present.encodeJson,
     decode: (text) =>
-      flatMapExit(parse(text), (value) => {
-        const marked = PayloadVersion.unmark(value)
-        return (versions[marked.version - 1] ?? present.decodeJson)(marked.payload)
-      }),
-    decodeJson: present.decodeJson
+      flatMapExit(Stored.read(text), ({ data, marks }) =>
+        (versions[(marks.version ?? 1) - 1] ?? present.decodeJson)(data)
+      )
   }
 }
 
@@ -123,51 +154,75 @@ export const exitOf = <A, E>(effect: Effect.Effect<A, E>): Exit.Exit<A, E> | und
 const flatMapExit = <A, B, E>(exit: Exit.Exit<A, E>, f: (value: A) => Exit.Exit<B, E>): Exit.Exit<B, E> =>
   Exit.isSuccess(exit) ? f(exit.value) : Exit.failCause(exit.cause)
 
-const make = (schema: Task.DataSchema, input: unknown): Effect.Effect<unknown, Schema.SchemaError> => {
-  const made = schema.makeEffect(input)
+const make = (schema: DataSchema, input: unknown): Effect.Effect<unknown, Schema.SchemaError> => {
+  let made: Effect.Effect<unknown, SchemaIssue.Issue>
+  try {
+    made = schema.makeEffect(input)
+  } catch (error) {
+    return Exit.fail(thrown(error))
+  }
   const exit = exitOf(made)
-  return exit === undefined ? Effect.mapError(made, toSchemaError) : Exit.mapError(exit, toSchemaError)
+  return exit === undefined ? Effect.catchCause(made, (cause) => Effect.fail(issueOf(cause))) : withIssue(exit)
 }
 
-const toSchemaError = (issue: SchemaIssue.Issue) => new Schema.SchemaError(issue)
-
-const parseJson = Schema.decodeUnknownExit(Schema.fromJsonString(Schema.Unknown))
-
-// As fast as it gets; what is no JSON is left to the schema, for its error.
-const parse = (text: string): Exit.Exit<unknown, Schema.SchemaError> => {
+// A check, a transformation or a migration of the user's that throws is a fault of the data, for whoever gave it. It must
+// not take down who looks at it.
+const total = <A>(f: () => Exit.Exit<A, Schema.SchemaError | SchemaIssue.Issue>): Exit.Exit<A, Schema.SchemaError> => {
   try {
-    return Exit.succeed(JSON.parse(text))
-  } catch {
-    return parseJson(text)
+    return withIssue(f())
+  } catch (error) {
+    return Exit.fail(thrown(error))
   }
 }
 
-// The plain function, for its speed. Its input is what a codec for JSON just produced; only a schema without one, such as
-// `Schema.Any`, leaves in it what is no JSON.
+const withIssue = <A>(exit: Exit.Exit<A, Schema.SchemaError | SchemaIssue.Issue>): Exit.Exit<A, Schema.SchemaError> =>
+  Exit.isSuccess(exit) ? Exit.succeed(exit.value) : Exit.fail(issueOf(exit.cause))
+
+const issueOf = (cause: Cause.Cause<Schema.SchemaError | SchemaIssue.Issue>): Schema.SchemaError => {
+  const error = Cause.findErrorOption(cause)
+  if (Option.isNone(error)) return thrown(Cause.squash(cause))
+  return Schema.isSchemaError(error.value) ? error.value : new Schema.SchemaError(error.value)
+}
+
+const thrown = (error: unknown): Schema.SchemaError => misfit(`The schema's own code failed with ${errorText(error)}`)
+
+const misfit = (message: string): Schema.SchemaError =>
+  new Schema.SchemaError(new SchemaIssue.InvalidValue({ message }))
+
+// The plain function, for its speed. Its input is what a codec for JSON just produced; only `Schema.Any` leaves in it what
+// is no JSON, which is looked for before.
 const stringify = (encoded: unknown): Exit.Exit<string, Schema.SchemaError> => {
   try {
     return Exit.succeed(JSON.stringify(encoded))
   } catch (error) {
     const [problem] = String(error).split("\n")
-    return Exit.fail(
-      new Schema.SchemaError(new SchemaIssue.InvalidValue({ message: `It is no JSON data: ${problem}` }))
-    )
+    return Exit.fail(misfit(`It is no JSON data: ${problem}`))
   }
 }
 
-const jsonOf = (schema: Task.DataSchema) => {
+const jsonOf = (schema: DataSchema, version?: number) => {
   const json = Schema.toCodecJson(schema)
-  const encode = Schema.encodeUnknownExit(json)
-  const decodeUnmarked = Schema.decodeUnknownExit(json)
-  const redaction = Redaction.redactionOf(schema)
-  const mark = (encoded: unknown) => (redaction === undefined ? encoded : Redaction.mark(encoded, redaction))
-  const decode = redaction === undefined ? decodeUnmarked : (value: unknown) => decodeUnmarked(Redaction.unmark(value))
+  const encodeUnchecked = Schema.encodeUnknownExit(json)
+  const encodeJson = Json.isOpen(json.ast)
+    ? (value: unknown) => flatMapExit(encodeUnchecked(value), onlyJson)
+    : encodeUnchecked
+  const decode = Schema.decodeUnknownExit(json)
+  const redacted = Redaction.redactionOf(schema)
+  const marks = redacted === undefined && version === undefined ? undefined : { version, redacted }
+  const decodeJson = (value: unknown) => total(() => decode(value))
   return {
-    encode: (value: unknown) => flatMapExit(encode(value), (encoded) => stringify(mark(encoded))),
-    /** Without the mark of what is redacted; see `mark`. */
-    encodeJson: encode,
-    mark,
-    decodeJson: decode,
-    decode: (text: string) => flatMapExit(parse(text), decode)
+    encode: (value: unknown) =>
+      total(() =>
+        flatMapExit(encodeJson(value), (encoded) => Exit.map(stringify(encoded), (text) => Stored.write(text, marks)))
+      ),
+    /** As data, without what is said of it. */
+    encodeJson: (value: unknown) => total(() => encodeJson(value)),
+    decodeJson,
+    decode: (text: string) => flatMapExit(Stored.dataOf(text), decodeJson)
   }
+}
+
+const onlyJson = (encoded: unknown): Exit.Exit<unknown, Schema.SchemaError> => {
+  const problem = Json.problemOf(encoded)
+  return problem === undefined ? Exit.succeed(encoded) : Exit.fail(misfit(`It is no JSON data: ${problem}`))
 }

@@ -13,12 +13,20 @@ export const failureText = (cause: Cause.Cause<unknown>): string =>
       if (Cause.isDieReason(reason)) return [errorText(reason.defect)]
       return []
     })
+    .slice(0, mostErrors)
     .join("; ")
 
-/** One error as text. */
+// Lists and events carry these texts, and an execution keeps up to twenty of them.
+const mostErrors = 20
+const longest = 4096
+
+/** One error as text, cut when it is very long. */
 export const errorText = (error: unknown): string => {
   try {
-    return textOf(error)
+    const text = textOf(error)
+    return text.length <= longest
+      ? text
+      : `${text.slice(0, longest).toWellFormed()}… (${text.length - longest} characters more)`
   } catch {
     return "Error: it cannot be shown, since its own code throws"
   }

@@ -5,13 +5,9 @@
 import * as Exit from "effect/Exit"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
-import * as Schema from "effect/Schema"
+import type * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
-import * as PayloadVersion from "./payloadVersion.ts"
-
-// An object has the mark among its fields, so that whoever looks for another field finds it.
-const redactedField = "~redacted"
-const valueField = "~value"
+import * as Stored from "./stored.ts"
 
 /** What to leave out of the data of a schema: all of it, or some fields of an object. */
 export type Redaction = "all" | ReadonlyArray<string>
@@ -53,37 +49,19 @@ const isRedacted = ({ annotations }: SchemaAST.Declaration): boolean =>
   Predicate.hasProperty(annotations.representation, "id") &&
   annotations.representation.id === "effect/schema/Redacted"
 
-/** Marks encoded data. */
-export const mark = (encoded: unknown, redaction: Redaction): unknown =>
-  Predicate.isObject(encoded) && !Array.isArray(encoded)
-    ? { ...encoded, [redactedField]: redaction }
-    : { [redactedField]: "all", [valueField]: encoded }
-
-/** Takes the mark from data. */
-export const unmark = (value: unknown): unknown => {
-  if (!isMarked(value)) return value
-  const { [redactedField]: _, ...fields } = value
-  return valueField in fields ? fields[valueField] : fields
-}
-
-const isMarked = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  Predicate.isObject(value) && redactedField in value
-
-/** Stored JSON text as it may be shown: without the mark, and without what it says is redacted. */
+/** Stored text as JSON text that may be shown: without the marks, and without what these say is redacted. */
 export const shown = (text: string): string => {
-  // Nearly nothing is marked.
-  if (!text.includes(`"${redactedField}":`)) return text
-  const parsed = parseJson(text)
-  const value = Exit.isSuccess(parsed) ? PayloadVersion.unmark(parsed.value).payload : undefined
-  if (!isMarked(value)) return text
-  const { [redactedField]: redaction, ...fields } = value
-  if (!Array.isArray(redaction)) return JSON.stringify(hidden)
+  if (!Stored.isEnvelope(text)) return text
+  const stored = Stored.read(text)
+  if (Exit.isFailure(stored)) return text
+  const { data, marks } = stored.value
+  const { redacted } = marks
+  if (redacted === undefined) return JSON.stringify(data)
+  if (redacted === "all" || !Predicate.isObject(data)) return JSON.stringify(hidden)
   return JSON.stringify(
-    Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, redaction.includes(name) ? hidden : value]))
+    Object.fromEntries(Object.entries(data).map(([name, value]) => [name, redacted.includes(name) ? hidden : value]))
   )
 }
 
 /** What Effect shows of a redacted value. */
 const hidden = String(Redacted.make(undefined))
-
-const parseJson = Schema.decodeUnknownExit(Schema.fromJsonString(Schema.Unknown))

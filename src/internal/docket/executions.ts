@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
-import * as Schema from "effect/Schema"
+import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { type DocketError, ResultNotKept, ResultTimeout, TaskCancelled, TaskFailed } from "../../DocketError.ts"
 import type { ResultError } from "../../DocketError.ts"
@@ -21,7 +21,7 @@ import * as Events from "./events.ts"
 import * as GroupCommit from "./groupCommit.ts"
 import { attemptOf, infoOf } from "./info.ts"
 import * as KeptResults from "./keptResults.ts"
-import * as Redaction from "../contract/redaction.ts"
+import * as Stored from "../contract/stored.ts"
 
 /** Where handles find their executions. */
 export interface Source {
@@ -87,7 +87,7 @@ export const handleNamed = (
   disposition: DocketStore.Disposition | undefined
 ): Execution<unknown, never> =>
   new Handle<unknown, never>(source, key, task, disposition, {
-    success: (text) => (text === undefined ? Exit.succeed(undefined) : Exit.map(parseJson(text), Redaction.unmark)),
+    success: (text) => (text === undefined ? Exit.succeed(undefined) : Stored.dataOf(text)),
     isVoid: false
   })
 
@@ -218,8 +218,6 @@ const takeEnd = Effect.fnUntraced(function* (events: Queue.Dequeue<DocketStore.E
     awaited = event.generation
   }
 })
-
-const parseJson = Schema.decodeUnknownExit(Schema.fromJsonString(Schema.Unknown))
 
 const unreadable = (key: string, what: "result" | "error") =>
   new TaskFailed({ key, error: `SchemaError: the stored ${what} does not fit this process's contract of the task` })

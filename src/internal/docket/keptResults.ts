@@ -5,16 +5,11 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Schema from "effect/Schema"
 import { type DocketError, ResultNotKept, StoreError } from "../../DocketError.ts"
 import type { DocketStore, Settlement } from "../../DocketStore.ts"
 import type { ResultStore } from "../../ResultStore.ts"
+import * as Stored from "../contract/stored.ts"
 import { failWith, invalid } from "./docketError.ts"
-
-const Reference = Schema.fromJsonString(Schema.Struct({ "~result": Schema.String }))
-const encode = Schema.encodeSync(Reference)
-const decode = Schema.decodeUnknownOption(Reference)
-const start = encode({ "~result": "" }).slice(0, -2)
 
 /** The docket's store, whose workers keep results in another one. What is not kept there is not settled. */
 export const keepIn = (
@@ -33,7 +28,7 @@ export const keepIn = (
     const name = [docket, key, generation, lease].join(":")
     const { result } = outcome
     return answerOf("set", () => results.set(name, result, timeToLive)).pipe(
-      Effect.as({ ...settlement, outcome: { ...outcome, result: encode({ "~result": name }) } })
+      Effect.as({ ...settlement, outcome: { ...outcome, result: Stored.write("null", { kept: name }) } })
     )
   }
 
@@ -56,8 +51,7 @@ const answerOf = <A>(operation: keyof ResultStore, call: () => Effect.Effect<A, 
     Effect.fail(new StoreError({ operation: `ResultStore.${operation}`, cause: Cause.squash(cause) }))
   )
 
-const nameIn = (result: string): string | undefined =>
-  result.startsWith(start) ? Option.getOrUndefined(decode(result))?.["~result"] : undefined
+const nameIn = (result: string): string | undefined => Stored.marksOf(result).kept
 
 /** Whether the docket's store has a reference, to a result that is kept elsewhere. */
 export const isReference = (result: string): boolean => nameIn(result) !== undefined

@@ -3,12 +3,10 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Schema from "effect/Schema"
 import type { DocketStore } from "../../DocketStore.ts"
 import * as Metrics from "../../observability/Metrics.ts"
 import { empty, judge, type Strike, type StrikeSet } from "../../Strike.ts"
-import * as PayloadVersion from "../contract/payloadVersion.ts"
-import * as Redaction from "../contract/redaction.ts"
+import * as Stored from "../contract/stored.ts"
 
 /** The strikes of one docket, as this process knows them. */
 export interface KnownStrikes {
@@ -103,10 +101,8 @@ const make = (docket: string): KnownStrikes => {
   }
 }
 
-const parseJson = Schema.decodeUnknownExit(Schema.fromJsonString(Schema.Unknown))
-
 /** An encoded payload as data; nothing when it is not JSON. */
 export const parsePayload = (text: string): unknown => {
-  const parsed = parseJson(text)
-  return Exit.isSuccess(parsed) ? Redaction.unmark(PayloadVersion.unmark(parsed.value).payload) : undefined
+  const data = Stored.dataOf(text)
+  return Exit.isSuccess(data) ? data.value : undefined
 }

@@ -3,19 +3,21 @@
  */
 import * as Arr from "effect/Array"
 import * as Context from "effect/Context"
-import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as SecureRandom from "effect/crypto/SecureRandom"
-import { DocketError, InvalidPayload } from "../../DocketError.ts"
+import { DocketError, InvalidPayload, InvalidRequest } from "../../DocketError.ts"
 import { type Disposition, type DocketStore, type Due, dueNow, type ScheduleRequest } from "../../DocketStore.ts"
 import { currentTrace, traceOf } from "../../observability/Tracing.ts"
 import type * as Task from "../../Task.ts"
 import { codecOf, type EncodedPayload, exitOf } from "../contract/codec.ts"
 import { closed, failWith, invalid, waits } from "./docketError.ts"
 import * as Durations from "../contract/durations.ts"
+import { errorText } from "../contract/failureText.ts"
+import * as Moments from "../contract/moments.ts"
+import * as Size from "../contract/size.ts"
+import * as Stored from "../contract/stored.ts"
 import { isTaskName, taskNameRule } from "../contract/taskName.ts"
 import * as GroupCommit from "./groupCommit.ts"
 import type { KnownStrikes } from "./knownStrikes.ts"
@@ -45,7 +47,11 @@ interface Scheduled {
 }
 
 /** Prepares requests, and sends them to the store in groups. */
-export const makeScheduler = Effect.fnUntraced(function* (store: DocketStore["Service"], strikes: KnownStrikes) {
+export const makeScheduler = Effect.fnUntraced(function* (
+  store: DocketStore["Service"],
+  strikes: KnownStrikes,
+  { maximumBytes }: { readonly maximumBytes: number }
+) {
   const random = yield* KeySource
 
   /** An execution of its own unless a key is given. */
@@ -88,7 +94,9 @@ export const makeScheduler = Effect.fnUntraced(function* (store: DocketStore["Se
       const finish = ({ payload, text }: EncodedPayload): Effect.Effect<Prepared, DocketError> => {
         const due = dueOf(options)
         if (Exit.isFailure(due)) return Effect.failCause(due.cause)
-        const key = options.key ?? task.behaviour.key?.(payload)
+        const found = computed(task, payload, options.key)
+        if (Exit.isFailure(found)) return Effect.failCause(found.cause)
+        const { key, values } = found.value
         const problem = key === undefined ? undefined : problemOfKey(task.name, key)
         if (problem !== undefined) return Effect.fail(invalid(problem))
         if (replace && key === undefined) {
@@ -96,14 +104,16 @@ export const makeScheduler = Effect.fnUntraced(function* (store: DocketStore["Se
             invalid(`replace needs a key for task "${task.name}": give options.key, or the task a key of its own`)
           )
         }
+        const tooLarge = Size.check(maximumBytes, task.name, "payload", text)
+        if (tooLarge !== undefined) return Effect.fail(new DocketError({ reason: tooLarge }))
         return Effect.succeed({
           key,
           task: task.name,
           payload: text,
           due: due.value,
           replace,
-          trace: traceOf(fiber.context),
-          values: task.behaviour.controls.valuesOf(payload),
+          trace: traceOf(fiber.context, isDueNow(due.value) && task.behaviour.recurrence === undefined),
+          values,
           judged: true
         })
       }
@@ -121,16 +131,19 @@ export const makeScheduler = Effect.fnUntraced(function* (store: DocketStore["Se
     const due = yield* dueOf(options)
     const problem = options.key === undefined ? undefined : problemOfKey(task, options.key)
     if (problem !== undefined) return yield* invalid(problem)
-    const text = encodeJson(payload)
-    if (Exit.isFailure(text)) {
+    const json = encodeJson(payload)
+    if (Exit.isFailure(json)) {
       return yield* new DocketError({
         reason: new InvalidPayload({ task, issue: "the payload of addNamed has to be JSON data" })
       })
     }
+    const text = Stored.write(json.value, undefined)
+    const tooLarge = Size.check(maximumBytes, task, "payload", text)
+    if (tooLarge !== undefined) return yield* new DocketError({ reason: tooLarge })
     return {
       key: options.key,
       task,
-      payload: text.value,
+      payload: text,
       due,
       replace: false,
       trace: yield* currentTrace,
@@ -143,14 +156,41 @@ export const makeScheduler = Effect.fnUntraced(function* (store: DocketStore["Se
   return { prepare, prepareNamed, schedule, scheduleAll }
 })
 
+// What a contract's functions fail with at a payload is told to whoever gave the payload.
+const computed = (
+  task: Task.Any,
+  payload: unknown,
+  given: string | undefined
+): Exit.Exit<{ readonly key: string | undefined; readonly values: ReadonlyArray<string> }, DocketError> => {
+  let key = given
+  try {
+    key ??= task.behaviour.key?.(payload)
+  } catch (cause) {
+    return Exit.fail(uncomputed(`The key of task "${task.name}" cannot be computed from this payload`, cause))
+  }
+  try {
+    return Exit.succeed({ key, values: task.behaviour.controls.valuesOf(payload) })
+  } catch (cause) {
+    const what = `The values by which the limits of task "${task.name}" tell executions apart`
+    return Exit.fail(uncomputed(`${what} cannot be computed from this payload`, cause))
+  }
+}
+
+const uncomputed = (what: string, cause: unknown): DocketError =>
+  new DocketError({ reason: new InvalidRequest({ problem: `${what}: ${errorText(cause)}`, cause }) })
+
 /** What keeps a text from being the key of an execution, and what to do about it. */
-const problemOfKey = (task: string, key: string): string | undefined => {
+const problemOfKey = (task: string, key: unknown): string | undefined => {
+  if (typeof key !== "string") return `The key of task "${task}" has to be a string; it is ${shownKey(key)}`
   if (key === "") return `The key of task "${task}" is empty`
   return key.isWellFormed()
     ? undefined
     : `The key ${JSON.stringify(key)} of task "${task}" has half of a character in it (a lone surrogate), which cannot be ` +
         "kept: was a text cut within an emoji? Cut it elsewhere, or replace what is left with key.toWellFormed()"
 }
+
+const shownKey = (key: unknown): string =>
+  typeof key === "number" || typeof key === "boolean" || key === null ? String(key) : `of type ${typeof key}`
 
 const encodeJson = Schema.encodeUnknownExit(Schema.fromJsonString(Schema.Json))
 
@@ -162,10 +202,10 @@ const dueOf = (options: Task.ScheduleOptions): Exit.Exit<Due, DocketError> => {
     return Exit.fail(invalid("Give either delay or when, not both"))
   }
   if (options.when !== undefined) {
-    const when = DateTime.make(options.when)
-    return Option.isSome(when)
-      ? Exit.succeed({ _tag: "At", epochMillis: when.value.epochMilliseconds })
-      : Exit.fail(invalid(`when is not a moment: ${String(options.when)}`))
+    const epochMillis = Moments.millisOf(options.when)
+    return Number.isNaN(epochMillis)
+      ? Exit.fail(invalid(`when is not a moment: ${Moments.shown(options.when)}`))
+      : Exit.succeed({ _tag: "At", epochMillis })
   }
   if (options.delay === undefined) return Exit.succeed(dueNow)
   const millis = Math.ceil(Durations.millisOf(options.delay))
@@ -173,6 +213,8 @@ const dueOf = (options: Task.ScheduleOptions): Exit.Exit<Due, DocketError> => {
     ? Exit.succeed({ _tag: "After", millis: Math.max(0, millis) })
     : Exit.fail(invalid(`delay has to be a finite duration; it was ${Durations.shown(options.delay)}`))
 }
+
+const isDueNow = (due: Due) => due._tag === "After" && due.millis === 0
 
 const chunksOf = <A>(items: ReadonlyArray<A>, size: number): ReadonlyArray<ReadonlyArray<A>> =>
   Array.from({ length: Math.ceil(items.length / size) }, (_, i) => items.slice(i * size, (i + 1) * size))

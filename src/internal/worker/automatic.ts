@@ -54,7 +54,7 @@ export const seed: (options: {
 
   const request = Effect.fnUntraced(function* (task: Task.Any) {
     // `Task.make` refuses an automatic task whose payload cannot be empty.
-    const { payload, text } = yield* Effect.orDie(codecOf(task).encodePayload({}))
+    const { payload, text } = yield* Effect.orDie(codecOf(task).encodePayload(undefined))
     const recurrence = task.behaviour.recurrence
     const due: Due =
       recurrence?._tag === "At" ? { _tag: "At", epochMillis: Recurrence.next(recurrence, yield* lately) } : dueNow

@@ -5,10 +5,12 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import type { Docket } from "../../Docket.ts"
 import { DocketError, MiddlewareFailed, TaskTimedOut } from "../../DocketError.ts"
 import type { Due, Next, Outcome } from "../../DocketStore.ts"
-import { failureText } from "../contract/failureText.ts"
+import { errorText, failureText } from "../contract/failureText.ts"
 import * as Signal from "../contract/signal.ts"
+import * as Size from "../contract/size.ts"
 import type { Runnable } from "./registry.ts"
 import type { Run } from "./run.ts"
 
@@ -17,26 +19,35 @@ export const outcomeOf = (
   runnable: Runnable,
   run: Run,
   exit: Exit.Exit<unknown, unknown>,
-  next: () => Next | undefined
+  next: () => Next | undefined,
+  limits: Limits
 ): Effect.Effect<Outcome | undefined> => {
   if (run.interruptReason === "lease-lost") return Effect.undefined
-  if (Exit.isFailure(exit)) return outcomeOfFailure(runnable, run, exit.cause, next)
+  if (Exit.isFailure(exit)) return outcomeOfFailure(runnable, run, exit.cause, next, limits)
   const result = runnable.encodeSuccess(exit.value)
-  return Exit.isSuccess(result)
+  const failed = (error: string): Effect.Effect<Outcome> =>
+    Effect.succeed({ _tag: "Failed", error, failure: undefined, next: next() })
+  if (Exit.isFailure(result)) {
+    return failed(`InvalidResult: the result does not fit the task's schema: ${failureText(result.cause)}`)
+  }
+  const tooLarge =
+    result.value === undefined
+      ? undefined
+      : Size.check(limits.maximumResultBytes, run.delivery.task, "result", result.value)
+  return tooLarge === undefined
     ? Effect.succeed({ _tag: "Completed", result: result.value, next: next() })
-    : Effect.succeed({
-        _tag: "Failed",
-        error: `InvalidResult: the result does not fit the task's schema: ${failureText(result.cause)}`,
-        failure: undefined,
-        next: next()
-      })
+    : failed(errorText(tooLarge))
 }
+
+/** How large results and errors may be. */
+type Limits = Pick<Docket["Service"]["settings"], "maximumBytes" | "maximumResultBytes">
 
 const outcomeOfFailure = Effect.fnUntraced(function* (
   runnable: Runnable,
   run: Run,
   cause: Cause.Cause<unknown>,
-  next: () => Next | undefined
+  next: () => Next | undefined,
+  { maximumBytes }: Limits
 ): Effect.fn.Return<Outcome> {
   if (Cause.hasInterrupts(cause)) {
     if (run.interruptReason === "cancelled") return { _tag: "Cancelled" }
@@ -53,7 +64,11 @@ const outcomeOfFailure = Effect.fnUntraced(function* (
   const due = Exit.isSuccess(decision) ? decision.value : undefined
   const error = failureText(cause)
   if (due !== undefined) return { _tag: "Retry", error, due }
-  return { _tag: "Failed", error, failure: typedFailure(runnable, cause), next: next() }
+  const failure = typedFailure(runnable, cause)
+  const tooLarge = failure === undefined ? undefined : Size.check(maximumBytes, run.delivery.task, "error", failure)
+  return tooLarge === undefined
+    ? { _tag: "Failed", error, failure, next: next() }
+    : { _tag: "Failed", error: `${error}; ${errorText(tooLarge)}`, failure: undefined, next: next() }
 })
 
 const nextAttempt = Effect.fnUntraced(function* (

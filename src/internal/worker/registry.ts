@@ -9,6 +9,7 @@ import type * as Task from "../../Task.ts"
 import type * as TaskGroup from "../../TaskGroup.ts"
 import { codecOf, type CompletePayload } from "../contract/codec.ts"
 import * as PayloadVersion from "../contract/payloadVersion.ts"
+import * as Stored from "../contract/stored.ts"
 import { handlerOf, type Implementation } from "../contract/handlers.ts"
 
 /** What it takes to run one task. */
@@ -79,7 +80,6 @@ export const make = (runnables: ReadonlyMap<string, Runnable>, fallback: Runnabl
   }
 }
 
-const parseJson = Schema.decodeUnknownExit(Schema.fromJsonString(Schema.Unknown))
 const encodeJson = Schema.encodeUnknownExit(Schema.fromJsonString(Schema.Json))
 
 /** A fallback as something that can be run: it reads stored text, and succeeds with JSON data or nothing. */
@@ -90,9 +90,9 @@ export const fallback = <R>(
   behaviour: undefined,
   version: Number.POSITIVE_INFINITY,
   context,
-  decodePayload: Exit.succeed,
+  decodePayload: (text) => Exit.succeed(Stored.jsonOf(text)),
   // Without a contract there are no defaults.
-  completePayload: (text) => Exit.map(parseJson(text), (encoded) => ({ payload: text, encoded })),
+  completePayload: (text) => Exit.map(Stored.dataOf(text), (encoded) => ({ payload: text, encoded })),
   encodeSuccess: (value) => (value === undefined ? Exit.succeed(undefined) : encodeJson(value)),
   encodeError: encodeJson,
   declares: () => true,

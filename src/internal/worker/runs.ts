@@ -146,7 +146,8 @@ export const make: (options: {
     const parts: Services.Parts = {
       run,
       payload: Exit.isSuccess(payload) ? payload.value : undefined,
-      succession: recurrence === undefined ? Succession.none : Succession.make(recurrence, run.delivery),
+      succession:
+        recurrence === undefined ? Succession.none : Succession.make(recurrence, run.delivery, docket.settings),
       deadline:
         timeoutMillis === undefined
           ? Deadline.none
@@ -189,7 +190,9 @@ export const make: (options: {
     const began = Monotonic.now(clock)
     const exit = yield* Effect.exit(handled)
     const elapsed = Math.round(Monotonic.now(clock) - began)
-    const outcome = yield* Effect.suspend(() => outcomeOf(runnable, run, exit, () => succession.next(elapsed))).pipe(
+    const outcome = yield* Effect.suspend(() =>
+      outcomeOf(runnable, run, exit, () => succession.next(elapsed), docket.settings)
+    ).pipe(
       Effect.flatMap((decided) => (decided === undefined ? Effect.undefined : refuseNext(delivery, decided))),
       // What a schema, a policy or an error throws while it is looked at must not cost the worker a slot.
       Effect.catchCause((cause) => Effect.succeed(failedBy(cause)))

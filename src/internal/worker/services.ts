@@ -9,6 +9,7 @@ import * as References from "effect/References"
 import * as Scope from "effect/Scope"
 import type { Docket } from "../../Docket.ts"
 import * as TaskContext from "../../TaskContext.ts"
+import * as Stored from "../contract/stored.ts"
 import type { Deadline } from "./deadline.ts"
 import type { Run } from "./run.ts"
 import type { Succession } from "./succession.ts"
@@ -79,7 +80,7 @@ class RunningExecution implements ExecutionService {
     return this.#run.delivery.task
   }
   get encodedPayload() {
-    return this.#run.delivery.payload
+    return Stored.jsonOf(this.#run.delivery.payload)
   }
   get attempt() {
     return this.#run.delivery.attempt

@@ -9,6 +9,8 @@ import type { Perpetual } from "../../TaskContext.ts"
 import { codecOf } from "../contract/codec.ts"
 import { invalid } from "../docket/docketError.ts"
 import * as Durations from "../contract/durations.ts"
+import * as Moments from "../contract/moments.ts"
+import * as Size from "../contract/size.ts"
 
 /** The succession of one run, as the handler and as the worker see it. */
 export interface Succession {
@@ -26,7 +28,11 @@ export const none: Succession = {
 }
 
 /** Makes the succession of a run. */
-export const make = (recurrence: Recurrence.Recurrence, delivery: Delivery): Succession => {
+export const make = (
+  recurrence: Recurrence.Recurrence,
+  delivery: Delivery,
+  { maximumBytes }: { readonly maximumBytes: number }
+): Succession => {
   let stopped = false
   let everyMillis: number | undefined = undefined
   let due: Due | undefined = undefined
@@ -55,8 +61,8 @@ export const make = (recurrence: Recurrence.Recurrence, delivery: Delivery): Suc
           due = after(millis)
         }),
       at: (moment) =>
-        Effect.sync(() => {
-          due = { _tag: "At", epochMillis: moment.epochMilliseconds }
+        Effect.map(Moments.given("Perpetual.at", moment), (epochMillis) => {
+          due = { _tag: "At", epochMillis }
         }),
       next: Effect.fnUntraced(function* (task, input) {
         if (task.name !== delivery.task) {
@@ -68,6 +74,8 @@ export const make = (recurrence: Recurrence.Recurrence, delivery: Delivery): Suc
           codecOf(task).encodePayload(input),
           (error) => new DocketError({ reason: new InvalidPayload({ task: task.name, issue: error.message }) })
         )
+        const tooLarge = Size.check(maximumBytes, task.name, "payload", text)
+        if (tooLarge !== undefined) return yield* new DocketError({ reason: tooLarge })
         payload = text
       })
     },

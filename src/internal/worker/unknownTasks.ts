@@ -3,6 +3,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as PayloadVersion from "../contract/payloadVersion.ts"
 
 const minute = 60_000
 
@@ -16,7 +17,7 @@ export const makeUnknownTasks = () => {
       if (last !== undefined && now - last < minute) return
       warned.set(task, now)
       yield* Effect.logWarning(
-        `This worker does not know task "${task}": ${waiting} wait for a worker that does. Load its module with ` +
+        `This worker does not know ${PayloadVersion.shown(task)}: ${waiting} wait for a worker that does. Load its module with ` +
           "`docket worker --tasks`, or add the task to the group given to `Worker.layer`"
       )
     })

@@ -168,7 +168,7 @@ for (const [what, harm] of Object.entries(harms)) {
       Effect.gen(function* () {
         const { url } = yield* RedisServer.make()
         yield* Effect.forEach(places, (place) => Effect.scoped(scenario(url, place, harm)), { concurrency: 4 })
-      }),
+      }).pipe(Effect.provide(Logger.layer([]))),
     120_000
   )
 }

@@ -49,7 +49,7 @@
  * (the lease whose settlement was last applied and led to another schedule: the same one sent again is known by it),
  * `aside` (where it is, when that is not the usual place of its state: `t` set aside because its task is unknown, `a`
  * asked about, `w` waiting for a slot, `h` held by a strike, `f` in `front`), `needs` (what a worker has to know to run
- * it, when that is not the task alone: `TASK version 2`), and flags: `cancel` (a running one was asked to stop),
+ * it, when that is not the task alone: the task, U+0001 and a version of its payload), and flags: `cancel` (a running one was asked to stop),
  * `progress` and `failures` (there is a `progress:KEY`, an `attempts:KEY`). All but the errors are short, so that the hash
  * keeps its compact encoding (64 bytes a value).
  *
