@@ -13,6 +13,7 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as References from "effect/References"
 import * as Stdio from "effect/Stdio"
 import * as Struct from "effect/Struct"
@@ -97,9 +98,12 @@ const report = Effect.fnUntraced(function* (cause: Cause.Cause<Exits.CommandErro
   const error = Option.getOrUndefined(Cause.findErrorOption(cause))
   if (error !== undefined) {
     // The presenter had those about arguments.
-    return yield* CliError.isCliError(error)
+    return yield* CliError.isCliError(error) || error._tag === "Ended"
       ? Effect.void
       : Console.error(`docket: ${Presenter.sentence(error.message)}`)
+  }
+  if (isDirectoryGone(Cause.squash(cause))) {
+    return yield* Console.error("docket: The working directory has been deleted: change to another one")
   }
   const level = yield* Effect.orElseSucceed(Config.String("DOCKET_LOGGING_LEVEL"), () => "")
   if (/^(all|trace|debug)$/i.test(level)) return yield* Console.error(Cause.pretty(cause))
@@ -110,3 +114,7 @@ const report = Effect.fnUntraced(function* (cause: Cause.Cause<Exits.CommandErro
     `docket: This is a defect of docket itself: ${Presenter.sentence(problem)}. Set DOCKET_LOGGING_LEVEL=debug to see where it comes from`
   )
 })
+
+/** Whatever has to know the working directory, such as a relative path, fails with this where it is no more. */
+const isDirectoryGone = (error: unknown): boolean =>
+  Predicate.hasProperty(error, "syscall") && error.syscall === "uv_cwd"

@@ -10,6 +10,7 @@
  * | 1 | failed |
  * | 2 | wrong usage: a flag, a variable, a URL, a module that does not fit |
  * | 3 | not found |
+ * | 129, 130, 143 | ended by SIGHUP, SIGINT, SIGTERM; a worker drains, and ends with 0 |
  */
 import type * as Config from "effect/Config"
 import * as Schema from "effect/Schema"
@@ -41,8 +42,11 @@ export class NotFound extends Schema.TaggedError<NotFound>("effect-docket/cli/No
   message: Schema.String
 }) {}
 
+/** The command has ended with this code, and has said why. */
+export class Ended extends Schema.TaggedError<Ended>("effect-docket/cli/Ended")("Ended", { code: Schema.Int }) {}
+
 /** Everything that a command may fail with, apart from mistakes in its arguments. */
-export type CommandError = UsageError | CommandFailed | NotFound | DocketError | Config.ConfigError
+export type CommandError = UsageError | CommandFailed | NotFound | Ended | DocketError | Config.ConfigError
 
 /** The exit code of an error. */
 export const codeOf = (error: CommandError): number => {
@@ -54,6 +58,8 @@ export const codeOf = (error: CommandError): number => {
       return codes.notFound
     case "DocketError":
       return error.reason._tag === "StoreError" || error.reason._tag === "Overloaded" ? codes.failed : codes.usage
+    case "Ended":
+      return error.code
     case "CommandFailed":
       return codes.failed
   }

@@ -91,7 +91,7 @@ describe("docket worker", () => {
     })
   )
 
-  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
     it.live(`${signal} with nothing running ends it with 0 (SHD-02, SHD-04)`, () =>
       Effect.gen(function* () {
         const worker = yield* Process.start([...memory, "--tasks", docket.fixture("greetings.ts")])

@@ -33,7 +33,11 @@ export const watch = Command.make(
     const view: View = { key, docket: docket.name, task: found.task, attempt: found.attempt }
     const { canAnimate } = yield* TerminalCapabilities.TerminalCapabilities
     const show = json ? showJson : canAnimate ? showLive : showLines
-    yield* Effect.raceFirst(Effect.scoped(show(view, follow(view))), Live.readerGone)
+    const isRead = yield* Effect.raceFirst(
+      Effect.as(Effect.scoped(show(view, follow(view))), true),
+      Effect.as(Live.readerGone, false)
+    )
+    if (!isRead) return
     if (view.state !== undefined && DocketStore.isSettled(view.state.state)) return
     return yield* new NotFound({ message: `The record of ${Text.quote(key)} is gone, so its end is not known` })
   }, Effect.provide(Store.layerShared))

@@ -1,6 +1,7 @@
 /**
  * `docket worker`: runs the tasks of modules until it is told to stop.
  */
+import * as Cause from "effect/Cause"
 import * as Command from "effect/cli/Command"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -8,10 +9,11 @@ import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import process from "node:process"
 import { Docket } from "../../Docket.ts"
+import { errorText } from "../../internal/contract/failureText.ts"
 import { redact } from "../../store/redis/connection/Connection.ts"
 import type { TaskServices } from "../../TaskContext.ts"
 import * as Worker from "../../Worker.ts"
-import { codes } from "../exits.ts"
+import { codes, Ended } from "../exits.ts"
 import * as Flags from "../flags.ts"
 import * as Logging from "../logging.ts"
 import * as Modules from "../modules.ts"
@@ -20,6 +22,7 @@ import * as Servers from "../servers.ts"
 import * as Signals from "../signals.ts"
 import * as Store from "../store.ts"
 import * as Telemetry from "../telemetry.ts"
+import * as Text from "../text.ts"
 import { packageVersion } from "../packageVersion.ts"
 
 const flags = {
@@ -143,10 +146,7 @@ export const worker = Command.make(
   flags,
   Effect.fnUntraced(function* (options) {
     if (options.watch) {
-      const code = yield* Restart.onChange
-      return yield* Effect.sync(() => {
-        process.exitCode = code
-      })
+      return yield* new Ended({ code: yield* Restart.onChange })
     }
     yield* Effect.provide(runUntilToldToStop(options), Telemetry.layer.pipe(Layer.provideMerge(Logging.layer(options))))
   })
@@ -179,7 +179,7 @@ export const worker = Command.make(
 
 const runUntilToldToStop = Effect.fnUntraced(function* (options: Options) {
   const signals = yield* Signals.listen
-  const started: Started = { worker: undefined }
+  const started: Started = { worker: undefined, strays: 0 }
   yield* Servers.serve(
     options,
     Effect.suspend(() => started.worker?.health ?? Effect.succeed(starting))
@@ -187,11 +187,14 @@ const runUntilToldToStop = Effect.fnUntraced(function* (options: Options) {
   // The first to end interrupts the other one. A worker that is interrupted drains.
   yield* Effect.raceFirst(run(options, started), awaitStop(signals, started, options))
   yield* Effect.logInfo("The worker has stopped")
+  if (started.strays > 0) return yield* new Ended({ code: codes.failed })
 }, Effect.scoped)
 
-/** Where the worker is found once it has started. */
 interface Started {
+  /** Where the worker is found once it has started. */
   worker: Worker.Worker["Service"] | undefined
+  /** How many failures nothing caught. */
+  strays: number
 }
 
 const starting: Worker.Health = { able: false, ready: false, problems: ["The worker is starting"] }
@@ -215,27 +218,48 @@ const serve = Effect.fnUntraced(function* (
 }, Effect.scoped)
 
 const awaitStop = Effect.fnUntraced(function* (
-  signals: Queue.Dequeue<Signals.Signal>,
+  stops: Queue.Dequeue<Signals.Stop>,
   started: Started,
   { shutdownTimeout }: Options
 ) {
-  const signal = yield* Queue.take(signals)
+  const stop = yield* Queue.take(stops)
   const running = started.worker === undefined ? 0 : yield* started.worker.running
-  yield* Effect.logInfo(
+  const wait =
     running === 0
-      ? `Received ${signal}`
-      : `Received ${signal}: waiting up to ${Duration.format(shutdownTimeout)} for ${running} ${running === 1 ? "execution" : "executions"} to end`
-  )
-  yield* Effect.forkScoped(hurry(signals, started))
+      ? ""
+      : `: waiting up to ${Duration.format(shutdownTimeout)} for ${Text.count(running, "execution")} to end`
+  if (stop._tag === "Stray") {
+    yield* noteStray(started, stop.error, `. What else it broke is not known, so the worker stops${wait}`)
+  } else {
+    yield* Effect.logInfo(`Received ${stop.signal}${wait}`)
+  }
+  yield* Effect.forkScoped(hurry(nextSignal(stops, started), started))
 })
 
-const hurry = Effect.fnUntraced(function* (signals: Queue.Dequeue<Signals.Signal>, { worker }: Started) {
+/** A failure does not hurry a worker that drains already. */
+const nextSignal = (stops: Queue.Dequeue<Signals.Stop>, started: Started): Effect.Effect<Signals.Signal> =>
+  Effect.flatMap(Queue.take(stops), (stop) =>
+    stop._tag === "Signal"
+      ? Effect.succeed(stop.signal)
+      : Effect.andThen(noteStray(started, stop.error, ""), nextSignal(stops, started))
+  )
+
+const noteStray = (started: Started, error: unknown, more: string) =>
+  Effect.suspend(() => {
+    started.strays++
+    return Effect.andThen(
+      Effect.logError(`Nothing in this process caught ${Text.safe(errorText(error))}${more}`),
+      Effect.logDebug("Where it comes from", Cause.die(error))
+    )
+  })
+
+const hurry = Effect.fnUntraced(function* (nextSignal: Effect.Effect<Signals.Signal>, { worker }: Started) {
   if (worker !== undefined) {
-    const signal = yield* Queue.take(signals)
+    const signal = yield* nextSignal
     yield* Effect.logInfo(`Received ${signal} again: giving back what runs, so that another worker runs it`)
     yield* worker.giveBack
   }
-  const signal = yield* Queue.take(signals)
+  const signal = yield* nextSignal
   yield* Effect.logWarning(
     `Received ${signal} once more: ending at once; what still ran is run again when its lease expires`
   )
