@@ -3,7 +3,7 @@
  * start all at once.
  */
 import * as Clock from "effect/Clock"
-import * as DateTime from "effect/DateTime"
+import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
@@ -12,6 +12,7 @@ import type { DocketError } from "./DocketError.ts"
 import type { Execution } from "./Execution.ts"
 import { invalid } from "./internal/docket/docketError.ts"
 import * as Durations from "./internal/contract/durations.ts"
+import * as Moments from "./internal/contract/moments.ts"
 import * as Task from "./Task.ts"
 
 /**
@@ -30,7 +31,10 @@ export interface Agenda {
  * @category constructors
  * @since 0.1.0
  */
-export const make = (requests: Iterable<Task.Request> = []): Agenda => ({ requests: [...requests] })
+export const make = (requests: Iterable<Task.Request> = []): Agenda => {
+  const all = [...requests]
+  return new Collected(all, all.length)
+}
 
 /**
  * The agenda with one more request at its end.
@@ -38,9 +42,32 @@ export const make = (requests: Iterable<Task.Request> = []): Agenda => ({ reques
  * @category combinators
  * @since 0.1.0
  */
-export const add = <T extends Task.Any>(agenda: Agenda, task: T, ...args: Task.Arguments<T>): Agenda => ({
-  requests: [...agenda.requests, Task.request(task, ...args)]
-})
+export const add = <T extends Task.Any>(agenda: Agenda, task: T, ...args: Task.Arguments<T>): Agenda =>
+  (agenda instanceof Collected ? agenda : new Collected([...agenda.requests], agenda.requests.length)).with(
+    Task.request(task, ...args)
+  )
+
+// An agenda is the beginning of an array that later ones go on with, so that adding one request copies nothing.
+class Collected implements Agenda {
+  readonly #all: Array<Task.Request>
+  readonly #length: number
+
+  constructor(all: Array<Task.Request>, length: number) {
+    this.#all = all
+    this.#length = length
+  }
+
+  get requests(): ReadonlyArray<Task.Request> {
+    return this.#all.slice(0, this.#length)
+  }
+
+  with(request: Task.Request): Agenda {
+    // Another one has gone on from here already.
+    const all = this.#all.length === this.#length ? this.#all : this.#all.slice(0, this.#length)
+    all.push(request)
+    return new Collected(all, all.length)
+  }
+}
 
 /**
  * How to scatter an agenda.
@@ -83,12 +110,7 @@ export const scatter: (
     )
   }
   const start =
-    options.start === undefined
-      ? yield* Clock.currentTimeMillis
-      : yield* Effect.fromOption(DateTime.make(options.start)).pipe(
-          Effect.map(({ epochMilliseconds }) => epochMilliseconds),
-          Effect.mapError(() => invalid(`start is not a moment: ${String(options.start)}`))
-        )
+    options.start === undefined ? yield* Clock.currentTimeMillis : yield* Moments.checked("start", options.start)
   const jitter = options.jitter ?? 0
   const jitterMillis = Durations.millisOf(jitter)
   if (!(jitterMillis >= 0) || !Number.isFinite(jitterMillis)) {

@@ -31,7 +31,10 @@ export const TypeId = "~effect-docket/Retry"
  */
 export interface Policy<in E> {
   readonly [TypeId]: typeof TypeId
-  /** The delay before the next attempt, in milliseconds, or nothing when the failure is final. */
+  /**
+   * The delay before the next attempt, in milliseconds, or nothing when the failure is final. A delay that is no finite
+   * number is a fault of the policy: the failure is then final, and the log says so. A negative one is 0.
+   */
   readonly next: (failed: Failed<E>) => Effect.Effect<Option.Option<number>>
 }
 
@@ -58,7 +61,7 @@ export interface Failed<out E> {
  * @since 0.1.0
  */
 export interface Options<in E> {
-  /** How many attempts there are in all, the first included; 1 means none but the first. */
+  /** How many attempts there are in all, the first included, a whole number; 1 means none but the first. */
   readonly attempts: number | "unlimited"
   /** Spreads each delay at random by up to this share of it, up and down, within the policy's bounds: 0 to 1. Default: 0. */
   readonly jitter?: number | undefined
@@ -104,7 +107,9 @@ export const exponential = <E = unknown>(
   if (maximum < minimum) {
     throw new RangeError(`Retry.exponential: maximum (${maximum} ms) is less than minimum (${minimum} ms)`)
   }
-  return make(options, (attempt) => Math.min(maximum, minimum * 2 ** (attempt - 1)), { minimum, maximum })
+  // Twice nothing stays nothing: 0 times a power of two that is infinite would be no number.
+  const delayAfter = (attempt: number) => (minimum === 0 ? 0 : Math.min(maximum, minimum * 2 ** (attempt - 1)))
+  return make(options, delayAfter, { minimum, maximum })
 }
 
 /**
@@ -165,13 +170,38 @@ export const onlyWhile = <E>(policy: Policy<E>, predicate: (error: E) => boolean
  */
 export const isPolicy = (u: unknown): u is Policy<never> => Predicate.hasProperty(u, TypeId)
 
+/**
+ * What a policy says, once it is sure that it makes sense: dies when the delay is no finite number.
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const decide = <E>(policy: Policy<E>, failed: Failed<E>): Effect.Effect<Option.Option<number>> =>
+  Effect.suspend(() => {
+    const next = policy.next(failed)
+    if (!Effect.isEffect(next)) return Effect.die(senseless(`${typeof next} in place of an effect`))
+    return Effect.flatMap(next, (delay) => {
+      if (Option.isOption(delay) && (Option.isNone(delay) || Number.isFinite(delay.value))) {
+        return Effect.succeed(Option.map(delay, (millis) => Math.max(0, millis)))
+      }
+      return Effect.die(senseless(Option.isOption(delay) ? `a delay of ${String(delay.value)}` : typeof delay))
+    })
+  })
+
+const senseless = (said: string) =>
+  new RangeError(`A retry policy has to give a finite delay, or nothing; it gave ${said}`)
+
 const make = <E>(
   options: Options<E>,
   delayAfter: (attempt: number) => number,
   bounds: { readonly minimum: number; readonly maximum: number }
 ): Policy<E> => {
   const attempts = options.attempts === "unlimited" ? Infinity : options.attempts
-  if (!(attempts >= 1)) throw new RangeError(`Retry: attempts has to be at least 1; it was ${options.attempts}`)
+  if (!(attempts >= 1) || (options.attempts !== "unlimited" && !Number.isInteger(attempts))) {
+    throw new RangeError(
+      `Retry: attempts has to be a whole number of at least 1, or "unlimited"; it was ${options.attempts}`
+    )
+  }
   const jitter = options.jitter ?? 0
   if (!(jitter >= 0 && jitter <= 1)) throw new RangeError(`Retry: jitter has to be between 0 and 1; it was ${jitter}`)
   const policy: Policy<E> = {

@@ -259,3 +259,23 @@ onMemory("Agenda", (it) => {
     })
   )
 })
+
+onMemory("An agenda", (it) => {
+  it.effect(
+    "AGD-01 grows by one request without a copy of the others, and stays as it is when another goes on from it",
+    () =>
+      Effect.sync(() => {
+        const many = 300_000
+        let agenda = Agenda.make()
+        for (let id = 0; id < many; id++) agenda = Agenda.add(agenda, Flood, { id })
+        const one = Agenda.add(agenda, Flood, { id: -1 })
+        const other = Agenda.add(agenda, Flood, { id: -2 })
+        assert.strictEqual(agenda.requests.length, many)
+        const last = ({ requests }: Agenda.Agenda) => requests.slice(-2).map(({ payload }) => payload)
+        assert.deepStrictEqual(last(one), [{ id: many - 1 }, { id: -1 }])
+        assert.deepStrictEqual(last(other), [{ id: many - 1 }, { id: -2 }])
+        const byHand = Agenda.add({ requests: one.requests }, Flood, { id: -3 })
+        assert.deepStrictEqual(last(byHand), [{ id: -1 }, { id: -3 }])
+      })
+  )
+})

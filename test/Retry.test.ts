@@ -91,7 +91,7 @@ describe("Retry", () => {
   )
 
   it("a policy that cannot be meant is refused where it is made", () => {
-    assert.throws(() => Retry.linear({ attempts: 0 }), /attempts has to be at least 1/)
+    assert.throws(() => Retry.linear({ attempts: 0 }), /attempts has to be a whole number of at least 1/)
     assert.throws(() => Retry.linear({ attempts: 2, jitter: 2 }), /jitter/)
     assert.throws(() => Retry.exponential({ attempts: 2, minimum: "2 minutes" }), /maximum/)
   })

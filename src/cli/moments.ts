@@ -3,6 +3,7 @@
  */
 import * as DateTime from "effect/DateTime"
 import * as Option from "effect/Option"
+import { dayExists } from "../internal/contract/moments.ts"
 
 /** What a moment looks like, for messages. */
 export const examples = "2026-01-31T18:00:00Z, 2026-01-31T18:00+01:00 or 2026-01-31 18:00 (local time)"
@@ -11,7 +12,7 @@ export const examples = "2026-01-31T18:00:00Z, 2026-01-31T18:00+01:00 or 2026-01
 export const parse = (text: string): DateTime.Utc | undefined => {
   const [, date, time = "00:00", offset] =
     /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?)(Z|[+-]\d\d:\d\d)?)?$/.exec(text) ?? []
-  if (date === undefined) return undefined
+  if (date === undefined || !dayExists(date)) return undefined
   const moment =
     offset === undefined
       ? DateTime.makeZoned(`${date}T${time}`, { timeZone: DateTime.zoneMakeLocal(), adjustForTimeZone: true })

@@ -20,7 +20,7 @@ export const millisOf = (input: DateTime.DateTime.Input): number => {
 
 /** A moment as an error shows it. */
 export const shown = (input: DateTime.DateTime.Input): string => {
-  const text = Predicate.isString(input) || !Predicate.isObject(input) ? String(input) : JSON.stringify(input)
+  const text = Predicate.isObject(input) && !(input instanceof Date) ? JSON.stringify(input) : String(input)
   return `${text}; write it as in "2026-02-28T12:00:00Z"`
 }
 

@@ -3,13 +3,14 @@
  */
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import type { DocketError } from "../../DocketError.ts"
 import type { DocketStore, ExecutionRecord } from "../../DocketStore.ts"
 import type { FailedExecutions, FailedFilter, Snapshot, WorkerInfo } from "../../Snapshot.ts"
-import { failWith, invalid } from "./docketError.ts"
+import { failWith } from "./docketError.ts"
 import { infoOf } from "./info.ts"
+import * as Moments from "../contract/moments.ts"
 import * as PayloadVersion from "../contract/payloadVersion.ts"
+import * as WholeNumbers from "../contract/wholeNumbers.ts"
 
 type Store = DocketStore["Service"]
 
@@ -51,9 +52,9 @@ export const takeSnapshot = Effect.fnUntraced(function* (docket: string, store: 
 /** What a docket keeps of executions that failed for good. */
 export const failedExecutions = (store: Store): FailedExecutions => {
   const choose = Effect.fnUntraced(function* (filter: FailedFilter) {
-    const since = yield* millisOf("since", filter.since)
-    const until = yield* millisOf("until", filter.until)
-    const limit = filter.limit ?? Infinity
+    const since = filter.since === undefined ? undefined : yield* Moments.checked("since", filter.since)
+    const until = filter.until === undefined ? undefined : yield* Moments.checked("until", filter.until)
+    const limit = filter.limit === undefined ? Infinity : yield* WholeNumbers.checked("limit", filter.limit, 0)
     const keys = filter.keys === undefined ? undefined : new Set(filter.keys)
     const chosen: Array<ExecutionRecord> = []
     for (let offset = 0; chosen.length < limit; offset += pageSize) {
@@ -88,12 +89,4 @@ export const failedExecutions = (store: Store): FailedExecutions => {
     retry: apply(store.retryFailed),
     discard: apply(store.discardFailed)
   }
-}
-
-const millisOf = (option: string, moment: DateTime.DateTime.Input | undefined) => {
-  if (moment === undefined) return Effect.succeed(undefined)
-  const parsed = DateTime.make(moment)
-  return Option.isSome(parsed)
-    ? Effect.succeed(parsed.value.epochMilliseconds)
-    : Effect.fail(invalid(`${option} is not a moment: ${String(moment)}`))
 }

@@ -8,6 +8,7 @@ import * as Option from "effect/Option"
 import type { Docket } from "../../Docket.ts"
 import { DocketError, MiddlewareFailed, TaskTimedOut } from "../../DocketError.ts"
 import type { Due, Next, Outcome } from "../../DocketStore.ts"
+import * as Retry from "../../Retry.ts"
 import { errorText, failureText } from "../contract/failureText.ts"
 import * as Signal from "../contract/signal.ts"
 import * as Size from "../contract/size.ts"
@@ -80,7 +81,7 @@ const nextAttempt = Effect.fnUntraced(function* (
   const policy = runnable.behaviour?.retry
   const requested = Signal.findRetry(cause)
   if (policy === undefined) return requested?.due
-  const decision = policy.next({ attempt: run.delivery.attempt, error: ownError(runnable, cause) })
+  const decision = Retry.decide(policy, { attempt: run.delivery.attempt, error: ownError(runnable, cause) })
   // A policy can end the attempts. One that fails, for want of an error to look at, does not overrule the handler.
   const delay = yield* requested === undefined ? decision : Effect.catchCause(decision, () => Effect.succeedSome(0))
   if (Option.isNone(delay)) return undefined
