@@ -13,7 +13,7 @@ import {
   TaskGroup,
   Worker
 } from "../src/index.ts"
-import { beginning, infoOf, onEveryStore, onMemory, pass, start, stateOf } from "./support/dockets.ts"
+import { beginning, infoOf, onEveryStoreForMonths, onMemory, pass, start, stateOf } from "./support/dockets.ts"
 import * as Faults from "./support/faults.ts"
 import { passUntil, seen, type Seen } from "./support/runs.ts"
 import { waitUntil } from "./support/waitUntil.ts"
@@ -65,7 +65,7 @@ const makeCron = Effect.fnUntraced(function* (
 const timesOf = (runs: ReadonlyArray<Seen>) => runs.map(({ at }) => at)
 const duesOf = (runs: ReadonlyArray<Seen>) => runs.map(({ due }) => due)
 
-onEveryStore("A cron task", (it) => {
+onEveryStoreForMonths("A cron task", (it) => {
   it.effect(
     "CRN-01, CRN-03 runs at the times of its expression, the first one to come, never when a worker starts",
     () =>
@@ -392,7 +392,7 @@ onMemory("A cron task, to the millisecond", (it) => {
   )
 })
 
-onEveryStore("An automatic task", (it) => {
+onEveryStoreForMonths("An automatic task", (it) => {
   const Sweep = Task.make("sweep", {
     payload: { depth: Schema.Int.pipe(Schema.withConstructorDefault(Effect.succeed(3))) },
     perpetual: { every: "10 minutes", automatic: true }

@@ -154,7 +154,8 @@ onEveryStore("Redelivery", (it) => {
                 Option.getOrElse(reason, () => "none")
               )
             )
-            if (name === "first") yield* Effect.onInterrupt(Effect.never, () => say)
+            // It takes its time to end, so that it has no slot for what it lost.
+            if (name === "first") yield* Effect.onInterrupt(Effect.never, () => Effect.andThen(say, gate.await))
             yield* gate.await
             return name
           })

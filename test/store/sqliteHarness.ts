@@ -33,6 +33,8 @@ export const faultsOf = (path: string): ReadonlyArray<string> => {
   const database = new DatabaseSync(path, { timeout: 1000 })
   const all = (sql: string) => database.prepare(sql).all() as Array<Record<string, string | number | null>>
   const faults: Array<string> = []
+  // A docket that nothing was asked of makes no tables.
+  if (all("SELECT name FROM sqlite_schema WHERE name = 'docket_executions'").length === 0) return faults
   for (const row of all("PRAGMA integrity_check")) {
     if (row["integrity_check"] !== "ok") faults.push(String(row["integrity_check"]))
   }

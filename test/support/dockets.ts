@@ -1,12 +1,14 @@
 /**
- * Runs one suite of tests against every kind of docket, under a `TestClock`: one in memory, and one on a real Redis whose
- * scripts take their time from the clock of the test. Each test has a docket of its own.
+ * Runs one suite of tests against every kind of docket, under a `TestClock`: one in memory, one on a real Redis whose
+ * scripts take their time from the clock of the test, and one in a file. Each test has a docket of its own.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Context, Duration, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { TestClock, TestConsole } from "effect/testing"
+import { join } from "node:path"
 import { Docket, type DocketError, Dockets, Worker } from "../../src/index.ts"
 import { ScriptTime } from "../../src/store/redis/RedisStore.ts"
+import { faultsOf, temporaryFolder } from "../store/sqliteHarness.ts"
 import { assertNothingLeaks } from "./leaks.ts"
 import { RedisServer } from "./RedisServer.ts"
 import { realTime } from "./waitUntil.ts"
@@ -18,7 +20,7 @@ export const beginning = Date.UTC(2026, 0, 15, 12)
 export class TestDocket extends Context.Service<
   TestDocket,
   {
-    readonly store: "memory" | "redis"
+    readonly store: "memory" | "redis" | "sqlite"
     readonly url: string
     /** Opens the docket once more, as another process would; with a name, another docket at the same place. */
     readonly open: (settings?: Dockets.Settings) => Effect.Effect<Docket["Service"], DocketError, Scope.Scope>
@@ -38,6 +40,14 @@ export interface It<R = never> {
 export const onEveryStore = (title: string, suite: (it: It) => void): void => {
   onMemory(title, suite)
   onRedis(title, suite)
+  onSqlite(title, suite, "2 seconds")
+}
+
+/** The same for a suite in which months pass: a file answers so soon that all the heartbeats of a month happen in it. */
+export const onEveryStoreForMonths = (title: string, suite: (it: It) => void): void => {
+  onMemory(title, suite)
+  onRedis(title, suite)
+  onSqlite(title, suite, "100 days")
 }
 
 /** Declares a suite for dockets in memory. */
@@ -74,7 +84,7 @@ export const onRedis = (title: string, suite: (it: It<RedisServer>) => void): vo
               Effect.gen(function* () {
                 yield* Effect.forkScoped(timeGoesOn(10, 10))
                 const withServer = () => Effect.provideService(body(), RedisServer, redis)
-                yield* runTest(withServer, { store: "redis", url: redis.url, pass: passOnRedis })
+                yield* runTest(withServer, { store: "redis", url: redis.url, pass: passInSteps })
               })
             )
             yield* assertNothingLeaks(redis)
@@ -84,16 +94,48 @@ export const onRedis = (title: string, suite: (it: It<RedisServer>) => void): vo
   })
 }
 
+/** Declares a suite for dockets in files, and checks after each test what it left there. */
+export const onSqlite = (title: string, suite: (it: It) => void, heartbeatInterval: Duration.Input): void => {
+  it.layer(Layer.effect(Folder, temporaryFolder), { excludeTestServices: true })(`${title} (sqlite)`, (it) => {
+    suite({
+      effect: (title, body) =>
+        it.effect(title, () =>
+          Effect.gen(function* () {
+            const path = join(yield* Folder, `${freshName()}.db`)
+            yield* Effect.scoped(
+              Effect.gen(function* () {
+                yield* Effect.forkScoped(timeGoesOn(10, 10))
+                const url = `sqlite:${path}?durability=normal`
+                yield* runTest(body, { store: "sqlite", url, pass: passInSteps, heartbeatInterval })
+              })
+            )
+            assert.deepStrictEqual(faultsOf(path), [])
+          }).pipe(Effect.provide([TestClock.layer(), TestConsole.layer]))
+        )
+    })
+  })
+}
+
+class Folder extends Context.Service<Folder, string>()("effect-docket/test/Folder") {}
+
 const runTest = Effect.fnUntraced(function* <E>(
   body: () => Effect.Effect<void, E, Docket | TestDocket | Scope.Scope>,
-  { pass, store, url }: Pick<TestDocket["Service"], "store" | "url"> & { readonly pass: Pass }
+  {
+    heartbeatInterval = "100 millis",
+    pass,
+    store,
+    url
+  }: Pick<TestDocket["Service"], "store" | "url"> & {
+    readonly pass: Pass
+    readonly heartbeatInterval?: Duration.Input
+  }
 ): Effect.fn.Return<void, E | DocketError, Scope.Scope> {
   yield* TestClock.setTime(beginning)
   const name = freshName()
   // On Redis a missed wake-up is made good by a heartbeat, for which time goes on at its usual pace.
   const open = (settings: Dockets.Settings = {}) =>
     Effect.provideService(
-      Dockets.make({ url, name, heartbeatInterval: "100 millis", ...settings }),
+      Dockets.make({ url, name, heartbeatInterval, ...settings }),
       ScriptTime,
       Clock.currentTimeMillis
     )
@@ -121,9 +163,9 @@ const closeSoon = Effect.fnUntraced(function* (scope: Scope.Closeable, exit: Exi
 const timeGoesOn = (realMillis: number, millis: number) =>
   Effect.forever(Effect.andThen(realTime(realMillis), TestClock.adjust(millis)))
 
-// What is on its way to or from the server arrives before the clock is moved, and what the clock sent off afterwards: the
+// What is on its way to or from a store outside of this process arrives before the clock is moved, and what the clock sent off afterwards: the
 // replies on a connection come in order, and workers share that of the docket.
-const passOnRedis = Effect.fnUntraced(function* (duration: Duration.Input, steps: number, docket: Docket["Service"]) {
+const passInSteps = Effect.fnUntraced(function* (duration: Duration.Input, steps: number, docket: Docket["Service"]) {
   const flush = Effect.ignore(docket.store.depth)
   const step = Duration.toMillis(duration) / steps
   for (let i = 0; i < steps; i++) {

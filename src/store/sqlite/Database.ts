@@ -32,7 +32,7 @@ export interface Use {
   /** For the error, as in `DocketStore.schedule`. */
   readonly operation: string
   readonly writes: boolean
-  /** Whether it is answered only when what it wrote is on the disk. */
+  /** Whether it is answered only when what it wrote is on the disk. Writes are answered in the order in which they were made. */
   readonly isConfirmed: boolean
 }
 
@@ -57,6 +57,12 @@ interface Operation {
   readonly use: Use
   readonly body: Body<unknown>
   readonly resume: (effect: Effect.Effect<unknown, StoreError>) => void
+}
+
+/** What an operation is told, once it may be. */
+interface Answer {
+  readonly operation: Operation
+  readonly answer: Effect.Effect<unknown>
 }
 
 /** One file, opened. */
@@ -95,7 +101,7 @@ export const make: (
     opened = undefined
     if (last === undefined) return
     // A sync that is under way needs it for a moment more.
-    if (isSyncing) unused.push(last.log)
+    if (syncing !== undefined) unused.push(last.log)
     else FileSystem.close(last.log, ignore)
     last.database.close()
   }
@@ -118,25 +124,33 @@ export const make: (
   const fail = ({ resume, use }: Operation, cause: unknown) =>
     resume(Effect.fail(new StoreError({ operation: use.operation, cause: Trouble.explain(location, cause) })))
 
-  // Syncs: those who wait for the next one, and whether one is under way.
-  let unconfirmed: Array<() => void> = []
-  let failures: Array<(cause: unknown) => void> = []
-  let isSyncing = false
+  // Those who are answered by the next sync, and by the one that is under way.
+  let unsynced: Array<Answer> = []
+  let syncing: Array<Answer> | undefined
   const unused: Array<number> = []
   const sync = (log: number) => {
-    if (isSyncing || unconfirmed.length === 0) return
-    isSyncing = true
-    const [confirm, refuse] = [unconfirmed, failures]
-    unconfirmed = []
-    failures = []
+    if (syncing !== undefined || unsynced.length === 0) return
+    const answers = (syncing = unsynced)
+    unsynced = []
     FileSystem.fdatasync(log, (error) => {
-      isSyncing = false
+      syncing = undefined
       for (const log of unused.splice(0)) FileSystem.close(log, ignore)
-      if (error === null) for (const done of confirm) done()
-      else for (const done of refuse) done(error)
-      if (opened !== undefined) sync(opened.log)
-      else for (const done of failures.splice(0)) done(Trouble.isReplaced(location.path))
+      for (const { answer, operation } of answers) {
+        if (error === null) operation.resume(answer)
+        else fail(operation, error)
+      }
+      if (opened !== undefined) return sync(opened.log)
+      for (const { operation } of unsynced.splice(0)) fail(operation, Trouble.isReplaced(location.path))
     })
+  }
+
+  /** Answers an operation once what it wrote is on the disk, if it is to wait for that; and after all before it. */
+  const answer = (operation: Operation, answer: Answer["answer"]) => {
+    const { isConfirmed, writes } = operation.use
+    const isToWait = isConfirmed && location.durability === "full"
+    const queue = !writes ? undefined : isToWait || unsynced.length > 0 ? unsynced : syncing
+    if (queue === undefined) operation.resume(answer)
+    else queue.push({ operation, answer })
   }
 
   /** Runs a group of operations in one transaction. Says when others hold the lock, and leaves them as they are then. */
@@ -163,15 +177,7 @@ export const make: (
       if (opened === undefined) isLost.openUnsafe()
       return "done"
     }
-    group.forEach((operation, i) => {
-      const answer = Effect.succeed(answers[i])
-      if (operation.use.writes && operation.use.isConfirmed && location.durability === "full") {
-        unconfirmed.push(() => operation.resume(answer))
-        failures.push((cause) => fail(operation, cause))
-      } else {
-        operation.resume(answer)
-      }
-    })
+    group.forEach((operation, i) => answer(operation, Effect.succeed(answers[i])))
     sync(file.log)
     if (writes) for (const tell of onCommit) tell()
     return "done"

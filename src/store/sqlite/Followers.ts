@@ -68,7 +68,7 @@ export const make: (run: Run) => Effect.Effect<Followers, never, Scope.Scope> = 
     }
   }
 
-  const announce = run("DocketStore.watch", "write", (step) => {
+  const announce = (step: Step) => {
     const now = RealTime.now()
     const wasAnnounced = now < until
     const present = Events.startFollowing(step, follower, now)
@@ -77,7 +77,7 @@ export const make: (run: Run) => Effect.Effect<Followers, never, Scope.Scope> = 
     // Until now nothing may have been published.
     position = present
     interrupt()
-  })
+  }
 
   yield* Effect.addFinalizer(() =>
     until === 0
@@ -85,7 +85,9 @@ export const make: (run: Run) => Effect.Effect<Followers, never, Scope.Scope> = 
       : Effect.ignore(run("DocketStore.watch", "write", (step) => Events.stopFollowing(step, follower)))
   )
   yield* Effect.sleep(renewMillis).pipe(
-    Effect.andThen(Effect.suspend(() => (isAny() ? Effect.ignore(announce) : Effect.void))),
+    Effect.andThen(
+      Effect.suspend(() => (isAny() ? Effect.ignore(run("DocketStore.watch", "write", announce)) : Effect.void))
+    ),
     Effect.forever,
     RealTime.inRealTime,
     Effect.forkScoped
@@ -114,8 +116,9 @@ export const make: (run: Run) => Effect.Effect<Followers, never, Scope.Scope> = 
       Effect.acquireRelease(
         Effect.gen(function* () {
           const feed = yield* Queue.unbounded<ExecutionEvent>()
-          if (RealTime.now() > until - renewMillis) yield* announce
-          yield* run("DocketStore.watch", "read", (step) => {
+          const isToAnnounce = RealTime.now() > until - renewMillis
+          yield* run("DocketStore.watch", isToAnnounce ? "write" : "read", (step) => {
+            if (isToAnnounce) announce(step)
             if (isAny()) deliver(step)
             else position = step.docket.position
             add(key, feed)

@@ -27,6 +27,8 @@ export interface Sleeper {
   told: ReadonlySet<string>
   /** Whether it was woken, and has not looked for work yet. */
   isWoken: boolean
+  /** Its place among those that wait, which it keeps until it looks for work. */
+  turn: number | undefined
 }
 
 interface Waiter {
@@ -61,6 +63,7 @@ export const make: (run: Run, followers: Followers) => Effect.Effect<Idle, never
     const sleepers = new Set<Sleeper>()
     const strikeFeeds = new Set<Queue.Queue<void>>()
     const waiters = new Set<Waiter>()
+    let turns = 0
     let strikes = -1
     let isLooking = false
     let isLookDue = false
@@ -114,7 +117,7 @@ export const make: (run: Run, followers: Followers) => Effect.Effect<Idle, never
       }
       for (const waiter of found.knowing) if (waiters.has(waiter)) wake(waiter)
       if (found.isToken && waiters.size > 0 && (yield* takeToken)) {
-        const [first] = waiters
+        const first = Array.from(waiters).toSorted((a, b) => (a.sleeper.turn ?? 0) - (b.sleeper.turn ?? 0))[0]
         if (first === undefined) yield* putTokenBack
         else wake(first)
       }
@@ -160,6 +163,7 @@ export const make: (run: Run, followers: Followers) => Effect.Effect<Idle, never
         Effect.suspend(() => {
           const waiter: Waiter = { sleeper, done: Deferred.makeUnsafe(), isAsleep: false }
           waiters.add(waiter)
+          sleeper.turn ??= ++turns
           look()
           return Deferred.await(waiter.done).pipe(
             Effect.onInterrupt(() =>

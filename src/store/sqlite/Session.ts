@@ -22,7 +22,7 @@ export const open: (options: Options) => Effect.Effect<DocketStore.WorkerSession
     yield* run("DocketStore.open", "read", () => {})
     const sleeper = yield* Effect.acquireRelease(
       Effect.map(Queue.unbounded<DocketStore.Cancellation>(), (cancellations): Sleeper => {
-        const sleeper = { worker, cancellations, told: new Set<string>(), isWoken: false }
+        const sleeper = { worker, cancellations, told: new Set<string>(), isWoken: false, turn: undefined }
         idle.sleepers.add(sleeper)
         return sleeper
       }),
@@ -32,6 +32,7 @@ export const open: (options: Options) => Effect.Effect<DocketStore.WorkerSession
     return {
       exchange: (request) => {
         sleeper.isWoken = false
+        if (request.take > 0) sleeper.turn = undefined
         // What is only claimed need not be on the disk before it runs: a power cut gives it back.
         return run("DocketStore.exchange", request.finished.length > 0 ? "confirmed" : "write", (step) =>
           Operations.exchange(step, worker, request)
