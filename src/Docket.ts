@@ -227,6 +227,8 @@ export class Docket extends Context.Service<
   )
 }
 
+const unscheduled = { disposition: undefined, origin: undefined }
+
 const defaults = {
   name: "docket",
   url: "redis://localhost:6379/0",
@@ -306,8 +308,11 @@ const assemble = Effect.fnUntraced(function* (
     replace: boolean
   ): Effect.Effect<Execution<Task.Success<T>, Task.Error<T>>, DocketError> =>
     Effect.flatMap(prepare(task, payload, options ?? {}, replace), (prepared) =>
-      Effect.flatMap(schedule(prepared), ({ disposition, request }) =>
-        Effect.as(tell(request, disposition), Executions.handle(source, task, request.key, disposition))
+      Effect.flatMap(schedule(prepared), (scheduled) =>
+        Effect.as(
+          tell(scheduled.request, scheduled.disposition),
+          Executions.handle(source, task, scheduled.request.key, scheduled)
+        )
       )
     )
 
@@ -326,21 +331,21 @@ const assemble = Effect.fnUntraced(function* (
         yield* tell(request, disposition)
       }
       const handles = requests.map(({ task }, i) =>
-        Executions.handle(source, task, scheduled[i]!.request.key, scheduled[i]!.disposition)
+        Executions.handle(source, task, scheduled[i]!.request.key, scheduled[i]!)
       )
       // One handle for each request, made with that request's task.
       return handles as { [I in keyof R]: Execution<Task.Success<R[I]["task"]>, Task.Error<R[I]["task"]>> }
     }),
     addNamed: Effect.fnUntraced(function* (task: string, payload: unknown, options: Task.ScheduleOptions = {}) {
-      const { disposition, request } = yield* schedule(yield* prepareNamed(task, payload, options))
-      yield* tell(request, disposition)
-      return Executions.handleNamed(source, task, request.key, disposition)
+      const scheduled = yield* schedule(yield* prepareNamed(task, payload, options))
+      yield* tell(scheduled.request, scheduled.disposition)
+      return Executions.handleNamed(source, task, scheduled.request.key, scheduled)
     }),
     cancel: (key) => failWith(store.cancel([key])),
-    execution: (task, key) => Executions.handle(source, task, key, undefined),
+    execution: (task, key) => Executions.handle(source, task, key, unscheduled),
     info: (key) => Executions.info(source, key),
     events: Events.ofDocket(store),
-    failed: failedExecutions(store),
+    failed: failedExecutions(store, strikes),
     explain: (key) => explain(store, key),
     ...strikesOf(name, store, strikes),
     clear: failWith(store.clear),

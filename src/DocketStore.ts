@@ -97,19 +97,24 @@ export interface ScheduleRequest {
 }
 
 /**
- * What became of a batch: one disposition for each request, in order; or those of the first ones, when the caller does not
- * know the strikes in force. It judges the rest by these, and asks again for them. A batch of at most 100 requests is
- * scheduled as a whole or not at all.
+ * What became of a batch: one disposition for each request, in order, and the origin of what its key holds now; or those of
+ * the first ones, when the caller does not know the strikes in force. It judges the rest by these, and asks again for
+ * them. A batch of at most 100 requests is scheduled as a whole or not at all.
  *
  * @category models
  * @since 0.1.0
  */
 export type ScheduleReply =
-  | { readonly _tag: "Scheduled"; readonly dispositions: ReadonlyArray<Disposition> }
+  | {
+      readonly _tag: "Scheduled"
+      readonly dispositions: ReadonlyArray<Disposition>
+      readonly origins: ReadonlyArray<number>
+    }
   | {
       readonly _tag: "StrikesChanged"
       readonly strikes: StrikeSet
       readonly dispositions: ReadonlyArray<Disposition>
+      readonly origins: ReadonlyArray<number>
     }
 
 /**
@@ -313,6 +318,8 @@ export interface HeartbeatReply {
    * operate the store know them.
    */
   readonly misplaced?: ReadonlyArray<string> | undefined
+  /** What else others were found to have done to the store's data: sentences for a log. */
+  readonly notices?: ReadonlyArray<string> | undefined
   /** Whether an exchange would find something for this worker now. */
   readonly work: boolean
   /** Milliseconds until the next execution in the schedule queue is due; `undefined` when there is none. */
@@ -410,6 +417,11 @@ export interface ExecutionRecord {
   readonly payload: string
   readonly state: State
   readonly generation: number
+  /**
+   * The generation with which it began: it stays the same through retries, releases, and a replacement of what waits. It is
+   * another for the next run of a chain, and for what is added when this has ended.
+   */
+  readonly origin: number
   readonly attempt: number
   readonly deliveries: number
   /** Epoch milliseconds. */
@@ -443,6 +455,8 @@ export interface ExecutionRecord {
  */
 export interface LastRun {
   readonly generation: number
+  /** The generation with which it began. */
+  readonly origin: number
   readonly state: "completed" | "failed"
   readonly error: string | undefined
 }
@@ -532,6 +546,8 @@ export type ExecutionEvent =
       readonly key: string
       readonly task: string
       readonly state: State
+      /** Whether it is scheduled since something holds it back that was its turn: a limit, or a strike. */
+      readonly isHeldBack: boolean
       readonly generation: number
       readonly deliveries: number
       readonly due: number | undefined
@@ -592,16 +608,52 @@ export interface WorkerRecord {
 }
 
 /**
- * Which failed executions to list: the newest first, those that failed before a moment.
+ * The place of an execution among those that failed.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface FailedPlace {
+  /** When it failed, epoch milliseconds. */
+  readonly failed: number
+  readonly key: string
+}
+
+/**
+ * Which failed executions to list, the newest first.
  *
  * @category models
  * @since 0.1.0
  */
 export interface FailedPage {
   readonly limit: number
-  /** How many of the newest to leave out. */
-  readonly offset: number
+  /** Where the page before ended: what fails meanwhile moves nothing. Absent for the first page. */
+  readonly before?: FailedPlace | undefined
 }
+
+/**
+ * A page of failed executions.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface FailedReply {
+  readonly records: ReadonlyArray<ExecutionRecord>
+  /** Where the next page goes on; nothing when this was the last. */
+  readonly next: FailedPlace | undefined
+}
+
+/**
+ * What became of failed executions that were to run again: for each key whether it was one and is due again; or that of the
+ * first ones, when the caller does not know the strikes in force. It judges the rest by these, and asks again for them. A
+ * batch of at most 100 is answered as a whole or not at all.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type RetryReply =
+  | { readonly _tag: "Retried"; readonly answers: ReadonlyArray<boolean> }
+  | { readonly _tag: "StrikesChanged"; readonly strikes: StrikeSet; readonly answers: ReadonlyArray<boolean> }
 
 /**
  * The store of one docket.
@@ -657,12 +709,13 @@ export class DocketStore extends Context.Service<
     /** The failed attempts of an execution, oldest first. */
     readonly attempts: (key: string) => Effect.Effect<ReadonlyArray<AttemptRecord>, StoreError>
     /** Executions that failed for good and are still kept, newest first. */
-    readonly failed: (page: FailedPage) => Effect.Effect<ReadonlyArray<ExecutionRecord>, StoreError>
+    readonly failed: (page: FailedPage) => Effect.Effect<FailedReply, StoreError>
     /**
-     * Schedules failed executions again, due at once, at attempt 1, with the payload that they had. Tells for each key
-     * whether it was a failed execution.
+     * Schedules failed executions again, due at once, at attempt 1, with the payload that they had, for a caller that
+     * knows the strikes of this version and has left out what they refuse. One that a worker refuses all the same, before
+     * it has begun, is failed again as it was.
      */
-    readonly retryFailed: (keys: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<boolean>, StoreError>
+    readonly retryFailed: (keys: ReadonlyArray<string>, strikes: string) => Effect.Effect<RetryReply, StoreError>
     /** Forgets failed executions. Tells for each key whether it was one. */
     readonly discardFailed: (keys: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<boolean>, StoreError>
     /**

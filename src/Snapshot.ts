@@ -77,6 +77,17 @@ export interface FailedFilter {
 }
 
 /**
+ * How many failed executions run again, and how many a strike kept from it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RetriedFailed {
+  readonly retried: number
+  readonly struck: number
+}
+
+/**
  * The executions of a docket that failed for good.
  *
  * @category models
@@ -85,8 +96,11 @@ export interface FailedFilter {
 export interface FailedExecutions {
   /** Lists them, newest first. */
   readonly list: (filter?: FailedFilter) => Effect.Effect<ReadonlyArray<ExecutionInfo>, DocketError>
-  /** Runs them again, at once, with the payload that they had and a fresh budget of attempts. Returns how many. */
-  readonly retry: (filter: FailedFilter) => Effect.Effect<number, DocketError>
+  /**
+   * Runs them again, at once, with the payload that they had and a fresh budget of attempts. What a strike refuses stays
+   * failed, and is counted and logged. What one holds waits.
+   */
+  readonly retry: (filter: FailedFilter) => Effect.Effect<RetriedFailed, DocketError>
   /** Forgets them. Returns how many. */
   readonly discard: (filter: FailedFilter) => Effect.Effect<number, DocketError>
 }

@@ -3,6 +3,7 @@ import { assert } from "@effect/vitest"
 import { Effect, Exit, Fiber, Latch, Layer, Queue, Schema, Stream } from "effect"
 import {
   Docket,
+  Dockets,
   type DocketError,
   type Execution,
   type ExecutionEvent,
@@ -32,7 +33,8 @@ const Brew = Task.make("brew", {
 })
 const Again = Task.make("again", { perpetual: { every: 0 }, key: () => "again" })
 const Later = Task.make("later", { error: Spilled, retry: Retry.linear({ attempts: 2, delay: "1 minute" }) })
-const tasks = TaskGroup.make(Brew, Again, Later)
+const Single = Task.make("single", { payload: { what: Schema.String }, concurrency: { limit: 1 } })
+const tasks = TaskGroup.make(Brew, Again, Later, Single)
 
 /** A worker whose brews wait for a gate and then end as they are told. */
 const makeKitchen = Effect.fnUntraced(function* (
@@ -46,7 +48,8 @@ const makeKitchen = Effect.fnUntraced(function* (
     again: Effect.fnUntraced(function* () {
       if (++runs === 20) yield* (yield* Perpetual).cancel
     }),
-    later: () => new Spilled({ what: "milk" })
+    later: () => new Spilled({ what: "milk" }),
+    single: ({ what }) => Effect.andThen(Queue.offer(started, what), gate.await)
   })
   return { started, gate, worker: Worker.layer(tasks, { name: "cook" }).pipe(Layer.provide(handlers)) }
 })
@@ -79,6 +82,46 @@ const followAll = Effect.fnUntraced(function* (docket: Docket["Service"]) {
 const never = 8.64e15
 
 onEveryStore("The events of an execution", (it) => {
+  it.effect("CON-04 tell that it waits for a slot, after it was due, and that it is due again", () =>
+    Effect.gen(function* () {
+      const { gate, started, worker } = yield* makeKitchen()
+      const docket = yield* Docket
+      yield* docket.add(Single, { what: "first" }, { key: "first" })
+      const second = yield* docket.add(Single, { what: "second" }, { key: "second" })
+      const { events, first } = yield* followOne(second)
+      yield* start(worker)
+      yield* Queue.take(started)
+      const waits = yield* Queue.take(events)
+      yield* gate.open
+      const all = [first, waits]
+      while (statesIn(all).at(-1) !== "completed") all.push(yield* Queue.take(events))
+      assert.deepStrictEqual(statesIn(all), ["queued", "scheduled", "queued", "running", "completed"])
+    })
+  )
+
+  it.effect("EVT-05, TTL-04 with a time to live of 0 end with it, also when its key is added again at once", () =>
+    Effect.gen(function* () {
+      const docket = yield* (yield* TestDocket).open({ executionTtl: 0 })
+      const { gate, worker } = yield* makeKitchen()
+      let isEnded = false
+      // Added again before whoever follows it looks.
+      const again = Effect.orDie(docket.add(Brew, { what: "tea" }, { delay: "1 hour" }))
+      const store = {
+        ...docket.store,
+        read: (keys: ReadonlyArray<string>) => Effect.andThen(isEnded ? again : Effect.void, docket.store.read(keys))
+      }
+      const watching = yield* Dockets.fromStore(store, { executionTtl: 0 })
+      yield* start(worker).pipe(Effect.provideService(Docket, docket))
+      yield* docket.add(Brew, { what: "tea" })
+      const events = yield* Effect.forkChild(Stream.runCollect(watching.execution(Brew, "tea").events))
+      yield* pass("1 second")
+      isEnded = true
+      yield* gate.open
+      assert.strictEqual(statesIn(yield* Fiber.join(events)).at(-1), "completed")
+      yield* docket.clear
+    })
+  )
+
   it.effect("EVT-01 begin with its present state, and its present progress while it runs", () =>
     Effect.gen(function* () {
       const { gate, started, worker } = yield* makeKitchen(

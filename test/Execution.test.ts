@@ -15,6 +15,7 @@ import {
 import { beginning, infoOf, onEveryStore, onMemory, pass, start, stateOf, TestDocket } from "./support/dockets.ts"
 import { collectLogs } from "./support/logs.ts"
 import { follow, passUntil, statesIn } from "./support/runs.ts"
+import { waitUntil } from "./support/waitUntil.ts"
 
 class OutOfStock extends Schema.TaggedError<OutOfStock>()("OutOfStock", {
   product: Schema.String,
@@ -206,8 +207,13 @@ onEveryStore("Execution", (it) => {
         yield* gate.open
         const error = yield* Fiber.join(waiting)
         yield* gate.open
-        assert(error._tag === "ResultNotKept")
-        assert.include(error.message, "again")
+        if (what === "succeeded") {
+          assert(error._tag === "ResultNotKept")
+          assert.include(error.message, "again")
+        } else {
+          assert(error._tag === "TaskFailed")
+          assert.match(error.error, /^OutOfStock/)
+        }
       })
     )
   }
@@ -293,6 +299,65 @@ onEveryStore("Execution", (it) => {
     })
   )
 
+  it.effect("SCH-20 a handle is about the run that its add made or found, and not about the next one of the key", () =>
+    Effect.gen(function* () {
+      const gate = yield* Latch.make()
+      yield* start(makeWorker(Effect.as(gate.await, order)))
+      const docket = yield* Docket
+      const made = yield* docket.add(Order, { product: "tea" })
+      const found = yield* docket.add(Order, { product: "tea" })
+      assert.strictEqual(found.disposition, "already-scheduled")
+      yield* gate.open
+      yield* waitUntil(
+        "it has ended",
+        Effect.map(stateOf("tea"), (state) => state === "completed")
+      )
+      assert.deepStrictEqual(yield* found.result, order)
+      yield* gate.close
+      // The next one goes on.
+      const next = yield* docket.add(Order, { product: "tea" })
+      assert.strictEqual((yield* Effect.flip(made.result))._tag, "ResultNotKept")
+      assert.strictEqual((yield* Effect.flip(found.result))._tag, "ResultNotKept")
+      yield* gate.open
+      assert.deepStrictEqual(yield* next.result, order)
+    })
+  )
+
+  it.effect("SCH-20 RPL-05 a handle on what was replaced while it waited is about the replacement", () =>
+    Effect.gen(function* () {
+      const docket = yield* Docket
+      const first = yield* docket.add(Order, { product: "tea" }, { delay: "1 hour" })
+      yield* docket.replace(Order, { product: "tea" })
+      yield* start(makeWorker(Effect.succeed(order)))
+      assert.deepStrictEqual(yield* first.result, order)
+    })
+  )
+
+  it.effect(
+    "RES-02, RES-03, TTL-04 with a time to live of 0 a wait says what it heard of a failure or a cancellation",
+    () =>
+      Effect.gen(function* () {
+        const docket = yield* (yield* TestDocket).open({ executionTtl: 0 })
+        const gate = yield* Latch.make()
+        const failure = new OutOfStock({ product: "tea", since: new Date(0), missing: 3 })
+        const worker = makeWorker(Effect.andThen(gate.await, Effect.fail(failure)), gate.await)
+        yield* start(worker).pipe(Effect.provideService(Docket, docket))
+        const failing = yield* docket.add(Order, { product: "tea" })
+        const ending = yield* docket.add(Nothing)
+        const cancelled = yield* docket.add(Order, { product: "coffee" }, { delay: "1 hour" })
+        const waits = yield* Effect.forEach([failing, cancelled], ({ result }) => Effect.forkChild(Effect.flip(result)))
+        const end = yield* Effect.forkChild(ending.result)
+        yield* pass("1 second")
+        yield* cancelled.cancel
+        yield* gate.open
+        const [failed, wasCancelled] = yield* Effect.forEach(waits, Fiber.join)
+        assert(failed?._tag === "TaskFailed")
+        assert.match(failed.error, /^OutOfStock/)
+        assert.strictEqual(wasCancelled?._tag, "TaskCancelled")
+        assert.isUndefined(yield* Fiber.join(end))
+      })
+  )
+
   it.effect("RES-08, TTL-04 with a time to live of 0 nothing is kept, and a wait ends with an error that says so", () =>
     Effect.gen(function* () {
       const docket = yield* (yield* TestDocket).open({ executionTtl: 0 })
@@ -317,6 +382,7 @@ onEveryStore("Execution", (it) => {
       const worker = makeWorker(Effect.die("boom"))
       yield* start(worker).pipe(Effect.provideService(Docket, docket))
       const failed = yield* docket.add(Order, { product: "tea" })
+      yield* waitUntil("it has ended", Effect.map(failed.info, Option.isNone))
       assert.strictEqual((yield* Effect.flip(failed.result))._tag, "ResultNotKept")
       const cancelled = yield* docket.add(Order, { product: "coffee" }, { delay: "1 hour" })
       yield* cancelled.cancel

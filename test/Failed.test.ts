@@ -156,7 +156,7 @@ onEveryStore("The failed executions of a docket", (it) => {
       setShut(false)
       attempts.length = 0
       const events = yield* docket.store.watch("b")
-      assert.strictEqual(yield* docket.failed.retry({ keys: ["b"] }), 1)
+      assert.strictEqual((yield* docket.failed.retry({ keys: ["b"] })).retried, 1)
       const execution = docket.execution(Charge, "b")
       assert.strictEqual(yield* execution.result, 1)
       assert.deepStrictEqual(attempts, [["b", 1]])
@@ -181,7 +181,7 @@ onEveryStore("The failed executions of a docket", (it) => {
       yield* failAll(docket, ["a", "b"])
       yield* failAll(docket, ["c", "d"], "the branch")
       attempts.length = 0
-      assert.strictEqual(yield* docket.failed.retry({ error: "the branch" }), 2)
+      assert.strictEqual((yield* docket.failed.retry({ error: "the branch" })).retried, 2)
       yield* waitUntil(
         "they failed again",
         Effect.map(listed(), (keys) => keys.length === 4)
@@ -193,10 +193,30 @@ onEveryStore("The failed executions of a docket", (it) => {
         ["d", 2]
       ])
       setShut(false)
-      assert.strictEqual(yield* docket.failed.retry({}), 4)
+      assert.strictEqual((yield* docket.failed.retry({})).retried, 4)
       for (const id of ["a", "b", "c", "d"]) assert.strictEqual(yield* docket.execution(Charge, id).result, 1)
       assert.deepStrictEqual(yield* listed(), [])
-      assert.strictEqual(yield* docket.failed.retry({}), 0)
+      assert.strictEqual((yield* docket.failed.retry({})).retried, 0)
+    })
+  )
+
+  it.effect("STR-08 stay failed when a strike matches them, and the answer says so", () =>
+    Effect.gen(function* () {
+      const { setShut, worker } = makeBank()
+      yield* start(worker)
+      const docket = yield* Docket
+      yield* failAll(docket, ["a", "b"])
+      yield* failAll(docket, ["c"], "the branch")
+      setShut(false)
+      const elsewhere = yield* (yield* TestDocket).open()
+      yield* elsewhere.strike({ task: Charge, field: "by", value: "the bank" })
+      assert.deepStrictEqual(yield* docket.failed.retry({}), { retried: 1, struck: 2 })
+      yield* docket.execution(Charge, "c").result
+      assert.deepStrictEqual(yield* listed(), ["b", "a"])
+      assert.deepInclude(yield* infoOf("a"), { state: "failed", error: "Rejected: rejected by the bank" })
+      yield* elsewhere.restore({ task: Charge, field: "by", value: "the bank" })
+      assert.deepStrictEqual(yield* docket.failed.retry({}), { retried: 2, struck: 0 })
+      yield* docket.execution(Charge, "a").result
     })
   )
 
@@ -214,8 +234,8 @@ onEveryStore("The failed executions of a docket", (it) => {
       const counts = yield* Effect.all([docket.failed.retry({}), elsewhere.failed.retry({})], {
         concurrency: "unbounded"
       })
-      assert.strictEqual(counts[0] + counts[1], 1)
-      assert.strictEqual(yield* docket.failed.retry({ keys: ["a", "b"] }), 0)
+      assert.strictEqual(counts[0].retried + counts[1].retried, 1)
+      assert.strictEqual((yield* docket.failed.retry({ keys: ["a", "b"] })).retried, 0)
       yield* start(worker)
       assert.strictEqual(yield* docket.execution(Charge, "a").result, 1)
       assert.deepStrictEqual(attempts, [["a", 1]])
@@ -268,7 +288,7 @@ onEveryStore("The failed executions of a docket", (it) => {
       assert.strictEqual((yield* listed({ error: "by x", limit: 100 })).length, 100)
       setShut(false)
       assert.strictEqual(yield* docket.failed.discard({ error: "by x" }), 150)
-      assert.strictEqual(yield* docket.failed.retry({}), 300)
+      assert.strictEqual((yield* docket.failed.retry({})).retried, 300)
       yield* waitUntil(
         "all ran again",
         Effect.map(docket.store.depth, ({ queued, running }) => queued + running === 0)
@@ -291,7 +311,7 @@ onEveryStore("The failed executions of a docket", (it) => {
       assert.strictEqual((yield* docket.execution(Charge, "a").attempts).length, 2)
       yield* pass("2 hours")
       assert.deepStrictEqual(yield* listed(), [])
-      assert.strictEqual(yield* docket.failed.retry({}), 0)
+      assert.strictEqual((yield* docket.failed.retry({})).retried, 0)
     })
   )
 
@@ -317,7 +337,7 @@ onEveryStore("The failed executions of a docket", (it) => {
       assert.deepStrictEqual(keysOf(yield* docket.failed.list()), ["e", "d", "c"])
       // It is kept like any other that is settled.
       assert.strictEqual((yield* docket.info("b"))._tag, "Some")
-      assert.strictEqual(yield* docket.failed.retry({ keys: ["a", "e"] }), 1)
+      assert.strictEqual((yield* docket.failed.retry({ keys: ["a", "e"] })).retried, 1)
     })
   )
 
@@ -332,7 +352,7 @@ onEveryStore("The failed executions of a docket", (it) => {
         const bank = yield* start(worker).pipe(Effect.provideService(Docket, docket))
         yield* Effect.exit((yield* docket.add(Charge, { id: "a", by: "the bank" })).result)
         assert.deepStrictEqual(yield* docket.failed.list(), [])
-        assert.strictEqual(yield* docket.failed.retry({}), 0)
+        assert.strictEqual((yield* docket.failed.retry({})).retried, 0)
         yield* bank.stop
       }
     })
@@ -352,7 +372,7 @@ onEveryStore("The failed executions of a docket", (it) => {
       const all: Array<string> = []
       while (all.at(-1) !== "failed") all.push(...statesIn([yield* Queue.take(events)]))
       setShut(false)
-      assert.strictEqual(yield* docket.failed.retry({}), 1)
+      assert.strictEqual((yield* docket.failed.retry({})).retried, 1)
       yield* waitUntil("it is gone", Effect.map(execution.info, Option.isNone))
       assert.deepStrictEqual(yield* docket.failed.list(), [])
     })

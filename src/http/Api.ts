@@ -279,7 +279,7 @@ const failed = HttpApiGroup.make("failed")
     HttpApiEndpoint.post("retry", "/dockets/:docket/failed/retry", {
       params: docket,
       payload: Schema.Struct({ filter: FailedFilter, expected: Schema.optionalKey(Schema.Int) }),
-      success: Wire.Done,
+      success: Wire.Retried,
       error: many
     }).annotateMerge(about("retry", "Run failed executions again, at once")),
     HttpApiEndpoint.post("discard", "/dockets/:docket/failed/discard", {

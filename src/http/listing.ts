@@ -61,7 +61,7 @@ const lookAt = Effect.fnUntraced(function* (docket: Docket["Service"], state: St
   const { store } = docket
   const [failed, snapshot] = yield* Effect.all(
     [
-      isWanted("failed") ? store.failed({ limit: window, offset: 0 }) : Effect.succeed([]),
+      isWanted("failed") ? Effect.map(store.failed({ limit: window }), ({ records }) => records) : Effect.succeed([]),
       isWanted("running", "queued", "scheduled") ? store.snapshot(window) : Effect.succeed(undefined)
     ],
     { concurrency: 2 }

@@ -14,6 +14,8 @@ import * as SchemaIssue from "effect/SchemaIssue"
 import type { Docket } from "../Docket.ts"
 import { DocketError, ResultNotKept, ResultTimeout, TaskCancelled, TaskFailed } from "../DocketError.ts"
 import { failWith } from "../internal/docket/docketError.ts"
+import { knownStrikes } from "../internal/docket/knownStrikes.ts"
+import { retryFailed } from "../internal/docket/operations.ts"
 import { isTaskName, taskNameRule } from "../internal/contract/taskName.ts"
 import type { FailedFilter } from "../Snapshot.ts"
 import type * as StrikeList from "../StrikeList.ts"
@@ -70,8 +72,6 @@ export interface ManyFailed {
 }
 
 // So many keys a call keep Redis busy for less than a millisecond.
-const chunkSize = 200
-
 /** The errors of an operation that asks the store. */
 type StoreProblem = Problems.Unavailable | Problems.InvalidRequest
 
@@ -147,16 +147,17 @@ export const make = (dockets: ReadonlyArray<Docket["Service"]>, tasks: ReadonlyA
     return chosen
   })
 
-  const applyTo = (act: "retryFailed" | "discardFailed") =>
-    Effect.fnUntraced(function* (docket: Docket["Service"], many: ManyFailed) {
-      const keys = yield* agreed(docket, many)
-      let count = 0
-      for (let i = 0; i < keys.length; i += chunkSize) {
-        const done = yield* reading(failWith(docket.store[act](keys.slice(i, i + chunkSize))))
-        count += done.filter(Boolean).length
-      }
-      return { count }
-    })
+  const retryAgreed = Effect.fnUntraced(function* (docket: Docket["Service"], many: ManyFailed) {
+    const keys = yield* agreed(docket, many)
+    const answers = yield* reading(retryFailed(docket.store, knownStrikes(docket.store, docket.name), keys))
+    const count = (what: (typeof answers)[number]) => answers.filter((answer) => answer === what).length
+    return { count: count("retried"), struck: count("struck") }
+  })
+
+  const discardAgreed = Effect.fnUntraced(function* (docket: Docket["Service"], many: ManyFailed) {
+    const done = yield* reading(failWith(docket.store.discardFailed(yield* agreed(docket, many))))
+    return { count: done.filter(Boolean).length }
+  })
 
   const info = Effect.fnUntraced(function* (docket: Docket["Service"], key: string) {
     const found = yield* reading(docket.info(key))
@@ -258,8 +259,8 @@ export const make = (dockets: ReadonlyArray<Docket["Service"]>, tasks: ReadonlyA
       Effect.map(agreed(docket, { filter }), ({ length }) => ({ count: length }))
     ),
     failed: look("list", (docket, filter: FailedFilter) => changing(docket.failed.list(filter))),
-    retry: change("retry", applyTo("retryFailed")),
-    discard: change("discard", applyTo("discardFailed")),
+    retry: change("retry", retryAgreed),
+    discard: change("discard", discardAgreed),
     strikes: look("strikes", (docket) => reading(docket.strikes)),
     strike: change("strike", (docket, strike: StrikeList.Options) => changing(docket.strike(strike))),
     restore: change("restore", (docket, strike: StrikeList.Options) => changing(docket.restore(strike))),

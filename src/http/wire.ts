@@ -167,6 +167,16 @@ export class Done extends Schema.Opaque<Done>()(
 ) {}
 
 /**
+ * How many failed executions run again, and how many a strike kept from it: these stay failed.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export class Retried extends Schema.Opaque<Retried>()(
+  Schema.Struct({ count: Schema.Int, struck: Schema.Int }).annotate({ identifier: "Retried" })
+) {}
+
+/**
  * An execution has come to another state.
  *
  * @category schemas

@@ -7,8 +7,10 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { Docket } from "../../Docket.ts"
-import type { DocketStore } from "../../DocketStore.ts"
+import type { DocketError } from "../../DocketError.ts"
 import { failWith } from "../../internal/docket/docketError.ts"
+import { knownStrikes } from "../../internal/docket/knownStrikes.ts"
+import { retryFailed } from "../../internal/docket/operations.ts"
 import type { FailedFilter } from "../../Snapshot.ts"
 import { keysArgument } from "./cancel.ts"
 import { confirm } from "../confirm.ts"
@@ -96,7 +98,19 @@ const selection = {
 
 type Selection = Command.Command.Config.Infer<typeof selection>
 
-type Act = (store: DocketStore["Service"]) => DocketStore["Service"]["retryFailed"]
+/** What was done to each key; `undefined` for one of which there is no failed execution. */
+type Act = (
+  docket: Docket["Service"],
+  keys: ReadonlyArray<string>
+) => Effect.Effect<ReadonlyArray<"done" | "struck" | undefined>, DocketError>
+
+const retryAll: Act = ({ name, store }, keys) =>
+  Effect.map(retryFailed(store, knownStrikes(store, name), keys), (answers) =>
+    answers.map((answer) => (answer === "retried" ? "done" : answer === "struck" ? answer : undefined))
+  )
+
+const discardAll: Act = ({ store }, keys) =>
+  Effect.map(failWith(store.discardFailed(keys)), (answers) => answers.map((isDone) => (isDone ? "done" : undefined)))
 
 const apply = Effect.fnUntraced(function* (
   { all, keys, yes, ...filters }: Selection,
@@ -108,30 +122,41 @@ const apply = Effect.fnUntraced(function* (
       message: "Say which: give keys, or filters such as --task and --error, or --all; one of the three"
     })
   }
-  const { failed, name, store } = yield* Docket
-  const docket = Text.quote(name)
+  const service = yield* Docket
+  const docket = Text.quote(service.name)
+  const act = Effect.fnUntraced(function* (keys: ReadonlyArray<string>) {
+    const done = yield* verb.act(service, keys)
+    const struck = keys.filter((_, i) => done[i] === "struck")
+    if (struck.length > 0) {
+      const some = struck.slice(0, 5).map(Text.quote).join(", ") + (struck.length > 5 ? ", …" : "")
+      yield* Output.talk(
+        `${Text.count(struck.length, "execution")} stayed failed: struck (${some}). See docket strikes`
+      )
+    }
+    return done
+  })
   if (keys.length > 0) {
-    const done = yield* failWith(verb.act(store)(keys))
-    const unknown = keys.filter((_, i) => done[i] !== true).map(Text.quote)
-    const count = keys.length - unknown.length
+    const done = yield* act(keys)
+    const unknown = keys.filter((_, i) => done[i] === undefined).map(Text.quote)
+    const count = done.filter((answer) => answer === "done").length
     if (count > 0) yield* Output.lines([`${verb.done} ${Text.count(count, "execution")} of docket ${docket}`])
     if (unknown.length === 0) return
     return yield* new NotFound({ message: `There is no failed execution ${unknown.join(", ")} in docket ${docket}` })
   }
-  const chosen = (yield* failed.list(yield* filterOf(filters))).map(({ key }) => key)
+  const chosen = (yield* service.failed.list(yield* filterOf(filters))).map(({ key }) => key)
   if (chosen.length > 0) {
     yield* confirm(`${verb.asked} ${Text.count(chosen.length, "failed execution")} of docket ${docket}?`, { yes })
   }
   // Those that were counted, and none that failed meanwhile.
-  const done = yield* failWith(verb.act(store)(chosen))
-  yield* Output.lines([`${verb.done} ${Text.count(done.filter(Boolean).length, "execution")} of docket ${docket}`])
+  const count = (yield* act(chosen)).filter((answer) => answer === "done").length
+  yield* Output.lines([`${verb.done} ${Text.count(count, "execution")} of docket ${docket}`])
 })
 
 const retry = Command.make(
   "retry",
   selection,
   Effect.fnUntraced(function* (selection) {
-    yield* apply(selection, { asked: "Run again", done: "Retried", act: (store) => store.retryFailed })
+    yield* apply(selection, { asked: "Run again", done: "Retried", act: retryAll })
   }, Effect.provide(Store.layerShared))
 ).pipe(
   Command.withDescription(
@@ -150,7 +175,7 @@ const discard = Command.make(
   "discard",
   selection,
   Effect.fnUntraced(function* (selection) {
-    yield* apply(selection, { asked: "Forget", done: "Discarded", act: (store) => store.discardFailed })
+    yield* apply(selection, { asked: "Forget", done: "Discarded", act: discardAll })
   }, Effect.provide(Store.layerShared))
 ).pipe(
   Command.withDescription("Forget failed executions. Many at a time are asked about first, on a terminal."),

@@ -13,13 +13,23 @@ import * as Info from "./info.ts"
 
 type Store = DocketStore.DocketStore["Service"]
 
+type Changed = Extract<DocketStore.ExecutionEvent, { readonly _tag: "Changed" }>
+
 /** The place of a state in the life of a key: later ones are greater. */
-const placeOf = (state: Pick<DocketStore.ExecutionRecord, "generation" | "deliveries" | "state">): number =>
-  // A schedule has fewer than a thousand deliveries, and up to three states for each.
-  state.generation * 4000 + state.deliveries * 4 + rank[state.state]
+const placeOf = (state: Pick<Changed, "generation" | "deliveries" | "state" | "isHeldBack">): number =>
+  // A schedule has fewer than a thousand deliveries, and up to four states for each.
+  state.generation * 4000 + state.deliveries * 4 + (state.isHeldBack ? heldBack : rank[state.state])
 
 // A running execution counts one delivery more than while it was queued; one that is queued again comes after its run.
-const rank = { scheduled: 0, running: 0, queued: 1, completed: 2, failed: 2, cancelled: 2 } as const
+const rank = { scheduled: 0, running: 0, queued: 1, completed: 3, failed: 3, cancelled: 3 } as const
+
+// It was queued, and will be again in the next generation.
+const heldBack = 2
+
+const placeOfRecord = (record: DocketStore.ExecutionRecord): number => {
+  const by = record.hindrance?._tag
+  return placeOf({ ...record, isHeldBack: record.state === "scheduled" && (by === "Concurrency" || by === "Held") })
+}
 
 /** Present state, present progress, then each change; ends with the execution. */
 export const ofExecution = (store: Store, key: string): Stream.Stream<ExecutionEvent, DocketError> =>
@@ -29,13 +39,16 @@ export const ofExecution = (store: Store, key: string): Stream.Stream<ExecutionE
       const feed = yield* failWith(store.watch(key))
       let place = -1
       let updated = -1
+      /** Whether there is no record any more, so that what is in the feed is the rest. */
+      let isGone = false
+      let isOver = false
 
       const present = Effect.gen(function* () {
         const [found] = yield* failWith(store.read([key]))
         if (found === undefined || Option.isNone(found)) return yield* Queue.end(events)
         const record = found.value
-        if (placeOf(record) > place) {
-          place = placeOf(record)
+        if (placeOfRecord(record) > place) {
+          place = placeOfRecord(record)
           yield* Queue.offer(events, Info.stateChanged(record))
           if (record.state === "running") yield* Queue.offer(events, Info.progressChanged(key, record.progress))
           updated = record.progress?.updated ?? -1
@@ -43,15 +56,18 @@ export const ofExecution = (store: Store, key: string): Stream.Stream<ExecutionE
         if (DocketStore.isSettled(record.state)) yield* Queue.end(events)
       })
 
-      // A key that recurs goes on after the end of a run, and what its next runs did by now is still in the feed.
-      const isOver = Effect.gen(function* () {
+      // A key that recurs goes on after the end of a run, and what its next runs did by now is still in the feed. What others
+      // scheduled under the key is none of this.
+      const look = Effect.gen(function* () {
         const [found] = yield* failWith(store.read([key]))
-        if (found === undefined || Option.isNone(found)) return (yield* Queue.size(feed)) === 0
-        return DocketStore.isSettled(found.value.state) && placeOf(found.value) <= place
+        if (found === undefined || Option.isNone(found)) isGone = true
+        // Generations begin again once a record has ended.
+        else isOver = found.value.last === undefined || placeOfRecord(found.value) <= place
       })
 
       yield* present
       while (true) {
+        if (isOver || (isGone && (yield* Queue.size(feed)) === 0)) return yield* Queue.end(events)
         const event = yield* Queue.take(feed)
         if (event._tag === "Interrupted") {
           yield* present
@@ -63,7 +79,7 @@ export const ofExecution = (store: Store, key: string): Stream.Stream<ExecutionE
           place = placeOf(event)
           updated = -1
           yield* Queue.offer(events, Info.stateChanged(event))
-          if (DocketStore.isSettled(event.state) && (yield* isOver)) yield* Queue.end(events)
+          if (DocketStore.isSettled(event.state)) yield* look
         }
       }
     })

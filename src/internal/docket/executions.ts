@@ -64,15 +64,22 @@ interface Decoder<A, E> {
   readonly error?: (text: string) => Exit.Exit<E, Schema.SchemaError>
 }
 
+/** How a handle was come by. */
+interface Scheduled {
+  readonly disposition: DocketStore.Disposition | undefined
+  /** The run that it is about; for a handle on a key, whichever is found first. */
+  readonly origin: number | undefined
+}
+
 /** A handle with the types of its task. */
 export const handle = <T extends Task.Any>(
   source: Source,
   task: T,
   key: string,
-  disposition: DocketStore.Disposition | undefined
+  scheduled: Scheduled
 ): Execution<Task.Success<T>, Task.Error<T>> => {
   const codec = codecOf(task)
-  return new Handle<Task.Success<T>, Task.Error<T>>(source, key, task.name, disposition, {
+  return new Handle<Task.Success<T>, Task.Error<T>>(source, key, task.name, scheduled, {
     success: codec.decodeSuccess,
     isVoid: codec.isVoid,
     ...(codec.hasErrors ? { error: codec.decodeError } : {})
@@ -84,9 +91,9 @@ export const handleNamed = (
   source: Source,
   task: string,
   key: string,
-  disposition: DocketStore.Disposition | undefined
+  scheduled: Scheduled
 ): Execution<unknown, never> =>
-  new Handle<unknown, never>(source, key, task, disposition, {
+  new Handle<unknown, never>(source, key, task, scheduled, {
     success: (text) => (text === undefined ? Exit.succeed(undefined) : Stored.dataOf(text)),
     isVoid: false
   })
@@ -101,19 +108,15 @@ class Handle<A, E> implements Execution<A, E> {
   readonly task: string
   readonly disposition: DocketStore.Disposition | undefined
   readonly #source: Source
+  readonly #origin: number | undefined
   readonly #decoder: Decoder<A, E>
 
-  constructor(
-    source: Source,
-    key: string,
-    task: string,
-    disposition: DocketStore.Disposition | undefined,
-    decoder: Decoder<A, E>
-  ) {
+  constructor(source: Source, key: string, task: string, { disposition, origin }: Scheduled, decoder: Decoder<A, E>) {
     this.#source = source
     this.key = key
     this.task = task
     this.disposition = disposition
+    this.#origin = origin
     this.#decoder = decoder
   }
 
@@ -122,7 +125,7 @@ class Handle<A, E> implements Execution<A, E> {
   }
 
   get result() {
-    return resultOf(this.#source, this.key, this.#decoder)
+    return resultOf(this.#source, this.key, this.#origin, this.#decoder)
   }
 
   resultWithin(duration: Duration.Input) {
@@ -158,19 +161,17 @@ interface End extends Pick<DocketStore.ExecutionRecord, "state" | "error" | "fai
 const resultOf = Effect.fnUntraced(function* <A, E>(
   source: Source,
   key: string,
+  schedule: number | undefined,
   decoder: Decoder<A, E>
 ): Effect.fn.Return<A, E | ResultError> {
   const first = yield* source.read(key)
-  const end: Option.Option<End> =
-    Option.isSome(first) && !DocketStore.isSettled(first.value.state)
-      ? yield* awaitEnd(source, key, first.value.generation)
-      : first
-  if (Option.isNone(end)) return yield* new ResultNotKept({ key })
-  const { error, failure, isCleared = false, result, state } = end.value
+  const origin = schedule ?? Option.getOrUndefined(first)?.origin ?? 1
+  const end = endIn(first, origin) ?? (yield* awaitEnd(source, key, origin))
+  if (end === "gone") return yield* new ResultNotKept({ key })
+  const { error, failure, isCleared = false, result, state } = end
   if (state === "cancelled") return yield* new TaskCancelled({ key })
-  const hasData = state === "completed" ? !decoder.isVoid : decoder.error !== undefined
-  if (isCleared && hasData) return yield* new ResultNotKept({ key })
   if (state === "completed") {
+    if (isCleared && !decoder.isVoid) return yield* new ResultNotKept({ key })
     const text = yield* KeptResults.find(source.results, key, result)
     const value = decoder.success(text)
     if (Exit.isSuccess(value)) return value.value
@@ -183,39 +184,52 @@ const resultOf = Effect.fnUntraced(function* <A, E>(
   return yield* Exit.isSuccess(typed) ? Effect.fail(typed.value) : unreadable(key, "error")
 })
 
-/** Waits for the end of what was seen unfinished in this generation. */
+/** How the run with this origin ended, as far as the record tells; nothing while it goes on. */
+const endIn = (found: Option.Option<DocketStore.ExecutionRecord>, origin: number): End | "gone" | undefined => {
+  if (Option.isNone(found)) return "gone"
+  const record = found.value
+  const isSettled = DocketStore.isSettled(record.state)
+  if (record.origin === origin) return isSettled ? record : undefined
+  // The key goes on. If that is with the next run of the same chain, the record has what the run before left.
+  const { failure, last, result } = record
+  return last?.origin === origin && !isSettled ? { ...last, failure, result } : "gone"
+}
+
+/** Waits for the end of the run with this origin. */
 const awaitEnd = Effect.fnUntraced(function* (
   source: Source,
   key: string,
-  first: number
-): Effect.fn.Return<Option.Option<End>, DocketError, Scope.Scope> {
+  origin: number
+): Effect.fn.Return<End | "gone", DocketError, Scope.Scope> {
   // The feed is live before the record is read, so no end goes unnoticed.
   const events = yield* failWith(source.store.watch(key))
   let heard: End | undefined = undefined
   while (true) {
-    const found: Option.Option<DocketStore.ExecutionRecord> = yield* source.read(key)
-    if (Option.isNone(found) || DocketStore.isSettled(found.value.state)) return found
-    const { failure, generation, last, result } = found.value
-    // The key goes on. If that is with the next run of the same chain, the record has what the run before left.
-    const end = last !== undefined && last.generation >= first ? { ...last, failure, result } : heard
-    if (end !== undefined) return source.keepsResults ? Option.some(end) : Option.none()
-    heard = yield* takeEnd(events, generation)
+    const found = yield* source.read(key)
+    const end: End | "gone" | undefined = endIn(found, origin)
+    // A docket that keeps nothing leaves only what was heard.
+    if (end === "gone" || (end !== undefined && !source.keepsResults && !DocketStore.isSettled(stateIn(found)))) {
+      return heard ?? "gone"
+    }
+    if (end !== undefined) return end
+    heard = yield* takeEnd(events, Option.getOrUndefined(found)?.generation ?? 1)
   }
 }, Effect.scoped)
 
-// The end of the run of this generation, for when the record has nothing of it any more; nothing when the feed had a gap.
-// When the key is scheduled anew before that, the end to wait for is the new one's. (A key that recurs is scheduled anew
-// after its end.)
+const stateIn = (found: Option.Option<DocketStore.ExecutionRecord>) =>
+  Option.getOrUndefined(found)?.state ?? "completed"
+
+// The end of the run of this generation, for when the record has nothing of it any more; nothing when the feed had a gap,
+// or when the key goes on: then the record says with what.
 const takeEnd = Effect.fnUntraced(function* (events: Queue.Dequeue<DocketStore.ExecutionEvent>, generation: number) {
-  let awaited = generation
   while (true) {
     const event = yield* Queue.take(events)
     if (event._tag === "Interrupted") return undefined
-    if (event._tag === "Progressed" || event.generation < awaited) continue
+    if (event._tag === "Progressed" || event.generation < generation) continue
     if (DocketStore.isSettled(event.state)) {
       return { state: event.state, error: event.error, failure: undefined, result: undefined, isCleared: true } as const
     }
-    awaited = event.generation
+    if (event.generation > generation) return undefined
   }
 })
 

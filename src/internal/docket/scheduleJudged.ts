@@ -1,10 +1,10 @@
 import * as Effect from "effect/Effect"
 import type { StoreError } from "../../DocketError.ts"
-import type { Disposition, DocketStore, ScheduleRequest } from "../../DocketStore.ts"
+import type { Disposition, DocketStore, ScheduleReply, ScheduleRequest } from "../../DocketStore.ts"
 import { type KnownStrikes, parsePayload } from "./knownStrikes.ts"
 
 /**
- * Schedules what no strike refuses; one disposition for each request, in order.
+ * Schedules what no strike refuses; one disposition for each request, in order, and the origin of what its key holds.
  *
  * **Details**
  *
@@ -17,33 +17,38 @@ export const scheduleJudged: (
   store: DocketStore["Service"],
   strikes: KnownStrikes,
   requests: ReadonlyArray<ScheduleRequest>
-) => Effect.Effect<ReadonlyArray<Disposition>, StoreError> = Effect.fnUntraced(function* (store, strikes, requests) {
-  const dispositions: Array<Disposition> = []
-  const set = (index: number, disposition: Disposition) => {
-    dispositions[index] = disposition
-  }
-  let left = requests.map((_, index) => index)
-  while (true) {
-    const { strikes: inForce, version } = strikes.current()
-    const sent: Array<ScheduleRequest> = []
-    const indexes: Array<number> = []
-    for (const index of left) {
-      const request = requests[index]!
-      const strike = inForce.length === 0 ? undefined : strikes.judge(request.task, () => parsePayload(request.payload))
-      if (strike !== undefined && !strike.hold) {
-        set(index, "struck")
-        continue
-      }
-      sent.push(strike === undefined ? request : { ...request, judged: false })
-      indexes.push(index)
+) => Effect.Effect<Pick<ScheduleReply, "dispositions" | "origins">, StoreError> = Effect.fnUntraced(
+  function* (store, strikes, requests) {
+    const dispositions: Array<Disposition> = []
+    const origins: Array<number> = []
+    const set = (index: number, disposition: Disposition, origin: number) => {
+      dispositions[index] = disposition
+      origins[index] = origin
     }
-    // Also when all are struck: these strikes may have been restored since.
-    const reply = yield* store.schedule(sent, version)
-    reply.dispositions.forEach((disposition, i) => set(indexes[i]!, disposition))
-    if (reply._tag === "Scheduled") return dispositions
-    yield* strikes.update(reply.strikes)
-    left = requests.flatMap((_, index) =>
-      dispositions[index] === undefined || dispositions[index] === "struck" ? [index] : []
-    )
+    let left = requests.map((_, index) => index)
+    while (true) {
+      const { strikes: inForce, version } = strikes.current()
+      const sent: Array<ScheduleRequest> = []
+      const indexes: Array<number> = []
+      for (const index of left) {
+        const request = requests[index]!
+        const strike =
+          inForce.length === 0 ? undefined : strikes.judge(request.task, () => parsePayload(request.payload))
+        if (strike !== undefined && !strike.hold) {
+          set(index, "struck", 0)
+          continue
+        }
+        sent.push(strike === undefined ? request : { ...request, judged: false })
+        indexes.push(index)
+      }
+      // Also when all are struck: these strikes may have been restored since.
+      const reply = yield* store.schedule(sent, version)
+      reply.dispositions.forEach((disposition, i) => set(indexes[i]!, disposition, reply.origins[i]!))
+      if (reply._tag === "Scheduled") return { dispositions, origins }
+      yield* strikes.update(reply.strikes)
+      left = requests.flatMap((_, index) =>
+        dispositions[index] === undefined || dispositions[index] === "struck" ? [index] : []
+      )
+    }
   }
-})
+)

@@ -44,6 +44,8 @@ type Prepared = Omit<ScheduleRequest, "key"> & { readonly key: string | undefine
 interface Scheduled {
   readonly request: ScheduleRequest
   readonly disposition: Disposition
+  /** What a handle on it is about (see `ExecutionRecord.origin`); nothing for one that was struck. */
+  readonly origin: number | undefined
 }
 
 /** Prepares requests, and sends them to the store in groups. */
@@ -64,9 +66,9 @@ export const makeScheduler = Effect.fnUntraced(function* (
 
   const send = (prepared: ReadonlyArray<Prepared>): Effect.Effect<ReadonlyArray<Scheduled>, DocketError> =>
     Effect.flatMap(Effect.forEach(prepared, withKey), (requests) =>
-      Effect.map(failWith(scheduleJudged(store, strikes, requests)), (dispositions) =>
+      Effect.map(failWith(scheduleJudged(store, strikes, requests)), ({ dispositions, origins }) =>
         // There is one disposition for each request.
-        requests.map((request, i) => ({ request, disposition: dispositions[i]! }))
+        requests.map((request, i) => ({ request, disposition: dispositions[i]!, origin: origins[i] || undefined }))
       )
     )
 

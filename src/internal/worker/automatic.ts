@@ -80,7 +80,7 @@ export const seed: (options: {
       request
     )
     if (requests.length === 0) return new Set<string>()
-    const dispositions = yield* untilAnswered(scheduleJudged(store, strikes, requests))
+    const { dispositions } = yield* untilAnswered(scheduleJudged(store, strikes, requests))
     const struck = requests.filter((_, i) => dispositions[i] === "struck")
     yield* Effect.forEach(struck, (request) => strikes.refused(request))
     yield* strikes.warn

@@ -267,7 +267,8 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
       changed()
       if (isIdle()) retime.openUnsafe()
     },
-    heard: Effect.fnUntraced(function* ({ misplaced = [], nextDueMillis, repaired = 0, work }) {
+    heard: Effect.fnUntraced(function* ({ misplaced = [], nextDueMillis, notices = [], repaired = 0, work }) {
+      for (const notice of notices) yield* Effect.logWarning(notice)
       if (misplaced.length > 0) {
         const places = misplaced.slice(0, 5).join(", ") + (misplaced.length > 5 ? ", …" : "")
         yield* Effect.logError(

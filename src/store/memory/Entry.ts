@@ -15,6 +15,8 @@ export interface Entry {
   trace: string
   state: DocketStore.State
   generation: number
+  /** The generation with which it began. */
+  origin: number
   attempt: number
   deliveries: number
   due: number
@@ -26,6 +28,8 @@ export interface Entry {
   error: string | undefined
   result: string | undefined
   failure: string | undefined
+  /** The error with which it had failed before it was retried by hand, as long as it has not begun since. */
+  dead: string | undefined
   /** How the run ended that was followed by this one, in its chain. */
   last: DocketStore.LastRun | undefined
   progress: DocketStore.ProgressRecord | undefined
@@ -87,6 +91,7 @@ export const makeEntry = (key: string): Entry => ({
   trace: "",
   state: "scheduled",
   generation: 0,
+  origin: 1,
   attempt: 1,
   deliveries: 0,
   due: 0,
@@ -97,6 +102,7 @@ export const makeEntry = (key: string): Entry => ({
   error: undefined,
   result: undefined,
   failure: undefined,
+  dead: undefined,
   last: undefined,
   progress: undefined,
   attempts: [],

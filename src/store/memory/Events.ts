@@ -35,6 +35,7 @@ export const publishState = (self: Events, entry: Entry): void => {
     key,
     task,
     state,
+    isHeldBack: entry.apart !== undefined && state === "scheduled",
     generation,
     deliveries,
     due: state === "scheduled" || state === "queued" ? due : undefined,
@@ -53,7 +54,18 @@ export const publishEnd = (
 ): void => {
   if (!isFollowed(self, run.key)) return
   const { deliveries, generation, key, started, task, worker } = run
-  publish(self, { _tag: "Changed", key, task, generation, deliveries, due: undefined, worker, started, ...end })
+  publish(self, {
+    _tag: "Changed",
+    key,
+    task,
+    isHeldBack: false,
+    generation,
+    deliveries,
+    due: undefined,
+    worker,
+    started,
+    ...end
+  })
 }
 
 /** Publishes how far a run has come. */

@@ -59,6 +59,7 @@ export interface Round {
 /** An execution that may be what took down its workers. */
 export interface Suspect {
   readonly entry: Entry
+  readonly lease: string
   /** When its first lease ends. By then it was renewed, or is over. */
   readonly expires: number
 }
@@ -310,6 +311,7 @@ export const start = (
   entry.place = Line.append(lineOf(self.grants, hold.lease), entry)
   entry.node = Heap.insert(self.leases, now + hold.leaseMillis, entry)
   entry.deliveries++
+  entry.dead = undefined
   entry.worker = hold.worker
   entry.started = now
   entry.state = "running"

@@ -216,7 +216,7 @@ const fromDocket = (docket: Docket, options: DocketStore.StoreOptions): DocketSt
       (feed) => executions.events.all.delete(feed)
     ),
     failed: (page) => run((step) => Overview.failed(executions, page, step)),
-    retryFailed: (keys) => run((step) => Operations.retryFailed(executions, keys, step)),
+    retryFailed: (keys, strikes) => run((step) => Operations.retryFailed(executions, keys, strikes, step)),
     discardFailed: (keys) => run((step) => Operations.discardFailed(executions, keys, step)),
     depth: run(() => Executions.depth(executions)),
     snapshot: (limit) => run((step) => Overview.snapshot(executions, limit, step)),

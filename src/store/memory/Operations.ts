@@ -15,14 +15,20 @@ export const schedule = (
   step: Executions.Step
 ): DocketStore.ScheduleReply => {
   const { strikes } = executions
-  if (strikes.version !== knownStrikes) return { _tag: "StrikesChanged", strikes, dispositions: [] }
+  if (strikes.version !== knownStrikes) return { _tag: "StrikesChanged", strikes, dispositions: [], origins: [] }
   // What became due before this batch did goes first.
   Executions.moveDue(executions, step)
+  const origins: Array<number> = []
   const dispositions = requests.map((request) => {
     const present = Executions.lookup(executions, request.key, step)
     const isLive = present !== undefined && !DocketStore.isSettled(present.state) && !present.cancelled
-    if (isLive && !request.replace) return "already-scheduled"
+    if (isLive && !request.replace) {
+      origins.push(present.origin)
+      return "already-scheduled"
+    }
     const entry = present ?? add(executions, request.key)
+    // What waits goes on, under another payload.
+    const origin = isLive && present.state !== "running" ? present.origin : entry.generation + 1
     if (entry.state === "running") Gate.overtake(executions, entry)
     Gate.leave(executions, entry, step)
     Executions.detach(executions, entry)
@@ -32,10 +38,11 @@ export const schedule = (
     entry.trace = request.trace
     entry.values = request.values
     entry.judged = request.judged ? strikes.version : ""
-    scheduleAfresh(executions, entry, request.due, step)
+    scheduleAfresh(executions, entry, request.due, origin, step)
+    origins.push(origin)
     return isLive ? "replaced" : "scheduled"
   })
-  return { _tag: "Scheduled", dispositions }
+  return { _tag: "Scheduled", dispositions, origins }
 }
 
 /** Adds an execution. Of an earlier one of the key, whose record is gone, a run may go on. */
@@ -74,21 +81,24 @@ const scheduleAfresh = (
   executions: Executions.Executions,
   entry: Entry,
   due: DocketStore.Due,
+  origin: number,
   step: Executions.Step
 ) => {
   entry.error = undefined
   entry.result = undefined
   entry.failure = undefined
   entry.last = undefined
+  entry.dead = undefined
   entry.attempts.length = 0
   Gate.forget(entry)
-  startOver(entry)
+  startOver(entry, origin)
   Executions.wait(executions, entry, due, step)
 }
 
 /** Begins the next schedule of a key, at its first attempt. */
-const startOver = (entry: Entry) => {
+const startOver = (entry: Entry, origin = entry.generation + 1) => {
   entry.generation++
+  entry.origin = origin
   entry.attempt = 1
   entry.deliveries = 0
   entry.intended = undefined
@@ -189,7 +199,10 @@ const endAsked = (
       entry.error = outcome.error
       return settleAs(executions, entry, "failed", step)
     case "Cancelled":
-      return settleAs(executions, entry, "cancelled", step)
+      if (entry.dead === undefined) return settleAs(executions, entry, "cancelled", step)
+      // A strike does not let one go that had failed, and was retried by hand: it stays what it was.
+      entry.error = entry.dead
+      return settleAs(executions, entry, "failed", step)
     default:
       return Executions.takeBack(executions, entry)
   }
@@ -218,8 +231,8 @@ const end = (
         entry.error = undefined
         entry.failure = undefined
       }
-      const { error, generation } = entry
-      entry.last = { generation, state: outcome._tag === "Completed" ? "completed" : "failed", error }
+      const { error, generation, origin } = entry
+      entry.last = { generation, origin, state: outcome._tag === "Completed" ? "completed" : "failed", error }
       Gate.end(executions, entry, step, { isUndone: false })
       if (outcome.next.payload !== undefined) {
         entry.payload = outcome.next.payload
@@ -297,7 +310,7 @@ const isSuspect = ({ deliveries }: Entry, { maxDeliveries }: DocketStore.WorkerO
 const suspectPauseMillis = 1000
 
 /**
- * Whether the worker runs another suspect, in its first lease. Then this one is looked at again a second later, unless
+ * Whether the worker has another suspect, in its first lease. Then this one is looked at again a second later, unless
  * others wait for its slot.
  */
 const isBesideAnother = (
@@ -308,7 +321,8 @@ const isBesideAnother = (
 ): boolean => {
   const other = executions.suspects.get(name)
   if (other === undefined || other.expires <= now || other.entry === entry) return false
-  if (other.entry.state !== "running" || other.entry.worker !== name) return false
+  const { apart, lease, state } = other.entry
+  if (lease !== other.lease || !(state === "running" || apart === "asked")) return false
   if (entry.admission.slot !== undefined) return false
   Executions.pause(executions, entry, Math.min(other.expires, now + suspectPauseMillis))
   return true
@@ -336,6 +350,9 @@ export const exchange = (
   const dropped: Array<DocketStore.ExchangeReply["dropped"][number]> = []
   const hold = { worker: worker.name, lease: request.lease, leaseMillis: worker.leaseMillis }
 
+  const markSuspect = (entry: Entry) =>
+    executions.suspects.set(worker.name, { entry, lease: request.lease, expires: step.now + worker.leaseMillis })
+
   const consider = (entry: Entry) => {
     const { key, task } = entry
     const needs = Executions.needsOf(entry)
@@ -344,7 +361,7 @@ export const exchange = (
       unknown.set(needs, Executions.setAside(executions, entry))
     } else if (entry.deliveries >= worker.maxDeliveries) {
       exhausted.push({ key, task, deliveries: entry.deliveries })
-      entry.error = `DeliveriesExhausted: delivered ${entry.deliveries} times without being settled`
+      entry.error = `DeliveriesExhausted: delivered ${entry.deliveries} times without being settled; its workers died, or lost their leases`
       settleAs(executions, entry, "failed", step)
     } else if (isSuspect(entry, worker) && isBesideAnother(executions, entry, worker, step)) {
       return
@@ -354,15 +371,14 @@ export const exchange = (
         (controls.length > 0 && entry.values?.length !== controls.length) ||
         entry.judged !== executions.strikes.version
       ) {
+        if (isSuspect(entry, worker)) markSuspect(entry)
         Executions.ask(executions, entry, hold, step)
         return void undetermined.push(toDelivery(entry, step))
       }
       const verdict = controls.length === 0 ? "admitted" : Gate.pass({ executions, entry, step }, controls)
       if (verdict === "dropped") dropped.push({ key, task })
       if (verdict !== "admitted") return
-      if (isSuspect(entry, worker)) {
-        executions.suspects.set(worker.name, { entry, expires: step.now + worker.leaseMillis })
-      }
+      if (isSuspect(entry, worker)) markSuspect(entry)
       Executions.start(executions, entry, hold, step)
       deliveries.push(toDelivery(entry, step))
     }
@@ -456,6 +472,8 @@ export const renew = (
 export const reclaimExpired = (executions: Executions.Executions, step: Executions.Step): number => {
   Gate.reclaimOvertaken(executions, step)
   for (let first = Heap.peek(executions.asked); first !== undefined && first.at <= step.now;) {
+    // It may have taken its worker down.
+    first.value.deliveries++
     Executions.takeBack(executions, first.value)
     first = Heap.peek(executions.asked)
   }
@@ -488,15 +506,21 @@ export const report = (
 export const retryFailed = (
   executions: Executions.Executions,
   keys: ReadonlyArray<string>,
+  knownStrikes: string,
   step: Executions.Step
-): ReadonlyArray<boolean> => {
+): DocketStore.RetryReply => {
+  const { strikes } = executions
+  if (strikes.version !== knownStrikes) return { _tag: "StrikesChanged", strikes, answers: [] }
   Executions.moveDue(executions, step)
-  return keys.map((key) => {
+  const answers = keys.map((key) => {
     const entry = Executions.lookup(executions, key, step)
     if (entry?.state !== "failed") return false
-    scheduleAfresh(executions, entry, DocketStore.dueNow, step)
+    const { error } = entry
+    scheduleAfresh(executions, entry, DocketStore.dueNow, entry.generation + 1, step)
+    entry.dead = error
     return true
   })
+  return { _tag: "Retried", answers }
 }
 
 /** Forgets failed executions. */

@@ -16,6 +16,7 @@ export const toRecord = (
   payload: entry.payload,
   state: entry.state,
   generation: entry.generation,
+  origin: entry.origin,
   attempt: entry.attempt,
   deliveries: entry.deliveries,
   due: entry.due,
@@ -44,16 +45,30 @@ export const ahead = (executions: Executions.Executions, key: string, step: Exec
 /** Executions that failed for good, newest first. */
 export const failed = (
   executions: Executions.Executions,
-  { limit, offset }: DocketStore.FailedPage,
+  { before, limit }: DocketStore.FailedPage,
   step: Executions.Step
-): ReadonlyArray<DocketStore.ExecutionRecord> => {
-  const records: Array<DocketStore.ExecutionRecord> = []
-  let skip = offset
-  for (let place = executions.failed.last; place !== undefined && records.length < limit; place = place.before) {
-    if (place.value.expires > step.now && skip-- <= 0) records.push(toRecord(executions, place.value, step))
+): DocketStore.FailedReply => {
+  const entries: Array<Entry> = []
+  for (let place = executions.failed.last; place !== undefined; place = place.before) {
+    const entry = place.value
+    if (entry.expires <= step.now || (before !== undefined && byFailure(before, placeOf(entry)) >= 0)) continue
+    // Those of one millisecond are in the order of their keys.
+    if (entries.length >= limit && entries.at(-1)?.completed !== entry.completed) break
+    entries.push(entry)
   }
-  return records
+  const page = entries.toSorted((a, b) => byFailure(placeOf(a), placeOf(b))).slice(0, limit)
+  const last = page.length === limit ? page.at(-1) : undefined
+  return {
+    records: page.map((entry) => toRecord(executions, entry, step)),
+    next: last === undefined ? undefined : placeOf(last)
+  }
 }
+
+const placeOf = ({ completed, key }: Entry): DocketStore.FailedPlace => ({ failed: completed ?? 0, key })
+
+/** The newest first. */
+const byFailure = (a: DocketStore.FailedPlace, b: DocketStore.FailedPlace): number =>
+  b.failed - a.failed || (a.key < b.key ? 1 : a.key > b.key ? -1 : 0)
 
 /** The docket at this moment. */
 export const snapshot = (

@@ -19,7 +19,7 @@ import * as Keys from "./scripts/keys.ts"
 import * as Read from "./scripts/read.ts"
 import * as Record from "./scripts/record.ts"
 import * as Redis from "./connection/Redis.ts"
-import { schedule } from "./scripts/schedule.ts"
+import { decode as decodeScheduled, schedule } from "./scripts/schedule.ts"
 import * as Session from "./Session.ts"
 import * as Strikes from "./scripts/strikes.ts"
 import * as Workers from "./scripts/workers.ts"
@@ -78,8 +78,8 @@ export const make: (
       Effect.flatMap(now, (now) =>
         Effect.map(run.schedule(keys, now, strikes, requests), (reply): DocketStore.ScheduleReply =>
           typeof reply === "string"
-            ? { _tag: "Scheduled", dispositions: Array.from(reply, toDisposition) }
-            : { _tag: "StrikesChanged", strikes: Strikes.decode(reply), dispositions: [] }
+            ? { _tag: "Scheduled", ...decodeScheduled(reply, requests.length) }
+            : { _tag: "StrikesChanged", strikes: Strikes.decode(reply), dispositions: [], origins: [] }
         )
       )
 
@@ -88,12 +88,14 @@ export const make: (
       strikes: string
     ): Effect.fn.Return<DocketStore.ScheduleReply, StoreError> {
       const dispositions: Array<DocketStore.Disposition> = []
+      const origins: Array<number> = []
       for (const batch of Arr.chunksOf(requests, batchSize.schedule)) {
         const reply = yield* scheduleBatch(batch, strikes)
         dispositions.push(...reply.dispositions)
-        if (reply._tag === "StrikesChanged") return { ...reply, dispositions }
+        origins.push(...reply.origins)
+        if (reply._tag === "StrikesChanged") return { ...reply, dispositions, origins }
       }
-      return { _tag: "Scheduled", dispositions }
+      return { _tag: "Scheduled", dispositions, origins }
     })
 
     /** Goes on until nothing waits: what comes in meanwhile may stand before what waited at the beginning. */
@@ -151,15 +153,24 @@ export const make: (
 
       failed: (page) =>
         Effect.flatMap(now, (now) =>
-          Effect.map(run.failed(keys, now, keeping.failedTtlMillis, page), ([executions, records]) =>
-            Read.decodeRecords(executions, records)
-          )
+          Effect.map(run.failed(keys, now, keeping.failedTtlMillis, page), ([executions, records, next]) => ({
+            records: Read.decodeRecords(executions, records),
+            next: next === null ? undefined : { failed: Number(next[0]), key: next[1] }
+          }))
         ),
 
-      retryFailed: (executions) =>
-        inBatches(executions, batchSize.schedule, (batch) =>
-          Effect.flatMap(now, (now) => Effect.map(run.retryFailed(keys, now, batch.map(asStored)), toAnswers))
-        ),
+      retryFailed: Effect.fnUntraced(function* (executions, strikes): Effect.fn.Return<
+        DocketStore.RetryReply,
+        StoreError
+      > {
+        const answers: Array<boolean> = []
+        for (const batch of Arr.chunksOf(executions, batchSize.schedule)) {
+          const reply = yield* run.retryFailed(keys, yield* now, strikes, batch.map(asStored))
+          if (typeof reply !== "string") return { _tag: "StrikesChanged", strikes: Strikes.decode(reply), answers }
+          answers.push(...toAnswers(reply))
+        }
+        return { _tag: "Retried", answers }
+      }),
 
       discardFailed: (executions) =>
         inBatches(executions, batchSize.cancel, (batch) =>
@@ -205,9 +216,6 @@ export const makeUrl: (
  * another execution; none has an empty one.
  */
 const asStored = (key: string): string => (key.isWellFormed() ? key : "")
-
-const toDisposition = (letter: string): DocketStore.Disposition =>
-  letter === "s" ? "scheduled" : letter === "a" ? "already-scheduled" : "replaced"
 
 /** Strikes of two versions differ, also those of a docket that had none in between. */
 const freshVersion = () => SecureRandom.uuidV4Unsafe()

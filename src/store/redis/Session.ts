@@ -88,7 +88,7 @@ export const open: (
     needsHeartbeat: true,
 
     heartbeat: Effect.gen(function* () {
-      const [reclaimed, isWorkThere, nextDueMillis, nextExpiryMillis, depth] = yield* run.heartbeat(
+      const [reclaimed, isWorkThere, nextDueMillis, nextExpiryMillis, depth, notices] = yield* run.heartbeat(
         keys,
         yield* now,
         keeping.executionTtlMillis,
@@ -98,6 +98,7 @@ export const open: (
       return {
         reclaimed,
         ...found,
+        ...(notices.length > 0 ? { notices } : {}),
         work: isWorkThere === 1 || found.repaired !== undefined,
         nextDueMillis: nextDueMillis < 0 ? undefined : nextDueMillis,
         nextExpiryMillis: nextExpiryMillis < 0 ? undefined : nextExpiryMillis,

@@ -9,7 +9,7 @@ type Event = Exclude<DocketStore.ExecutionEvent, { readonly _tag: "Interrupted" 
 /** Publishes the state that an execution has now. */
 export const publishState = (
   step: Step,
-  row: Pick<Row, "key" | "task" | "state" | "generation" | "deliveries" | "due"> &
+  row: Pick<Row, "key" | "task" | "place" | "state" | "generation" | "deliveries" | "due"> &
     Partial<Pick<Row, "worker" | "started" | "completed" | "error">>
 ): void => {
   if (step.docket.isFollowed === 0) return
@@ -19,6 +19,7 @@ export const publishState = (
     key,
     task,
     state,
+    isHeldBack: row.place === "waiting" || row.place === "held",
     generation,
     deliveries,
     due: state === "scheduled" || state === "queued" ? due : undefined,
@@ -44,6 +45,7 @@ export const publishEnd = (
     _tag: "Changed",
     key,
     task,
+    isHeldBack: false,
     generation,
     deliveries,
     due: undefined,
@@ -115,6 +117,7 @@ const toEvent = (event: Event): Event =>
         key: event.key,
         task: event.task,
         state: event.state,
+        isHeldBack: event.isHeldBack,
         generation: event.generation,
         deliveries: event.deliveries,
         due: event.due,

@@ -60,7 +60,7 @@ export const add = (
   tally(docket, place, 1)
   if (docket.isFollowed === 1) {
     const { key, task } = request
-    Events.publishState(step, { key, task, state, generation, deliveries: 0, due })
+    Events.publishState(step, { key, task, place, state, generation, deliveries: 0, due })
   }
   return place
 }
@@ -168,7 +168,7 @@ export const takeBack = (step: Step, row: Row.Row): void => move(step, row, "fro
 
 const startRow = query<ReadonlyArray<string | number | null>>(
   `UPDATE docket_executions SET place = 'running', line = '', at = ?, seq = ?, state = 'running', lease = ?, deliveries = ?,
-    worker = ?, started = ?
+    worker = ?, started = ?, dead = NULL
   WHERE id = ?`
 )
 

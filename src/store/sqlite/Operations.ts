@@ -16,18 +16,27 @@ export const schedule = (
 ): DocketStore.ScheduleReply => {
   const { docket } = step
   const version = strikesVersion(step)
-  if (version !== knownStrikes) return { _tag: "StrikesChanged", strikes: strikesOf(step), dispositions: [] }
+  if (version !== knownStrikes)
+    return { _tag: "StrikesChanged", strikes: strikesOf(step), dispositions: [], origins: [] }
   // What became due before this batch did goes first.
   Executions.moveDue(step)
   const dueBefore = requests.some(isForLater) ? (Executions.nextDue(step) ?? Infinity) : -Infinity
-  const dispositions = requests.map((request) => scheduleOne(step, request, version))
+  const placed = requests.map((request) => scheduleOne(step, request, version))
   if (docket.later > 0 && dueBefore > -Infinity && (Executions.nextDue(step) ?? Infinity) < dueBefore) docket.token = 1
-  return { _tag: "Scheduled", dispositions }
+  return {
+    _tag: "Scheduled",
+    dispositions: placed.map(([disposition]) => disposition),
+    origins: placed.map(([, origin]) => origin)
+  }
 }
 
 const isForLater = ({ due }: DocketStore.ScheduleRequest) => due._tag === "At" || due.millis > 0
 
-const scheduleOne = (step: Step, request: DocketStore.ScheduleRequest, version: string): DocketStore.Disposition => {
+const scheduleOne = (
+  step: Step,
+  request: DocketStore.ScheduleRequest,
+  version: string
+): readonly [disposition: DocketStore.Disposition, origin: number] => {
   const judged = request.judged ? version : ""
   const found = Row.find(step, request.key)
   const isEnded = found !== undefined && DocketStore.isSettled(found.state) && found.at <= step.now
@@ -36,10 +45,12 @@ const scheduleOne = (step: Step, request: DocketStore.ScheduleRequest, version: 
     // Of an earlier one of the key, whose record is gone, a run may go on.
     const generation = Gate.lastOvertaken(step, request.key) + 1
     Executions.add(step, request, generation, judged)
-    return "scheduled"
+    return ["scheduled", generation]
   }
   const isLive = !DocketStore.isSettled(found.state) && found.cancelled === 0
-  if (isLive && !request.replace) return "already-scheduled"
+  if (isLive && !request.replace) return ["already-scheduled", found.origin]
+  // What waits goes on, under another payload.
+  const origin = isLive && found.state !== "running" ? found.origin : found.generation + 1
   if (found.state === "running") Gate.overtake(step, found)
   Gate.leave(step, found)
   found.task = request.task
@@ -48,8 +59,8 @@ const scheduleOne = (step: Step, request: DocketStore.ScheduleRequest, version: 
   found.trace = request.trace
   found.controlValues = request.values === undefined ? null : JSON.stringify(request.values)
   found.judged = judged
-  scheduleAfresh(step, found, request.due)
-  return isLive ? "replaced" : "scheduled"
+  scheduleAfresh(step, found, request.due, origin)
+  return [isLive ? "replaced" : "scheduled", origin]
 }
 
 /** Removes an execution, and all that is known of it. */
@@ -99,20 +110,22 @@ const letHeldGo = (step: Step) => {
 }
 
 /** Schedules a key of whose earlier runs nothing is to be kept. */
-const scheduleAfresh = (step: Step, row: Row.Row, due: DocketStore.Due) => {
+const scheduleAfresh = (step: Step, row: Row.Row, due: DocketStore.Due, origin: number) => {
   row.error = null
   row.result = null
   row.failure = null
   row.last = null
+  row.dead = null
   row.attempts = null
   Gate.forget(row)
-  startOver(row)
+  startOver(row, origin)
   Executions.wait(step, row, due)
 }
 
 /** Begins the next schedule of a key, at its first attempt. */
-const startOver = (row: Row.Row) => {
+const startOver = (row: Row.Row, origin = row.generation + 1) => {
   row.generation++
+  row.origin = origin
   row.attempt = 1
   row.deliveries = 0
   row.intended = null
@@ -238,7 +251,10 @@ const endAsked = (step: Step, row: Row.Row, outcome: DocketStore.Outcome): void 
       row.error = outcome.error
       return settleAs(step, row, "failed")
     case "Cancelled":
-      return settleAs(step, row, "cancelled")
+      if (row.dead === null) return settleAs(step, row, "cancelled")
+      // A strike does not let one go that had failed, and was retried by hand: it stays what it was.
+      row.error = row.dead
+      return settleAs(step, row, "failed")
     default:
       return Executions.takeBack(step, row)
   }
@@ -263,9 +279,9 @@ const end = (step: Step, row: Row.Row, outcome: DocketStore.Outcome): void => {
         row.error = null
         row.failure = null
       }
-      const { error, generation } = row
+      const { error, generation, origin } = row
       const state = outcome._tag === "Completed" ? "completed" : "failed"
-      row.last = JSON.stringify({ generation, state, error: error ?? undefined } satisfies DocketStore.LastRun)
+      row.last = JSON.stringify({ generation, origin, state, error: error ?? undefined } satisfies DocketStore.LastRun)
       Gate.end(step, row, { isUndone: false })
       if (outcome.next.payload !== undefined) {
         Row.setPayload(step, row, outcome.next.payload)
@@ -344,15 +360,16 @@ const isSuspect = ({ deliveries }: Row.Row, { maxDeliveries }: DocketStore.Worke
 /** How long such an execution waits, before it is seen whether another one still runs. */
 const suspectPauseMillis = 1000
 
-const findSuspect = query<[docket: number, worker: string], { readonly key: string; readonly expires: number }>(
-  `SELECT key, expires FROM docket_suspects WHERE docket = ? AND worker = ?`
-)
-const keepSuspect = query<[docket: number, worker: string, key: string, expires: number]>(
-  `INSERT OR REPLACE INTO docket_suspects (docket, worker, key, expires) VALUES (?, ?, ?, ?)`
+const findSuspect = query<
+  [docket: number, worker: string],
+  { readonly key: string; readonly lease: string; readonly expires: number }
+>(`SELECT key, lease, expires FROM docket_suspects WHERE docket = ? AND worker = ?`)
+const keepSuspect = query<[docket: number, worker: string, key: string, lease: string, expires: number]>(
+  `INSERT OR REPLACE INTO docket_suspects (docket, worker, key, lease, expires) VALUES (?, ?, ?, ?, ?)`
 )
 
 /**
- * Whether the worker runs another suspect, in its first lease. Then this one is looked at again a second later, unless
+ * Whether the worker has another suspect, in its first lease. Then this one is looked at again a second later, unless
  * others wait for its slot.
  */
 const isBesideAnother = (step: Step, row: Row.Row, { name }: DocketStore.WorkerOptions): boolean => {
@@ -360,7 +377,8 @@ const isBesideAnother = (step: Step, row: Row.Row, { name }: DocketStore.WorkerO
   const other = sql.get(findSuspect, docket.id, name)
   if (other === undefined || other.expires <= now || other.key === row.key) return false
   const run = Row.lookup(step, other.key)
-  if (run?.state !== "running" || run.worker !== name || Gate.hasSlot(row)) return false
+  if (run?.lease !== other.lease || !(run.place === "running" || run.place === "asked")) return false
+  if (Gate.hasSlot(row)) return false
   Executions.pause(step, row, Math.min(other.expires, now + suspectPauseMillis))
   return true
 }
@@ -388,6 +406,9 @@ export const exchange = (
   const dropped: Array<DocketStore.ExchangeReply["dropped"][number]> = []
   const hold = { worker: worker.name, lease: request.lease, leaseMillis: Math.ceil(worker.leaseMillis) }
 
+  const markSuspect = (key: string) =>
+    step.sql.run(keepSuspect, docket.id, worker.name, key, hold.lease, step.now + hold.leaseMillis)
+
   const consider = (row: Row.Row) => {
     const { key, task } = row
     const needs = Executions.needsOf(row)
@@ -398,12 +419,13 @@ export const exchange = (
     }
     if (row.deliveries >= worker.maxDeliveries) {
       exhausted.push({ key, task, deliveries: row.deliveries })
-      row.error = `DeliveriesExhausted: delivered ${row.deliveries} times without being settled`
+      row.error = `DeliveriesExhausted: delivered ${row.deliveries} times without being settled; its workers died, or lost their leases`
       return settleAs(step, row, "failed")
     }
     if (isSuspect(row, worker) && isBesideAnother(step, row, worker)) return
     const controls = worker.controls.get(task) ?? []
     if ((controls.length > 0 && Gate.valuesOf(row)?.length !== controls.length) || row.judged !== version) {
+      if (isSuspect(row, worker)) markSuspect(key)
       Executions.ask(step, row, hold)
       undetermined.push(toDelivery(step, row))
       return
@@ -411,9 +433,7 @@ export const exchange = (
     const verdict = controls.length === 0 ? "admitted" : Gate.pass(step, row, controls)
     if (verdict === "dropped") dropped.push({ key, task })
     if (verdict !== "admitted") return
-    if (isSuspect(row, worker)) {
-      step.sql.run(keepSuspect, docket.id, worker.name, key, step.now + hold.leaseMillis)
-    }
+    if (isSuspect(row, worker)) markSuspect(key)
     Executions.start(step, row, hold)
     deliveries.push(toDelivery(step, row))
   }
@@ -503,6 +523,8 @@ export const renew = (
 const reclaimExpired = (step: Step): number => {
   Gate.reclaimOvertaken(step)
   for (const row of step.docket.asked > 0 ? Row.due(step, "asked", Executions.batch) : []) {
+    // It may have taken its worker down.
+    row.deliveries++
     Executions.takeBack(step, row)
   }
   let reclaimed = 0
@@ -592,14 +614,19 @@ export const report = (step: Step, update: DocketStore.ProgressUpdate): void => 
 }
 
 /** Schedules failed executions again. */
-export const retryFailed = (step: Step, keys: ReadonlyArray<string>): ReadonlyArray<boolean> => {
+export const retryFailed = (step: Step, keys: ReadonlyArray<string>, knownStrikes: string): DocketStore.RetryReply => {
+  if (strikesVersion(step) !== knownStrikes) return { _tag: "StrikesChanged", strikes: strikesOf(step), answers: [] }
   Executions.moveDue(step)
-  return keys.map((key) => {
+  const answers = keys.map((key) => {
     const row = Row.lookup(step, key)
     if (row?.state !== "failed") return false
-    scheduleAfresh(step, row, DocketStore.dueNow)
+    const { error } = row
+    scheduleAfresh(step, row, DocketStore.dueNow, row.generation + 1)
+    row.dead = error
+    Row.save(step, row)
     return true
   })
+  return { _tag: "Retried", answers }
 }
 
 /** Forgets failed executions. */

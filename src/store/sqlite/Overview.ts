@@ -13,6 +13,7 @@ export const toRecord = (step: Step, row: Row.Row): DocketStore.ExecutionRecord 
   payload: Row.payloadOf(step, row),
   state: row.state,
   generation: row.generation,
+  origin: row.origin,
   attempt: row.attempt,
   deliveries: row.deliveries,
   due: row.due,
@@ -30,8 +31,8 @@ export const toRecord = (step: Step, row: Row.Row): DocketStore.ExecutionRecord 
 
 // What `Operations.end` and `Executions.report` wrote; JSON leaves out what is undefined.
 const lastOf = (json: string): DocketStore.LastRun => {
-  const { error, generation, state } = JSON.parse(json) as DocketStore.LastRun
-  return { generation, state, error }
+  const { error, generation, origin, state } = JSON.parse(json) as DocketStore.LastRun
+  return { generation, origin, state, error }
 }
 const progressOf = (json: string): DocketStore.ProgressRecord => {
   const { current, message, total, updated } = JSON.parse(json) as DocketStore.ProgressRecord
@@ -49,13 +50,14 @@ export const ahead = (step: Step, key: string): number | undefined => {
 const mostAhead = 10_000
 
 /** Executions that failed for good, newest first. */
-export const failed = (
-  step: Step,
-  { limit, offset }: DocketStore.FailedPage
-): ReadonlyArray<DocketStore.ExecutionRecord> =>
-  Row.last(step, "failed", limit, offset)
-    .filter(({ at }) => at > step.now)
-    .map((row) => toRecord(step, row))
+export const failed = (step: Step, { before, limit }: DocketStore.FailedPage): DocketStore.FailedReply => {
+  const rows = Row.failed(step, before ?? { failed: Number.MAX_SAFE_INTEGER, key: "" }, limit)
+  const last = rows.length === limit ? rows.at(-1) : undefined
+  return {
+    records: rows.map((row) => toRecord(step, row)),
+    next: last === undefined ? undefined : { failed: last.completed ?? 0, key: last.key }
+  }
+}
 
 const byStart = query<[docket: number], { readonly key: string; readonly started: number }>(
   `SELECT key, started FROM docket_executions WHERE docket = ? AND place = 'running' ORDER BY started, seq`

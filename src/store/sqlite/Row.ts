@@ -32,6 +32,8 @@ export interface Row {
   seq: number
   state: DocketStore.State
   generation: number
+  /** The generation with which it began. */
+  origin: number
   attempt: number
   deliveries: number
   due: number
@@ -56,6 +58,8 @@ export interface Row {
   controlValues: string | null
   /** What controls gave it, or let it wait for, as JSON (see `Gate.ts`); nothing as long as they did neither. */
   admission: string | null
+  /** The error with which it had failed before it was retried by hand, as long as it has not begun since. */
+  dead: string | null
   /** `DocketStore.LastRun`, as JSON. */
   last: string | null
   /** `DocketStore.ProgressRecord`, as JSON. */
@@ -70,8 +74,8 @@ export interface Row {
 }
 
 const columns =
-  "id, key, place, line, at, seq, state, generation, attempt, deliveries, due, intended, started, completed, cancelled, " +
-  "worker, lease, settledLease, task, needs, trace, judged, controlValues, admission, last, progress, error, attempts, " +
+  "id, key, place, line, at, seq, state, generation, origin, attempt, deliveries, due, intended, started, completed, cancelled, " +
+  "worker, lease, settledLease, task, needs, trace, judged, controlValues, admission, last, dead, progress, error, attempts, " +
   "result, failure, payload"
 
 const byKey = query<[docket: number, key: string], Row>(
@@ -83,8 +87,13 @@ const inLine = query<[docket: number, place: string, line: string, limit: number
 const inPlace = query<[docket: number, place: string, limit: number], Row>(
   `SELECT ${columns} FROM docket_executions WHERE docket = ? AND place = ? ORDER BY line, at, seq LIMIT ?`
 )
-const newestFirst = query<[docket: number, place: string, limit: number, offset: number], Row>(
-  `SELECT ${columns} FROM docket_executions WHERE docket = ? AND place = ? AND line = '' ORDER BY at DESC, seq DESC LIMIT ? OFFSET ?`
+const failedBefore = query<
+  [docket: number, now: number, failed: number, sameTime: number, key: string, limit: number],
+  Row
+>(
+  `SELECT ${columns} FROM docket_executions WHERE docket = ? AND place = 'failed' AND line = '' AND at > ?
+    AND (completed < ? OR (completed = ? AND key < ?))
+  ORDER BY completed DESC, key DESC LIMIT ?`
 )
 const until = query<[docket: number, place: string, at: number, limit: number], Row>(
   `SELECT ${columns} FROM docket_executions WHERE docket = ? AND place = ? AND line = '' AND at <= ? ORDER BY at, seq LIMIT ?`
@@ -116,14 +125,14 @@ const keepLongPayload = query<[execution: number, payload: string]>(
 const forgetLongPayload = query<[execution: number]>(`DELETE FROM docket_payloads WHERE execution = ?`)
 
 const insert = query<ReadonlyArray<string | number | null>, { readonly id: number }>(
-  `INSERT INTO docket_executions (docket, key, place, line, at, seq, state, generation, attempt, deliveries, due, cancelled,
+  `INSERT INTO docket_executions (docket, key, place, line, at, seq, state, generation, origin, attempt, deliveries, due, cancelled,
     task, trace, judged, controlValues, payload)
-  VALUES (?, ?, ?, '', ?, ?, ?, ?, 1, 0, ?, 0, ?, ?, ?, ?, ?) RETURNING id`
+  VALUES (?, ?, ?, '', ?, ?, ?, ?, ?, 1, 0, ?, 0, ?, ?, ?, ?, ?) RETURNING id`
 )
 const update = query<ReadonlyArray<string | number | null>>(
-  `UPDATE docket_executions SET place = ?, line = ?, at = ?, seq = ?, state = ?, generation = ?, attempt = ?, deliveries = ?,
-    due = ?, intended = ?, started = ?, completed = ?, cancelled = ?, worker = ?, lease = ?, settledLease = ?, task = ?,
-    needs = ?, trace = ?, judged = ?, controlValues = ?, admission = ?, last = ?, progress = ?, error = ?, attempts = ?,
+  `UPDATE docket_executions SET place = ?, line = ?, at = ?, seq = ?, state = ?, generation = ?, origin = ?, attempt = ?,
+    deliveries = ?, due = ?, intended = ?, started = ?, completed = ?, cancelled = ?, worker = ?, lease = ?, settledLease = ?, task = ?,
+    needs = ?, trace = ?, judged = ?, controlValues = ?, admission = ?, last = ?, dead = ?, progress = ?, error = ?, attempts = ?,
     result = ?, failure = ?, payload = ?
   WHERE id = ?`
 )
@@ -147,9 +156,12 @@ export const first = (step: Step, place: Place, line: string, limit: number): Re
 export const firstOf = (step: Step, place: Place, limit: number): ReadonlyArray<Row> =>
   step.sql.all(inPlace, step.docket.id, place, limit)
 
-/** Those that came last to a place. */
-export const last = (step: Step, place: Place, limit: number, offset: number): ReadonlyArray<Row> =>
-  step.sql.all(newestFirst, step.docket.id, place, limit, offset)
+/** Those that failed for good before a moment, and at that moment those whose keys come before one; the newest first. */
+export const failed = (
+  { docket, now, sql }: Step,
+  before: DocketStore.FailedPlace,
+  limit: number
+): ReadonlyArray<Row> => sql.all(failedBefore, docket.id, now, before.failed, before.failed, before.key, limit)
 
 /** Those of a place whose time has come, the earliest first. */
 export const due = (step: Step, place: Place, limit: number): ReadonlyArray<Row> =>
@@ -217,6 +229,7 @@ export const add = (
     row.seq,
     row.state,
     row.generation,
+    row.generation,
     row.due,
     row.task,
     row.trace,
@@ -237,6 +250,7 @@ export const save = ({ sql }: Step, row: Row): void => {
     row.seq,
     row.state,
     row.generation,
+    row.origin,
     row.attempt,
     row.deliveries,
     row.due,
@@ -254,6 +268,7 @@ export const save = ({ sql }: Step, row: Row): void => {
     row.controlValues,
     row.admission,
     row.last,
+    row.dead,
     row.progress,
     row.error,
     row.attempts,

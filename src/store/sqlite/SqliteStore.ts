@@ -92,12 +92,14 @@ export const makeUrl: (
       strikes: string
     ): Effect.fn.Return<DocketStore.ScheduleReply, StoreError> {
       const dispositions: Array<DocketStore.Disposition> = []
+      const origins: Array<number> = []
       for (const batch of Arr.chunksOf(requests, batchSize)) {
         const reply = yield* schedule(batch, strikes)
         dispositions.push(...reply.dispositions)
-        if (reply._tag === "StrikesChanged") return { ...reply, dispositions }
+        origins.push(...reply.origins)
+        if (reply._tag === "StrikesChanged") return { ...reply, dispositions, origins }
       }
-      return { _tag: "Scheduled", dispositions }
+      return { _tag: "Scheduled", dispositions, origins }
     })
 
     /** Goes on until nothing waits. */
@@ -171,10 +173,17 @@ export const makeUrl: (
       watch: (key) => Effect.tap(followers.follow(key), () => listen),
       watchAll: Effect.tap(followers.follow(undefined), () => listen),
       failed: (page) => run("DocketStore.failed", "read", (step) => Overview.failed(step, page)),
-      retryFailed: (keys) =>
-        inBatches("DocketStore.retryFailed", "confirmed", keys, (step, batch) =>
-          Operations.retryFailed(step, batch.map(asStored))
-        ),
+      retryFailed: Effect.fnUntraced(function* (keys, strikes): Effect.fn.Return<DocketStore.RetryReply, StoreError> {
+        const answers: Array<boolean> = []
+        for (const batch of Arr.chunksOf(keys, batchSize)) {
+          const reply = yield* run("DocketStore.retryFailed", "confirmed", (step) =>
+            Operations.retryFailed(step, batch.map(asStored), strikes)
+          )
+          answers.push(...reply.answers)
+          if (reply._tag === "StrikesChanged") return { ...reply, answers }
+        }
+        return { _tag: "Retried", answers }
+      }),
       discardFailed: (keys) =>
         inBatches("DocketStore.discardFailed", "confirmed", keys, (step, batch) =>
           Operations.discardFailed(step, batch.map(asStored))

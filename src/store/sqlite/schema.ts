@@ -55,6 +55,7 @@ CREATE TABLE docket_executions (
   seq INTEGER NOT NULL,
   state TEXT NOT NULL,
   generation INTEGER NOT NULL,
+  origin INTEGER NOT NULL,
   attempt INTEGER NOT NULL,
   deliveries INTEGER NOT NULL,
   due INTEGER NOT NULL,
@@ -72,6 +73,7 @@ CREATE TABLE docket_executions (
   controlValues TEXT,
   admission TEXT,
   last TEXT,
+  dead TEXT,
   progress TEXT,
   error TEXT,
   attempts TEXT,
@@ -118,7 +120,7 @@ CREATE TABLE docket_overtaken (
   PRIMARY KEY (docket, key, generation)
 ) WITHOUT ROWID;
 CREATE TABLE docket_suspects (
-  docket INTEGER NOT NULL, worker TEXT NOT NULL, key TEXT NOT NULL, expires INTEGER NOT NULL,
+  docket INTEGER NOT NULL, worker TEXT NOT NULL, key TEXT NOT NULL, lease TEXT NOT NULL, expires INTEGER NOT NULL,
   PRIMARY KEY (docket, worker)
 ) WITHOUT ROWID;
 CREATE TABLE docket_workers (

@@ -24,16 +24,24 @@ import type {
 } from "../../../src/DocketStore.ts"
 
 /** A store, for tests in which there are no strikes unless they say so. */
-export interface Store extends Omit<DocketStore["Service"], "schedule"> {
+export interface Store extends Omit<DocketStore["Service"], "schedule" | "retryFailed"> {
   readonly schedule: (requests: ReadonlyArray<ScheduleRequest>) => Effect.Effect<ReadonlyArray<Disposition>, StoreError>
-  /** The operation itself. */
+  readonly retryFailed: (keys: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<boolean>, StoreError>
+  /** The operations themselves. */
   readonly scheduleKnowing: DocketStore["Service"]["schedule"]
+  readonly retryFailedKnowing: DocketStore["Service"]["retryFailed"]
 }
 
 /** A store as the tests use it. */
 export const withoutStrikes = (store: DocketStore["Service"]): Store => ({
   ...store,
   scheduleKnowing: store.schedule,
+  retryFailedKnowing: store.retryFailed,
+  retryFailed: (keys) =>
+    Effect.map(store.retryFailed(keys, ""), (reply) => {
+      assert(reply._tag === "Retried", "there are strikes that this test does not know")
+      return reply.answers
+    }),
   schedule: (requests) =>
     Effect.map(store.schedule(requests, ""), (reply) => {
       assert(reply._tag === "Scheduled", "there are strikes that this test does not know")

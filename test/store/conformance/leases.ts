@@ -2,6 +2,7 @@
 import { assert } from "@effect/vitest"
 import { Effect } from "effect"
 import type { Outcome } from "../../../src/DocketStore.ts"
+import { Strike } from "../../../src/Strike.ts"
 import {
   after,
   cancelled,
@@ -20,6 +21,9 @@ import {
   takeOver,
   type Test
 } from "./kit.ts"
+
+/** Of another task. */
+const elsewhere = new Strike({ task: "other", operator: "==", value: null, hold: false })
 
 export const leases = (test: Test) => {
   test("RED-01 RED-06 what a dead worker held is run by another once its leases expire: same attempt, one delivery more", (kit) =>
@@ -336,6 +340,43 @@ export const leases = (test: Test) => {
       assert.deepStrictEqual(yield* take(10), [])
       yield* kit.pass(1000)
       assert.deepStrictEqual(keysOf(yield* take(10)), ["next"])
+    }))
+
+  test("UNK-06 an execution whose workers die while they judge it is given up as well, and alone", (kit) =>
+    Effect.gen(function* () {
+      const { version } = yield* kit.store.strike(elsewhere)
+      const options = { maxDeliveries: 4 }
+      const keys = ["a", "poison", "b"]
+      yield* kit.store.scheduleKnowing(
+        keys.map((key) => request(key, { judged: false })),
+        version
+      )
+      const ended: Array<string> = []
+      for (let round = 0; round < 30 && ended.length < keys.length; round++) {
+        const { exchange, session } = yield* kit.worker(options)
+        const { deliveries, exhausted, undetermined } = yield* exchange({ take: 10, strikes: version })
+        ended.push(...exhausted.map(({ key }) => key))
+        assert.deepStrictEqual(deliveries, [])
+        if (keysOf(undetermined).includes("poison")) {
+          // It takes down its process, before anything is told.
+          yield* kit.pass(leaseMillis)
+          yield* session.heartbeat
+          continue
+        }
+        const finished = undetermined.map((delivery) =>
+          settlement(delivery, { _tag: "Determined", values: [], strikes: version })
+        )
+        for (const delivery of (yield* exchange({ finished, take: 10, strikes: version })).deliveries) {
+          yield* exchange({ finished: [settlement(delivery)], strikes: version })
+          ended.push(delivery.key)
+        }
+        yield* kit.pass(1000)
+      }
+      assert.sameMembers(ended, keys)
+      assert.match((yield* kit.read("poison")).error ?? "", /^DeliveriesExhausted: delivered 4 times/)
+      assert.strictEqual((yield* kit.read("a")).state, "completed")
+      assert.strictEqual((yield* kit.read("b")).state, "completed")
+      yield* kit.store.restore([elsewhere])
     }))
 
   test("UNK-06 retries and runs that are given back do not count towards the limit", ({ add, worker }) =>

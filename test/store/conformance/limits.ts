@@ -499,7 +499,7 @@ export const limits = (test: Test) => {
       assert.deepStrictEqual(keysOf((yield* exchange({ take: 2 })).undetermined), ["a"])
     }))
 
-  test("RED-01 what was lent to a worker that died goes back, without a delivery", (kit) =>
+  test("RED-01 UNK-06 what was lent to a worker that died goes back, and counts like a delivery", (kit) =>
     Effect.gen(function* () {
       const { add, pass, read, worker } = under(kit, concurrency(1))
       const dead = yield* worker()
@@ -512,10 +512,10 @@ export const limits = (test: Test) => {
       assert.deepStrictEqual(keysOf(again.undetermined), ["a"])
       const late = settlement(undetermined[0]!, { _tag: "Determined", values: ["1"], strikes: "" })
       assert.deepStrictEqual((yield* dead.exchange({ finished: [late] })).settled, ["lost"])
-      assert.strictEqual((yield* read("a")).deliveries, 0)
+      assert.strictEqual((yield* read("a")).deliveries, 1)
       const told = settlement(again.undetermined[0]!, { _tag: "Determined", values: ["1"], strikes: "" })
       const { deliveries } = yield* heir.exchange({ finished: [told], take: 1 })
-      assert.strictEqual(deliveries[0]?.deliveries, 1)
+      assert.strictEqual(deliveries[0]?.deliveries, 2)
     }))
 
   test("a call that is sent again lends again what it had lent", (kit) =>

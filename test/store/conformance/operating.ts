@@ -1,7 +1,7 @@
 /** What people see and do from outside: progress (PRG), attempts, failed executions, CLR, SNP, workers, all events. */
 import { assert } from "@effect/vitest"
 import { Effect, Fiber, Option, Queue } from "effect"
-import type { Delivery, Outcome, ProgressUpdate } from "../../../src/DocketStore.ts"
+import type { FailedPlace, FailedReply, Delivery, Outcome, ProgressUpdate } from "../../../src/DocketStore.ts"
 import {
   after,
   allSleep,
@@ -43,7 +43,7 @@ const failAll = Effect.fnUntraced(function* (kit: Kit, store: Store, keys: Reado
   }
 })
 
-const list = (store: Store, page = { limit: 100, offset: 0 }) => Effect.map(store.failed(page), keysOf)
+const list = (store: Store) => Effect.map(store.failed({ limit: 100 }), ({ records }) => keysOf(records))
 
 export const operating = (test: Test) => {
   test("PRG-04 PRG-05 what a run reports can be read by its key, and is published in the order it was made", ({
@@ -298,13 +298,43 @@ export const operating = (test: Test) => {
       assert.deepStrictEqual(yield* list(kit.store), [])
       yield* failAll(kit, kit.store, ["a", "b", "c", "d", "e"])
       assert.deepStrictEqual(yield* list(kit.store), ["e", "d", "c", "b", "a"])
-      assert.deepStrictEqual(yield* list(kit.store, { limit: 2, offset: 0 }), ["e", "d"])
-      assert.deepStrictEqual(yield* list(kit.store, { limit: 2, offset: 2 }), ["c", "b"])
-      assert.deepStrictEqual(yield* list(kit.store, { limit: 2, offset: 4 }), ["a"])
-      assert.deepStrictEqual(yield* list(kit.store, { limit: 2, offset: 9 }), [])
-      const [newest] = yield* kit.store.failed({ limit: 1, offset: 0 })
+      const first = yield* kit.store.failed({ limit: 2 })
+      assert.deepStrictEqual(keysOf(first.records), ["e", "d"])
+      const second = yield* kit.store.failed({ limit: 2, before: first.next })
+      assert.deepStrictEqual(keysOf(second.records), ["c", "b"])
+      const third = yield* kit.store.failed({ limit: 2, before: second.next })
+      assert.deepStrictEqual([keysOf(third.records), third.next], [["a"], undefined])
+      const [newest] = first.records
       assert.deepStrictEqual(newest, yield* kit.read("e"))
       assert.strictEqual(newest?.error, "Boom: it went wrong")
+    }))
+
+  test("pages of failed executions list each once, whatever fails, is retried or discarded meanwhile", (kit) =>
+    Effect.gen(function* () {
+      const { settle, take } = yield* kit.worker()
+      const failTogether = Effect.fnUntraced(function* (...keys: ReadonlyArray<string>) {
+        yield* Effect.forEach(keys, (key) => kit.add(key))
+        for (const delivery of yield* take(keys.length)) yield* settle(delivery, failed)
+      })
+      // Within one millisecond, and in no order.
+      yield* failTogether("b", "é", "a", "d", "c", "e")
+      yield* kit.pass(1)
+      yield* failTogether("f")
+      const seen: Array<string> = []
+      let next: FailedPlace | undefined = undefined
+      const meanwhile = [failTogether("g", "h"), kit.store.retryFailed(["d"]), kit.store.discardFailed(["f"])]
+      for (let page = 0; page < 8; page++) {
+        const reply: FailedReply = yield* kit.store.failed({ limit: 2, before: next })
+        seen.push(...keysOf(reply.records))
+        if (reply.next === undefined) break
+        next = reply.next
+        yield* meanwhile[page] ?? Effect.void
+      }
+      assert.deepStrictEqual(
+        seen.filter((key) => key !== "d"),
+        ["f", "é", "e", "c", "b", "a"]
+      )
+      assert.strictEqual(new Set(seen).size, seen.length)
     }))
 
   test("only what failed for good is listed, and only as long as that is its state", (kit) =>

@@ -47,7 +47,15 @@ export const running = (test: Test) => {
         // The marker: what follows the settled state is the next life of the key.
         yield* add("k")
         const none = { due: undefined, worker: undefined, started: undefined, completed: undefined, error: undefined }
-        const event = { ...none, _tag: "Changed", key: "k", task: "send", generation: 1, deliveries: 0 } as const
+        const event = {
+          ...none,
+          _tag: "Changed",
+          key: "k",
+          task: "send",
+          isHeldBack: false,
+          generation: 1,
+          deliveries: 0
+        } as const
         const due = 1_700_000_001_000
         const started = 1_700_000_001_500
         const events = yield* feed.take(5)
@@ -295,7 +303,7 @@ export const running = (test: Test) => {
       yield* settle(yield* takeOne, { _tag: "Completed", result: "1", next })
       const first = {
         failure: undefined,
-        last: { generation: 1, state: "completed", error: undefined },
+        last: { generation: 1, origin: 1, state: "completed", error: undefined },
         result: "1"
       } as const
       assert.deepStrictEqual(yield* left, first)
@@ -308,7 +316,7 @@ export const running = (test: Test) => {
       yield* settle(yield* takeOne, { _tag: "Failed", error, failure: "{}", next })
       const second = {
         failure: "{}",
-        last: { generation: 4, state: "failed", error },
+        last: { generation: 4, origin: 2, state: "failed", error },
         result: undefined
       } as const
       assert.deepStrictEqual(yield* left, second)
@@ -320,6 +328,38 @@ export const running = (test: Test) => {
       yield* settle(yield* takeOne, failed)
       yield* store.retryFailed(["k"])
       assert.isUndefined((yield* left).last)
+    }))
+
+  test("SCH-20 a run keeps its origin through retries, releases and a replacement of what waits; what follows has another", (kit) =>
+    Effect.gen(function* () {
+      const { settle, takeOne } = yield* kit.worker()
+      const origin = Effect.map(kit.read("k"), ({ origin }) => origin)
+      const schedule = (replace = false) =>
+        Effect.map(kit.store.scheduleKnowing([request("k", { replace })], ""), ({ origins }) => origins[0]!)
+      assert.strictEqual(yield* schedule(), 1)
+      assert.strictEqual(yield* schedule(true), 1)
+      yield* settle(yield* takeOne, retry(0))
+      yield* settle(yield* takeOne, released)
+      assert.strictEqual(yield* origin, 1)
+      assert.strictEqual(yield* schedule(), 1)
+      // It runs: the replacement is another.
+      const first = yield* takeOne
+      const replaced = yield* schedule(true)
+      assert.strictEqual(replaced, first.generation + 1)
+      assert.strictEqual(yield* origin, replaced)
+      assert.strictEqual(yield* schedule(), replaced)
+      const second = yield* takeOne
+      yield* settle(second, { ...completed, next: { due: after(0) } })
+      const { last, origin: successor } = yield* kit.read("k")
+      assert.strictEqual(last?.origin, replaced)
+      assert.strictEqual(successor, second.generation + 1)
+      yield* settle(yield* takeOne, failed)
+      assert.strictEqual(yield* origin, successor)
+      yield* kit.store.retryFailed(["k"])
+      const retried = yield* origin
+      assert.isAbove(retried, successor)
+      yield* settle(yield* takeOne)
+      assert.isAbove(yield* schedule(), retried)
     }))
 
   test("GEN-01 each schedule of a key has a higher generation than the one before", ({

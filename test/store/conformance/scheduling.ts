@@ -384,6 +384,7 @@ export const scheduling = (test: Test) => {
         payload: "[1]",
         state: "scheduled",
         generation: 1,
+        origin: 1,
         attempt: 1,
         deliveries: 0,
         due: 1_700_000_001_000,

@@ -3,7 +3,19 @@ import { assert } from "@effect/vitest"
 import { Effect, Queue } from "effect"
 import type { Outcome } from "../../../src/DocketStore.ts"
 import { empty, Strike } from "../../../src/Strike.ts"
-import { after, completed, type Ended, type Kit, keysOf, request, settlement, takeAll, type Test } from "./kit.ts"
+import {
+  after,
+  completed,
+  type Ended,
+  failed,
+  type Kit,
+  keysOf,
+  request,
+  retry,
+  settlement,
+  takeAll,
+  type Test
+} from "./kit.ts"
 
 const onTask = new Strike({ task: "send", operator: "==", value: null, hold: false })
 const onField = new Strike({ field: "customer", operator: ">=", value: 7, hold: false })
@@ -72,6 +84,47 @@ export const strikes = (test: Test) => {
       }
     }))
 
+  test("STR-08 a failed execution is not retried for a caller that knows other strikes", (kit) =>
+    Effect.gen(function* () {
+      const { settle, takeOne } = yield* kit.worker()
+      yield* kit.add("k")
+      yield* settle(yield* takeOne, failed)
+      const set = yield* kit.store.strike(onTask)
+      assert.deepStrictEqual(yield* kit.store.retryFailedKnowing(["k"], ""), {
+        _tag: "StrikesChanged",
+        strikes: set,
+        answers: []
+      })
+      assert.strictEqual((yield* kit.read("k")).state, "failed")
+      const reply = yield* kit.store.retryFailedKnowing(["k"], set.version)
+      assert.deepStrictEqual(reply, { _tag: "Retried", answers: [true] })
+      yield* kit.store.restore([onTask])
+    }))
+
+  test("STR-08 a retried execution that a worker refuses is failed again, as it was; one that has begun since is not", (kit) =>
+    Effect.gen(function* () {
+      const { exchange, settle, take, takeOne } = yield* kit.worker()
+      yield* kit.add("k")
+      yield* settle(yield* takeOne, failed)
+      const set = yield* kit.store.strike(onField)
+      const refuse = Effect.gen(function* () {
+        const [asked] = (yield* exchange({ take: 1, strikes: set.version })).undetermined
+        yield* exchange({ finished: [settlement(asked!, { _tag: "Cancelled" })], strikes: set.version })
+      })
+      yield* kit.store.retryFailedKnowing(["k"], set.version)
+      yield* refuse
+      const { error, state } = yield* kit.read("k")
+      assert.deepStrictEqual([state, error], ["failed", "Boom: it went wrong"])
+      assert.deepStrictEqual(keysOf((yield* kit.store.failed({ limit: 5 })).records), ["k"])
+      yield* kit.store.restore([onField])
+      assert.deepStrictEqual(yield* kit.store.retryFailed(["k"]), [true])
+      yield* settle((yield* take(1))[0]!, retry(0))
+      yield* kit.store.strike(onField)
+      yield* refuse
+      assert.strictEqual((yield* kit.read("k")).state, "cancelled")
+      yield* kit.store.restore([onField])
+    }))
+
   test("STR-10 ISO-01 strikes last through clears, and reach no other docket", (kit) =>
     Effect.gen(function* () {
       yield* kit.store.strike(onTask)
@@ -88,13 +141,13 @@ export const strikes = (test: Test) => {
       const set = yield* store.strike(onTask)
       for (const version of ["", "another"]) {
         const reply = yield* store.scheduleKnowing([request("a"), request("b")], version)
-        assert.deepStrictEqual(reply, { _tag: "StrikesChanged", strikes: set, dispositions: [] })
+        assert.deepStrictEqual(reply, { _tag: "StrikesChanged", strikes: set, dispositions: [], origins: [] })
       }
       assert.isTrue(yield* kit.isUnknown("a"))
       // Also one that has nothing to schedule, since all of it is struck, it believes.
       assert.propertyVal(yield* store.scheduleKnowing([], "another"), "_tag", "StrikesChanged")
       const reply = yield* store.scheduleKnowing([request("a"), request("b")], set.version)
-      assert.deepStrictEqual(reply, { _tag: "Scheduled", dispositions: ["scheduled", "scheduled"] })
+      assert.deepStrictEqual(reply, { _tag: "Scheduled", dispositions: ["scheduled", "scheduled"], origins: [1, 1] })
       yield* store.restore([onTask])
       assert.propertyVal(yield* store.scheduleKnowing([request("c")], set.version), "_tag", "StrikesChanged")
       assert.propertyVal(yield* store.scheduleKnowing([request("c")], ""), "_tag", "Scheduled")
@@ -252,7 +305,7 @@ export const strikes = (test: Test) => {
     Effect.gen(function* () {
       const { version, worker } = yield* hold(kit, "a")
       const replaced = yield* kit.store.scheduleKnowing([request("a", { replace: true, payload: "[2]" })], version)
-      assert.deepStrictEqual(replaced, { _tag: "Scheduled", dispositions: ["replaced"] })
+      assert.deepStrictEqual(replaced, { _tag: "Scheduled", dispositions: ["replaced"], origins: [1] })
       assert.strictEqual((yield* worker.takeOne).payload, "[2]")
       yield* kit.store.restore([pause])
       assert.deepStrictEqual(yield* takeAll(worker), [])

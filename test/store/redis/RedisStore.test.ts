@@ -4,7 +4,7 @@ import type { Outcome, Settlement, WorkerSession } from "../../../src/DocketStor
 import { make as makeKeys } from "../../../src/store/redis/scripts/keys.ts"
 import * as RedisStore from "../../../src/store/redis/RedisStore.ts"
 import * as RedisServer from "../../support/RedisServer.ts"
-import { request, type Store, withoutStrikes } from "../conformance/kit.ts"
+import { keysOf, request, type Store, withoutStrikes } from "../conformance/kit.ts"
 import * as Kit from "./kit.ts"
 import { realTime, waitUntil } from "../../support/waitUntil.ts"
 
@@ -87,7 +87,7 @@ it.layer(RedisServer.RedisServer.layer(), { excludeTestServices: true })("RedisS
         yield* take(session, 0, [settlement(delivery, { _tag: "Failed", error: "Boom: y", failure: undefined })])
       }
       yield* store.attempts("k")
-      assert.strictEqual((yield* store.failed({ limit: 5, offset: 0 })).length, 2)
+      assert.strictEqual((yield* store.failed({ limit: 5 })).records.length, 2)
       yield* store.retryFailed(["k"])
       yield* store.discardFailed(["later"])
       yield* store.snapshot(5)
@@ -312,11 +312,10 @@ it.layer(RedisServer.RedisServer.layer(), { excludeTestServices: true })("RedisS
       yield* fail(store, ["a", "b", "c", "d", "e"])
       yield* server.cli("DEL", "{orders}:runs:e")
       yield* server.cli("HDEL", "{orders}:runs:c", "p1")
-      const list = (limit: number, offset: number) =>
-        Effect.map(store.failed({ limit, offset }), (records) => records.map(({ key }) => key))
-      assert.deepStrictEqual(yield* list(2, 0), ["d", "b"])
-      assert.deepStrictEqual(yield* list(2, 2), ["a"])
-      assert.deepStrictEqual(yield* list(5, 0), ["d", "b", "a"])
+      const first = yield* store.failed({ limit: 2 })
+      assert.deepStrictEqual(keysOf(first.records), ["d", "b"])
+      assert.deepStrictEqual(keysOf((yield* store.failed({ limit: 2, before: first.next })).records), ["a"])
+      assert.deepStrictEqual(keysOf((yield* store.failed({ limit: 5 })).records), ["d", "b", "a"])
     }))
 
   test("CLR-01 clearing comes to an end, also when records of what waits were lost", (server, store) =>

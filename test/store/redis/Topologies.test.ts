@@ -324,7 +324,7 @@ it.live("while no replica has what is written, all that only reads is answered a
       store.snapshot(10),
       store.workers,
       store.strikes,
-      store.failed({ limit: 10, offset: 0 }),
+      store.failed({ limit: 10, before: undefined }),
       store.watch("k"),
       store.watchAll,
       store.watchStrikes

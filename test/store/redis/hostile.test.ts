@@ -18,7 +18,8 @@ import { waitUntil } from "../../support/waitUntil.ts"
 import type { DocketStore } from "../../../src/DocketStore.ts"
 import * as RedisStore from "../../../src/store/redis/RedisStore.ts"
 import * as RedisServer from "../../support/RedisServer.ts"
-import { after, openWorker, request, type TestWorker, withoutStrikes } from "../conformance/kit.ts"
+import { Strike } from "../../../src/Strike.ts"
+import { after, openWorker, request, settlement, type TestWorker, withoutStrikes } from "../conformance/kit.ts"
 
 const options = { name: "orders", executionTtlMillis: 900_000, failedTtlMillis: 3_600_000, failedMaximum: 100 }
 const prefix = "{orders}:"
@@ -152,6 +153,136 @@ it.layer(RedisServer.RedisServer.layer(), { excludeTestServices: true })("Hostil
       }))
   }
 
+  /** What heartbeats say of it. */
+  const noticed = (worker: TestWorker) =>
+    Effect.map(
+      Effect.forEach(Array.from({ length: 8 }), () => worker.session.heartbeat),
+      (replies) => replies.flatMap(({ notices = [] }) => notices)
+    )
+
+  test("something else in the place of one record keeps no other of its group from being added, cancelled or retried", (redis, store, worker) =>
+    Effect.gen(function* () {
+      const { cancel, discardFailed, failed, retryFailed, schedule, snapshot } = withoutStrikes(store)
+      const misplace = Effect.promise(() => redis.set(`${prefix}runs:odd`, "not what it was"))
+      yield* misplace
+      const keys = ["a", "odd", "b"]
+      assert.deepStrictEqual(yield* schedule(keys.map((key) => request(key))), ["scheduled", "scheduled", "scheduled"])
+      assert.strictEqual(yield* Effect.promise(() => redis.get(`${prefix}misplaced:runs:odd`)), "not what it was")
+      assert.deepStrictEqual(yield* noticed(worker), [
+        `Something else was found in the place of a record, and put aside: "${prefix}runs:odd"`
+      ])
+      const fail = Effect.gen(function* () {
+        for (const delivery of yield* worker.take(5)) {
+          yield* worker.settle(delivery, { _tag: "Failed", error: "Boom: 1", failure: undefined })
+        }
+      })
+      yield* fail
+      yield* misplace
+      assert.deepStrictEqual(yield* retryFailed(keys), [true, false, true])
+      yield* misplace
+      yield* snapshot(10)
+      yield* cancel(keys)
+      const states = yield* Effect.forEach(["a", "b"], (key) =>
+        Effect.promise(() => redis.hget(`${prefix}runs:${key}`, "state"))
+      )
+      assert.deepStrictEqual(states, ["cancelled", "cancelled"])
+      yield* schedule(keys.map((key) => request(key)))
+      yield* fail
+      yield* misplace
+      assert.strictEqual((yield* failed({ limit: 5 })).records.length, 2)
+      yield* misplace
+      assert.deepStrictEqual(yield* discardFailed(keys), [true, false, true])
+      yield* Effect.promise(() => redis.del(`${prefix}runs:odd`))
+    }))
+
+  for (const [what, bytes] of Object.entries(junk)) {
+    test(`${what} for the state or the place of what waits or runs does not lose it, and is said`, (redis, store, worker) =>
+      Effect.gen(function* () {
+        for (const field of ["state", "id"]) {
+          yield* Effect.promise(() => redis.flushall())
+          yield* add(store, "running")
+          yield* worker.take(1)
+          yield* add(store, "queued")
+          yield* add(store, "scheduled", 20)
+          for (const key of ["running", "queued", "scheduled"])
+            yield* Effect.promise(() => harm(redis, key, [field], bytes))
+          const said = yield* noticed(worker)
+          if (field === "state") assert.strictEqual(said.length, 3)
+          const taken = new Set<string>()
+          for (let i = 0; i < 20 && taken.size < 3; i++) {
+            yield* Effect.sleep(10)
+            yield* worker.session.heartbeat
+            for (const { key } of yield* worker.take(5)) taken.add(key)
+          }
+          assert.sameMembers([...taken], ["running", "queued", "scheduled"], field)
+        }
+      }))
+  }
+
+  test("what is live and lacks its task, its time or its generation is failed, wherever it waits", (redis, store, worker) =>
+    Effect.gen(function* () {
+      for (const field of ["task", "due", "gen"]) {
+        yield* add(store, `queued ${field}`)
+        yield* add(store, `later ${field}`, 60_000)
+        for (const key of [`queued ${field}`, `later ${field}`])
+          yield* Effect.promise(() => redis.hdel(`${prefix}runs:${key}`, field))
+        yield* Effect.promise(() => redis.del(`${prefix}stream`, `${prefix}queue`))
+        yield* noticed(worker)
+        assert.deepStrictEqual(yield* worker.take(5), [])
+        for (const key of [`queued ${field}`, `later ${field}`]) {
+          const error = yield* Effect.promise(() => redis.hget(`${prefix}runs:${key}`, "error"))
+          assert.match(error ?? "", /^IncompleteRecord/, key)
+        }
+      }
+    }))
+
+  test("what is deleted while it waits for a slot, or under a strike, does not come back, and is said", (redis, store) =>
+    Effect.gen(function* () {
+      const control = { _tag: "Concurrency", scope: "task:send", limit: 1 } as const
+      const kit = withoutStrikes(store)
+      const worker = yield* openWorker(kit, { controls: new Map([["send", [control]]]) })
+      yield* kit.schedule(["holds", "gone", "next"].map((key) => request(key, { values: [""] })))
+      const [holds] = yield* worker.take(5)
+      yield* Effect.promise(() => redis.del(`${prefix}runs:gone`))
+      yield* worker.settle(holds!)
+      assert.strictEqual(yield* Effect.promise(() => redis.exists(`${prefix}runs:gone`)), 0)
+      const [next] = yield* worker.take(5)
+      assert.strictEqual(next?.key, "next")
+      assert.deepStrictEqual(yield* noticed(worker), [
+        'Others deleted what was kept of "gone", which waited for a slot: it will not run'
+      ])
+      yield* worker.settle(next!)
+
+      const pause = new Strike({ operator: "==", value: null, hold: true })
+      const { version } = yield* store.strike(pause)
+      yield* kit.scheduleKnowing([request("held", { judged: false, values: [""] })], version)
+      const { undetermined } = yield* worker.exchange({ take: 1, strikes: version })
+      yield* worker.exchange({
+        finished: undetermined.map((delivery) => settlement(delivery, { _tag: "Held", strikes: version })),
+        strikes: version
+      })
+      yield* Effect.promise(() => redis.del(`${prefix}runs:held`))
+      yield* store.restore([pause])
+      assert.deepStrictEqual(yield* worker.take(5), [])
+      assert.strictEqual(yield* Effect.promise(() => redis.exists(`${prefix}runs:held`)), 0)
+      assert.deepStrictEqual(yield* noticed(worker), [
+        'Others deleted what was kept of "held", which a strike held: it will not run'
+      ])
+    }))
+
+  test("an entry of the stream without a record is taken out, and is said", (redis, store, worker) =>
+    Effect.gen(function* () {
+      yield* Effect.promise(() => redis.xadd(`${prefix}stream`, "*", "key", "nobody"))
+      yield* Effect.promise(() => redis.xadd(`${prefix}front`, "*", "note", "buy milk"))
+      yield* add(store, "k")
+      assert.strictEqual((yield* worker.takeOne).key, "k")
+      assert.sameMembers(yield* noticed(worker), [
+        'Something was due of which there is no record, and was taken out: "nobody"',
+        'Something was due of which there is no record, and was taken out: "buy milk"'
+      ])
+      assert.strictEqual(yield* Effect.promise(() => redis.exists(`${prefix}runs:nobody`)), 0)
+    }))
+
   test("what is no payload where a long one should be is handed out as none", (redis, store, worker) =>
     Effect.gen(function* () {
       yield* withoutStrikes(store).schedule([request("k", { payload: JSON.stringify("x".repeat(300)) })])
@@ -212,7 +343,12 @@ it.layer(RedisServer.RedisServer.layer(), { excludeTestServices: true })("A work
           )
           const handlers = tasks.toLayer({ work: ({ text }) => Effect.as(run, text.length), limited: () => run })
           yield* Effect.gen(function* () {
-            const docket = yield* Dockets.make({ url: server.url, name: "orders", heartbeatInterval: "50 millis" })
+            const docket = yield* Dockets.make({
+              url: server.url,
+              name: "orders",
+              maximumBytes: 100_000_000,
+              heartbeatInterval: "50 millis"
+            })
             const options = {
               concurrency: 20,
               redeliveryTimeout: "200 millis",
@@ -348,6 +484,17 @@ it.layer(RedisServer.RedisServer.layer(), { excludeTestServices: true })("A work
     Effect.gen(function* () {
       const execution = yield* docket.add(Work, { text: "é".repeat(25_000_000) })
       assert.strictEqual(yield* Effect.timeout(execution.result, "20 seconds"), 25_000_000)
+    }))
+
+  test("what others did to records is named in the log", (given) =>
+    Effect.gen(function* () {
+      const { logs, redis } = given
+      yield* Effect.promise(() => redis.xadd(`${prefix}stream`, "*", "key", "nobody"))
+      yield* assertWell(given, "meanwhile")
+      yield* waitUntil(
+        "it is said",
+        Effect.sync(() => logs.at("Warn").some((line) => line.includes('no record, and was taken out: "nobody"')))
+      )
     }))
 
   test("what is in the place of a key is put aside, and named in the log", (given) =>

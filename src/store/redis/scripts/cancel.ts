@@ -28,7 +28,7 @@ export const cancel = Redis.script(
     lua: /* lua */ `
 ${fragments.prologue}
 local ttl = tonumber(ARGV[3])
-${compose([fragments.cancelWaiting, fragments.wakeIfEmpty])}
+${compose([fragments.cancelWaiting, fragments.wakeIfEmpty, fragments.fieldsOf])}
 
 ${fragments.evenIfFull}
 local isAnyGone = false
@@ -38,7 +38,7 @@ for i = 4, #ARGV do
     isAnyGone = true
   else
     local record = records .. key
-    local found = call('HMGET', record, 'state', 'gen', 'cancel', 'worker')
+    local found = fieldsOf(key, 'state', 'gen', 'cancel', 'worker')
     if found[1] == 'running' and not found[3] then
       call('HSET', record, 'cancel', '1')
       call('PUBLISH', prefix .. '${Keys.segments.cancel}' .. (found[4] or ''), cjson.encode({ key = key, generation = found[2] }))

@@ -13,7 +13,7 @@ const suspectPauseMillis = 1000
  * starting, where `exchange` does not do so in line; `seldom.deliver` and `seldom.ask`. Builds on `exchange`.
  */
 export const claim: Fragment = fragment(
-  [settle, fragments.payloadOf],
+  [settle, fragments.payloadOf, fragments.notice],
   /* lua */ `
 -- Whether a number of a record is one, and no larger than a time can be.
 local function isWhole(number)
@@ -55,19 +55,25 @@ if controls then
   ${admission.admit}
 end
 
--- Whether the worker runs another of those that died again and again, which may be what takes down its process. Then this
+-- Whether the worker has another of those that died again and again, which may be what takes down its process. Then this
 -- one, unless others wait for its slot, is looked at again a second later, as a rule by another worker. A run that has
 -- outlived its first lease is none of them: its worker has renewed it.
 local function isBesideAnother(key)
   local mark = prefix .. '${Keys.segments.suspect}' .. worker
-  local ends, other = string.match(call('GET', mark) or '', '^(%d+) (.*)$')
+  local ends, held, other = string.match(call('GET', mark) or '', '^(%d+) (%S+) (.*)$')
   if not ends or tonumber(ends) <= now or other == key or call('HGET', records .. key, 'slot') then return false end
-  local run = call('HMGET', records .. other, 'state', 'worker')
-  if run[1] ~= 'running' or run[2] ~= worker then return false end
+  local found = call('HMGET', records .. other, 'lease', 'state', 'aside')
+  if found[1] ~= held or not (found[2] == 'running' or found[3] == 'a') then return false end
   call('ZADD', queueKey, text(math.min(tonumber(ends), now + ${suspectPauseMillis})), key)
   call('HSET', records .. key, 'state', 'scheduled')
   if isFollowed(key) then announce(key) end
   return true
+end
+
+-- Notes that the worker has such a one. The end that is noted counts; the key lives a little longer, so as not to be gone
+-- before.
+local function markSuspect(key)
+  call('SET', prefix .. '${Keys.segments.suspect}' .. worker, leaseEnd .. ' ' .. lease .. ' ' .. key, 'PX', text(ARGV[5] + 1000))
 end
 
 -- Gives the worker an execution that is due, unless something keeps it from starting.
@@ -75,7 +81,10 @@ local function consider(key, id, found)
   local record = records .. key
   found = found or call('HMGET', record, 'state', 'id', 'task', 'gen', 'attempt', 'deliveries', 'due', 'trace', 'needs', 'aside')
   -- An entry that its record does not name is of an execution that is gone or elsewhere.
-  if found[1] ~= 'queued' or found[2] ~= id then return end
+  if found[1] ~= 'queued' or found[2] ~= id then
+    if not (found[1] or found[3]) then notice('Something was due of which there is no record, and was taken out: ' .. cjson.encode(key)) end
+    return
+  end
   if found[10] then call('HDEL', record, 'aside') end
   local task, count = found[3], math.max(1, (tonumber(found[6]) or 0) + 1)
   local needed = found[9] or task
@@ -107,15 +116,13 @@ local function consider(key, id, found)
       local values = held[2] and decode(held[2]) or {}
       if (held[1] or '') ~= version and version ~= '' or (mine and #values ~= #mine) then
         call('HSET', record, 'aside', 'a', 'lease', lease)
+        if isSuspect then markSuspect(key) end
         return seldom.ask(key, task, found[4], found[5], count - 1, found[7], nowText, found[8])
       end
       if mine and not admit(key, found, mine, values) then return end
     end
     call('HSET', record, 'state', 'running', 'worker', worker, 'lease', lease, 'started', nowText, 'deliveries', count)
-    if isSuspect then
-      -- The end that it names counts; the key lives a little longer, so as not to be gone before.
-      call('SET', prefix .. '${Keys.segments.suspect}' .. worker, leaseEnd .. ' ' .. key, 'PX', text(ARGV[5] + 1000))
-    end
+    if isSuspect then markSuspect(key) end
     seldom.deliver(key, task, found[4], found[5], count, found[7], nowText, found[8])
     if isFollowed(key) then announce(key) end
   end

@@ -125,11 +125,11 @@ local function flush()
 end
 
 ${fragments.seldom(
-  ["moveDue", "enqueue", "goFirst", "isFollowed", "announce"],
+  ["moveDue", "enqueue", "goFirst", "isFollowed", "announce", "notice"],
   /* lua */ `
 local worker, lease, maxDeliveries = ARGV[3], ARGV[4], tonumber(ARGV[6])
 local ttl, failedTtl, failedMaximum = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
-${compose([fragments.moveDue, fragments.slots, settle, claim], [fragments.isAnyFollowed])}
+${compose([fragments.moveDue, fragments.slots, fragments.notice, settle, claim], [fragments.isAnyFollowed])}
 `
 )}
 
@@ -200,10 +200,16 @@ local untilPlace = isAnySpecial and call('GET', releaseKey)
 if untilPlace then
   local keys = call('ZRANGEBYSCORE', heldKey, '-inf', string.match(untilPlace, '^%d+$') or '+inf', 'LIMIT', 0, 100)
   for _, key in ipairs(keys) do
-    local generation = text((tonumber(call('HGET', records .. key, 'gen')) or 0) + 1)
-    call('HSET', records .. key, 'state', 'queued', 'id', seldom.enqueue(key), 'gen', generation)
-    call('HDEL', records .. key, 'aside')
-    if seldom.isFollowed(key) then seldom.announce(key) end
+    local found = call('HMGET', records .. key, 'gen', 'aside')
+    -- Others may have deleted its record, or have had a hand in it.
+    if found[2] == 'h' then
+      local generation = text((tonumber(found[1]) or 0) + 1)
+      call('HSET', records .. key, 'state', 'queued', 'id', seldom.enqueue(key), 'gen', generation)
+      call('HDEL', records .. key, 'aside')
+      if seldom.isFollowed(key) then seldom.announce(key) end
+    else
+      seldom.notice('Others deleted what was kept of ' .. cjson.encode(key) .. ', which a strike held: it will not run')
+    end
   end
   if #keys > 0 then call('ZREM', heldKey, unpack(keys)) end
   if #keys < 100 then call('DEL', releaseKey) end

@@ -12,19 +12,22 @@ import * as Redis from "../connection/Redis.ts"
  * ARGV[1]  now, epoch ms; empty for the server's clock
  * ARGV[2]  prefix of the docket's keys
  * ARGV[3]  how long failed executions are kept, ms
- * ARGV[4]  how many of the newest to leave out
- * ARGV[5]  the most to give
- * Reply    their keys, and for each what `Record.readRecord` gives
- * Cost     one call for each that is given, and for each whose record was lost, which is then forgotten
+ * ARGV[4]  the most to give
+ * ARGV[5]  the moment of the last one that was given before, epoch ms; empty to begin with the newest
+ * ARGV[6]  its key
+ * Reply    their keys, what `Record.readRecord` gives for each, and the moment and key of the last, if there may be more
+ * Cost     one call for each that is given, and for each whose record was lost, which is then forgotten; those that failed
+ *          in the very millisecond of ARGV[5] are looked at as well
  */
 export const failed = Redis.script(
-  (keys: Keys.Keys, now: number | "", failedTtlMillis: number, { limit, offset }: DocketStore.FailedPage) => [
+  (keys: Keys.Keys, now: number | "", failedTtlMillis: number, { before, limit }: DocketStore.FailedPage) => [
     ...Keys.fixed(keys),
     now,
     keys.prefix,
     failedTtlMillis,
-    offset,
-    limit
+    limit,
+    before?.failed ?? "",
+    before?.key ?? ""
   ],
   {
     operation: "DocketStore.failed",
@@ -32,29 +35,53 @@ export const failed = Redis.script(
     numberOfKeys: Keys.numberOfFixed,
     lua: /* lua */ `
 ${fragments.prologue}
-local failedTtl, offset, limit = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-${compose([Record.readRecord, fragments.hasPayload])}
+local failedTtl, limit, moment, last = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
+${compose([Record.readRecord, fragments.hasPayload, fragments.fieldsOf])}
 call('ZREMRANGEBYSCORE', failedKey, '-inf', text(now - failedTtl))
-local keys, found = {}, {}
--- What is forgotten makes room on the page. Each round fills it, or forgets some.
+
+-- Those of one millisecond are in the order of the bytes of their keys. Lua would compare them by the server's language.
+local function comesBefore(a, b)
+  for i = 1, math.min(#a, #b) do
+    if string.byte(a, i) ~= string.byte(b, i) then return string.byte(a, i) < string.byte(b, i) end
+  end
+  return #a < #b
+end
+
+local keys, found, place = {}, {}, false
+-- How many are newer: whatever comes before the oldest of these, it included.
+local newer = moment and call('ZRANGEBYSCORE', failedKey, '(' .. ARGV[5], '+inf', 'LIMIT', 0, 1)[1]
+local offset = newer and call('ZCARD', failedKey) - call('ZRANK', failedKey, newer) or 0
 while #keys < limit do
-  local page = call('ZREVRANGE', failedKey, offset + #keys, offset + limit - 1)
+  local page = call('ZREVRANGE', failedKey, offset, offset + limit - 1, 'WITHSCORES')
   if #page == 0 then break end
-  for _, key in ipairs(page) do
-    local kept = call('HMGET', records .. key, 'state', 'task', 'due')
-    if kept[1] == 'failed' and kept[2] and kept[3] and hasPayload(key) then
-      keys[#keys + 1] = key
-      found[#found + 1] = readRecord(key)
-    else
-      -- What it left is gone before its time, or is not all there.
-      call('ZREM', failedKey, key)
+  for i = 1, #page, 2 do
+    local key, failed = page[i], page[i + 1]
+    if #keys == limit then break end
+    offset = offset + 1
+    if not moment or tonumber(failed) < moment or comesBefore(key, last) then
+      local kept = fieldsOf(key, 'state', 'task', 'due')
+      if kept[1] == 'failed' and kept[2] and kept[3] and hasPayload(key) then
+        keys[#keys + 1] = key
+        found[#found + 1] = readRecord(key)
+        place = { failed, key }
+      else
+        -- What it left is gone before its time, or is not all there.
+        call('ZREM', failedKey, key)
+        offset = offset - 1
+      end
     end
   end
 end
-return { keys, found }
+return { keys, found, #keys == limit and place }
 `
   }
-).withReplyType<readonly [keys: ReadonlyArray<string>, records: ReadonlyArray<Record.Found>]>()
+).withReplyType<
+  readonly [
+    keys: ReadonlyArray<string>,
+    records: ReadonlyArray<Record.Found>,
+    next: readonly [failed: string, key: string] | null
+  ]
+>()
 
 /**
  * Schedules failed executions again, due at once, at attempt 1, with the payload that they had.
@@ -62,15 +89,18 @@ return { keys, found }
  * KEYS      as `Keys.fixed` lists them
  * ARGV[1]   now, epoch ms; empty for the server's clock
  * ARGV[2]   prefix of the docket's keys
- * ARGV[3…]  keys of executions
- * Reply     a letter for each: `y` if it was a failed execution, else `n`
+ * ARGV[3]   the version of the strikes that the caller knows
+ * ARGV[4…]  keys of executions
+ * Reply     a letter for each: `y` if it was a failed execution, else `n`; or, when the caller knows other strikes, those in
+ *           force (see `strikes.ts`), and nothing was done
  * Cost      O(log n) a key, n being the failed ones; at most 100 due executions are moved besides
  */
 export const retryFailed = Redis.script(
-  (keys: Keys.Keys, now: number | "", executions: ReadonlyArray<string>) => [
+  (keys: Keys.Keys, now: number | "", strikes: string, executions: ReadonlyArray<string>) => [
     ...Keys.fixed(keys),
     now,
     keys.prefix,
+    strikes,
     ...executions
   ],
   {
@@ -78,14 +108,15 @@ export const retryFailed = Redis.script(
     numberOfKeys: Keys.numberOfFixed,
     lua: /* lua */ `
 ${fragments.prologue}
-${compose([fragments.moveDue, fragments.hasPayload, fragments.wake])}
+${compose([fragments.moveDue, fragments.hasPayload, fragments.fieldsOf, fragments.wake])}
+if (call('HGET', strikesKey, 'version') or '') ~= ARGV[3] then return call('HVALS', strikesKey) end
 
 moveDue()
 local answers = {}
-for i = 3, #ARGV do
+for i = 4, #ARGV do
   local key = ARGV[i]
   local record = records .. key
-  local found = call('HMGET', record, 'state', 'gen', 'lease')
+  local found = fieldsOf(key, 'state', 'gen', 'lease', 'error')
   local answer = 'n'
   if found[1] == 'failed' and hasPayload(key) then
     answer = 'y'
@@ -93,9 +124,10 @@ for i = 3, #ARGV do
     call('PERSIST', payloads .. key)
     call('DEL', results .. key, attempts .. key)
     call('ZREM', failedKey, key)
-    call('HSET', record, 'state', 'queued', 'id', enqueue(key), 'due', nowText, 'gen', text((tonumber(found[2]) or 0) + 1))
+    local generation = text((tonumber(found[2]) or 0) + 1)
+    call('HSET', record, 'state', 'queued', 'id', enqueue(key), 'due', nowText, 'gen', generation, 'origin', generation, 'dead', generation .. ' ' .. (found[4] or ''))
     if found[3] then call('HSET', record, 'was', found[3]) end
-    call('HDEL', record, 'worker', 'started', 'completed', 'error', 'attempt', 'deliveries', 'failures', 'passed', 'starts', 'windows', 'counted', 'intended', 'last')
+    call('HDEL', record, 'worker', 'started', 'completed', 'error', 'attempt', 'deliveries', 'failures', 'passed', 'starts', 'windows', 'counted', 'intended', 'last', 'before')
     if isFollowed(key) then announce(key) end
   end
   answers[#answers + 1] = answer
@@ -104,7 +136,7 @@ if call('XLEN', streamKey) > 0 then wake() end
 return table.concat(answers)
 `
   }
-).withReplyType<string>()
+).withReplyType<string | ReadonlyArray<string>>()
 
 /**
  * Forgets failed executions.
@@ -123,12 +155,12 @@ export const discardFailed = Redis.script(
     numberOfKeys: Keys.numberOfFixed,
     lua: /* lua */ `
 ${fragments.prologue}
-${compose([fragments.bury])}
+${compose([fragments.bury, fragments.fieldsOf])}
 local answers = {}
 for i = 3, #ARGV do
   local key = ARGV[i]
   local answer = 'n'
-  if call('HGET', records .. key, 'state') == 'failed' then
+  if fieldsOf(key, 'state')[1] == 'failed' then
     answer = 'y'
     bury(key, 0)
     call('ZREM', failedKey, key)

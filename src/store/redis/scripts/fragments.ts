@@ -49,6 +49,49 @@ export const evenIfFull = /* lua */ `
 call('DEL', prefix .. '${Keys.segments.none}')
 `
 
+/** Defines `notice(sentence)`: lets the next heartbeat log what others did to the docket's data. */
+export const notice: Fragment = fragment(
+  [],
+  /* lua */ `
+local function notice(sentence)
+  local notices = prefix .. '${Keys.segments.notices}'
+  call('RPUSH', notices, sentence)
+  call('LTRIM', notices, -100, -1)
+  call('PEXPIRE', notices, ${Keys.misplacedMillis})
+end
+`
+)
+
+/** Defines `putAside(rest)`: renames what others put in the place of a key of the docket. */
+export const putAside: Fragment = fragment(
+  [],
+  /* lua */ `
+local function putAside(rest)
+  local aside = prefix .. '${Keys.segments.misplaced}' .. rest
+  call('RENAME', prefix .. rest, aside)
+  call('PEXPIRE', aside, ${Keys.misplacedMillis})
+end
+`
+)
+
+/**
+ * Defines `fieldsOf(key, …)`: fields of a record. Where others put something of another type in its place, that is put
+ * aside, and there are none: one such key is not to fail a whole batch.
+ */
+export const fieldsOf: Fragment = fragment(
+  [notice, putAside],
+  /* lua */ `
+local function fieldsOf(key, ...)
+  local found = redis.pcall('HMGET', records .. key, ...)
+  if not found.err then return found end
+  if not string.find(found.err, 'WRONGTYPE', 1, true) then error(found.err, 0) end
+  putAside('${Keys.segments.record}' .. key)
+  notice('Something else was found in the place of a record, and put aside: ' .. cjson.encode(records .. key))
+  return {}
+end
+`
+)
+
 /** What the value of `watchers` begins with when those who follow may be connected to any node of a cluster. */
 export const followedFromAnyNode = "any node"
 
@@ -93,11 +136,11 @@ local function publish(channel, event)
   call('PUBLISH', allChannel, message)
 end
 local function announce(key)
-  local found = call('HMGET', records .. key, 'task', 'state', 'gen', 'deliveries', 'due', 'worker', 'started', 'completed', 'error')
+  local found = call('HMGET', records .. key, 'task', 'state', 'gen', 'deliveries', 'due', 'worker', 'started', 'completed', 'error', 'aside')
   local state = found[2]
   publish(stateChannels .. key, {
     type = 'state', key = key, task = found[1], state = state, generation = found[3], deliveries = found[4],
-    due = (state == 'queued' or state == 'scheduled') and found[5],
+    due = (state == 'queued' or state == 'scheduled') and found[5], aside = state == 'scheduled' and found[10],
     worker = found[6], started = found[7], completed = found[8],
     error = state == 'failed' and found[9]
   })
@@ -191,7 +234,7 @@ end
  * `decode(list)`.
  */
 export const slots: Fragment = fragment(
-  [announce],
+  [announce, notice],
   /* lua */ `
 local slotsOf, linesOf = prefix .. '${Keys.segments.slots}', prefix .. '${Keys.segments.waiting}'
 local isAnyLetGo = false
@@ -207,18 +250,25 @@ local function handOn(control)
   local limit = tonumber(call('HGET', holders, 'limit'))
   if not limit then return end
   local taken = call('HLEN', holders) - 1
-  for _ = 1, math.min(limit - taken, 100) do
+  for _ = 1, 100 do
+    if taken >= limit then break end
     local key = call('ZPOPMIN', linesOf .. control)[1]
     if not key then break end
     call('ZREM', waitingKey, key)
-    local generation = text((tonumber(call('HGET', records .. key, 'gen')) or 0) + 1)
-    call('HSET', holders, generation .. ':' .. key, '1')
-    taken = taken + 1
-    isAnyLetGo = true
-    goFirst(key)
-    call('HSET', records .. key, 'gen', generation, 'slot', control)
-    call('HDEL', records .. key, 'waits')
-    if isFollowed(key) then announce(key) end
+    local found = call('HMGET', records .. key, 'gen', 'waits')
+    -- Others may have deleted its record, or have had a hand in it.
+    if found[2] == control then
+      local generation = text((tonumber(found[1]) or 0) + 1)
+      call('HSET', holders, generation .. ':' .. key, '1')
+      taken = taken + 1
+      isAnyLetGo = true
+      goFirst(key)
+      call('HSET', records .. key, 'gen', generation, 'slot', control)
+      call('HDEL', records .. key, 'waits')
+      if isFollowed(key) then announce(key) end
+    else
+      notice('Others deleted what was kept of ' .. cjson.encode(key) .. ', which waited for a slot: it will not run')
+    end
   end
   if taken == 0 then call('DEL', holders) end
 end
@@ -397,11 +447,11 @@ end
 
 /** Defines `cancelWaiting(key, ttl)`: settles an execution that waits as cancelled, and returns whether it did. */
 export const cancelWaiting: Fragment = fragment(
-  [announce, slots, withdraw, bury],
+  [announce, slots, withdraw, bury, fieldsOf],
   /* lua */ `
 local function cancelWaiting(key, ttl)
   local record = records .. key
-  local found = call('HMGET', record, 'state', 'failures', 'values', 'gen')
+  local found = fieldsOf(key, 'state', 'failures', 'values', 'gen')
   if found[1] ~= 'queued' and found[1] ~= 'scheduled' then return false end
   if found[3] then giveUp(key, found[4]) end
   withdraw(key)

@@ -37,7 +37,8 @@
  * | `watchers` | string | is there while anyone follows an execution; without it no event is published. Its value is the same until it is gone: so those who follow see that it was | 30 s after the last follower |
  * | `workers` | sorted set | workers by the time until which they are listed | a worker that leaves, or any heartbeat once that time has passed |
  * | `worker:WORKER` | hash | `seen`, its last sign of life, and `tasks`, with a NUL around each, or `*` for any | the presence, from the last heartbeat on |
- * | `suspect:WORKER` | string | until when the worker runs no other execution whose workers died again and again, and the key of the one that it runs | a second after that time, at which the first lease of that run ends |
+ * | `suspect:WORKER` | string | until when the worker runs no other execution whose workers died again and again, and the lease and the key of the one that it has | a second after that time, at which the first lease of that run ends |
+ * | `notices` | list | what was found that others did to the docket's data, as sentences for a log: at most 100 | deleted by the next heartbeat, which says it; a day |
  * | `misplaced:REST` | any | what others put where the docket keeps something of another type, `{name}:REST` | a day |
  *
  * `CONTROL` is the scope of a control (`task:TASK:rate0`, or `scope:NAME`), and a colon and the value if it has one.
@@ -45,12 +46,14 @@
  * Fields of a record: `task`, `state`, `due`, `gen` (generation), `id` (of its entry in the stream, of use while queued),
  * `p1` to `p4` (a payload of up to 256 bytes, in parts: see `fragments.partsOf`), `attempt` (from 2), `deliveries` (from
  * 1), `worker`, `lease` (of the present run, or the last), `started`, `completed`, `error`, `trace` (unless empty), `last`
- * (how the run ended that named this one its successor: `c` or `f`, its generation, and the error after a space), `was`
+ * (how the run ended that named this one its successor: `c` or `f`, its generation, and the error after a space), `origin`
+ * (the generation with which it began, unless that is 1), `before` (that of the run in `last`), `was`
  * (the lease whose settlement was last applied and led to another schedule: the same one sent again is known by it),
  * `aside` (where it is, when that is not the usual place of its state: `t` set aside because its task is unknown, `a`
  * asked about, `w` waiting for a slot, `h` held by a strike, `f` in `front`), `needs` (what a worker has to know to run
  * it, when that is not the task alone: the task, U+0001 and a version of its payload), and flags: `cancel` (a running one was asked to stop),
- * `progress` and `failures` (there is a `progress:KEY`, an `attempts:KEY`). All but the errors are short, so that the hash
+ * `progress` and `failures` (there is a `progress:KEY`, an `attempts:KEY`), and `dead` (a generation and an error: it had
+ * failed with that, and was retried by hand in this schedule). All but the errors are short, so that the hash
  * keeps its compact encoding (64 bytes a value).
  *
  * Fields for strikes and controls: `judged` (the version of the strikes by which the payload was judged, and not matched),
@@ -90,9 +93,13 @@ export const segments = {
   cancel: "cancel:",
   events: "events",
   misplaced: "misplaced:",
+  notices: "notices",
   /** A key that is never there. */
   none: "none"
 } as const
+
+/** How long what others put in the place of a key is kept. */
+export const misplacedMillis = 86_400_000
 
 /** How long a token lives that is for one worker. */
 export const ownWakeMillis = 60_000
@@ -171,6 +178,7 @@ export const types: Readonly<Record<string, string>> = {
   overtaken: "hash",
   watchers: "string",
   release: "string",
+  [segments.notices]: "list",
   [segments.record]: "hash",
   [segments.progress]: "hash",
   [segments.slots]: "hash",

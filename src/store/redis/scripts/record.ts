@@ -21,6 +21,8 @@ const fields = [
   "error",
   "trace",
   "last",
+  "origin",
+  "before",
   "values",
   "plans",
   "round",
@@ -80,7 +82,22 @@ end
 
 /** A record in the words of the port; nothing when it lacks its task, payload or time, or these make no sense. */
 export const decode = (key: string, found: Found): Option.Option<DocketStore.ExecutionRecord> => {
-  const [task, state, due, generation, attempt, deliveries, worker, started, completed, error, trace, last] = found
+  const [
+    task,
+    state,
+    due,
+    generation,
+    attempt,
+    deliveries,
+    worker,
+    started,
+    completed,
+    error,
+    trace,
+    last,
+    origin,
+    before
+  ] = found
   const [payload, result, current, total, updated, message, ...detail] = found.slice(fields.length)
   const dueMillis = timeOf(due)
   if (isMissing(task) || !isState(state) || dueMillis === undefined || isMissing(payload)) return Option.none()
@@ -91,6 +108,7 @@ export const decode = (key: string, found: Found): Option.Option<DocketStore.Exe
     payload,
     state,
     generation: numberOf(generation) ?? 1,
+    origin: numberOf(origin) ?? 1,
     attempt: numberOf(attempt) ?? 1,
     deliveries: numberOf(deliveries) ?? 0,
     due: dueMillis,
@@ -100,7 +118,7 @@ export const decode = (key: string, found: Found): Option.Option<DocketStore.Exe
     error: error ?? undefined,
     result: result?.startsWith("c") === true ? result.slice(1) : undefined,
     failure: result?.startsWith("f") === true ? result.slice(1) : undefined,
-    last: lastOf(last),
+    last: lastOf(last, before),
     progress:
       progress.current === undefined || progress.total === undefined || progress.updated === undefined
         ? undefined
@@ -115,10 +133,18 @@ export const decode = (key: string, found: Found): Option.Option<DocketStore.Exe
   })
 }
 
-const lastOf = (text: string | null | undefined): DocketStore.LastRun | undefined => {
+const lastOf = (
+  text: string | null | undefined,
+  origin: string | null | undefined
+): DocketStore.LastRun | undefined => {
   const [, letter, generation, error] = /^([cf])(\d+)(?: (.*))?$/s.exec(text ?? "") ?? []
   if (letter === undefined) return undefined
-  return { generation: Number(generation), state: letter === "c" ? "completed" : "failed", error }
+  return {
+    generation: Number(generation),
+    origin: numberOf(origin) ?? 1,
+    state: letter === "c" ? "completed" : "failed",
+    error
+  }
 }
 
 const hindranceOf = (found: Found, detail: Found): DocketStore.Hindrance | undefined => {

@@ -35,9 +35,6 @@ export const isUrgent = ({ keys }: Step): boolean => keys === thoroughly
 
 type Reply = readonly [cursor: string, repaired: number, misplaced: ReadonlyArray<string>]
 
-/** How long what others put in the place of a key is kept. */
-const misplacedMillis = 86_400_000
-
 /**
  * Goes through some of the docket's keys: what a list lacks is put back from the records, what has another type than the
  * docket's is put aside, and slots of limits whose holders are gone are freed, and so are starts that were planned for them.
@@ -73,11 +70,12 @@ export const repair = Redis.script(
     numberOfKeys: Keys.numberOfFixed,
     lua: /* lua */ `
 ${fragments.prologue}
-${compose([fragments.enqueue, fragments.slots, fragments.wake])}
+${compose([fragments.enqueue, fragments.slots, fragments.putAside, fragments.wake])}
 
 local types = { ${Object.entries(Keys.types)
       .map(([key, type]) => `['${key}'] = '${type}'`)
       .join(", ")} }
+local states = { scheduled = true, queued = true, running = true, completed = true, failed = true, cancelled = true }
 local repaired, misplaced = 0, {}
 local pattern = string.gsub(prefix, '[%*%?%[%]\\\\]', '\\\\%0') .. '*'
 local scanned = call('SCAN', ARGV[3], 'MATCH', pattern, 'COUNT', ARGV[4])
@@ -87,9 +85,7 @@ local function isOwn(rest, segment)
   local found, name = call('TYPE', prefix .. rest).ok, prefix .. rest
   if found == types[segment or rest] then return true end
   if found ~= 'none' then
-    local aside = prefix .. '${Keys.segments.misplaced}' .. rest
-    call('RENAME', name, aside)
-    call('PEXPIRE', aside, ${misplacedMillis})
+    putAside(rest)
     misplaced[#misplaced + 1] = name
   end
   return false
@@ -113,7 +109,7 @@ end
 local function againFromLine(key, control)
   call('ZREM', waitingKey, key)
   if control then call('ZREM', linesOf .. control, key) end
-  again(key, 'aside', 'waits')
+  if call('EXISTS', records .. key) == 1 then again(key, 'aside', 'waits') end
 end
 
 local function checkWaiting(key, control)
@@ -130,8 +126,17 @@ end
 local function checkRecord(key, record)
   local found = call('HMGET', record, 'state', 'aside', 'id', 'due', 'task', 'waits', 'gen', 'slot', 'needs')
   local state, aside, entry, due, task, waits, generation, slot, needs = unpack(found)
-  if not (task and due and generation) then return end
-  if state == 'running' then
+  if not states[state or ''] then
+    -- What has a time to live was settled. The rest was live: it is not to be lost for what was done to it.
+    if call('PTTL', record) >= 0 then return end
+    notice('Others changed what is kept of ' .. cjson.encode(key) .. ', which had no state any more: it runs again')
+    if isIn(leasesKey, key) then
+      call('HSET', record, 'state', 'running')
+      repaired = repaired + 1
+    else
+      again(key, 'aside')
+    end
+  elseif state == 'running' then
     -- Whoever runs it renews this; if nobody does, it expires.
     if not isIn(leasesKey, key) then
       call('ZADD', leasesKey, text(now + tonumber(ARGV[5])), key)
@@ -146,6 +151,9 @@ local function checkRecord(key, record)
       goFirst(key)
       repaired = repaired + 1
     end
+  elseif not (task and due and generation) then
+    -- Whoever claims it finds that it lacks something, and fails it.
+    if not isInStream(streamKey, key, entry) then again(key, 'aside') end
   elseif aside == 't' then
     local needed = needs or task
     if not isIn(prefix .. '${Keys.segments.parked}' .. needed, key) then

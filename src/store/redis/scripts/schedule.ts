@@ -6,7 +6,15 @@ import * as Redis from "../connection/Redis.ts"
 
 /** What is scheduled otherwise than most. Builds on the script below. */
 const scheduleOther = fragment(
-  [fragments.announce, fragments.enqueue, fragments.slots, fragments.withdraw, fragments.wake, fragments.keepPayload],
+  [
+    fragments.announce,
+    fragments.enqueue,
+    fragments.slots,
+    fragments.fieldsOf,
+    fragments.withdraw,
+    fragments.wake,
+    fragments.keepPayload
+  ],
   /* lua */ `
 -- The last generations of the keys of which a run goes on that was overtaken. There are few.
 local last
@@ -24,10 +32,10 @@ end
 
 function seldom.schedule(key, task, payload, due, trace, values, how)
   local record = records .. key
-  local old = call('HMGET', record, 'state', 'gen', 'cancel', 'lease', 'was')
+  local old = fieldsOf(key, 'state', 'gen', 'cancel', 'lease', 'was', 'origin')
   local state = old[1]
   local isLive = state == 'queued' or state == 'scheduled' or (state == 'running' and not old[3])
-  if isLive and not string.find(how, 'r', 1, true) then return 'a' end
+  if isLive and not string.find(how, 'r', 1, true) then return 'a' .. (old[6] or '') end
   -- A record may be gone while a run of the key goes on.
   local generation = (state and tonumber(old[2]) or lastGeneration(key)) + 1
   local fields = { 'task', task, 'due', text(due), 'gen', text(generation) }
@@ -54,6 +62,14 @@ function seldom.schedule(key, task, payload, due, trace, values, how)
     end
     call('DEL', record, payloads .. key, results .. key, progresses .. key, attempts .. key)
   end
+  -- What waits goes on, under another payload.
+  local origin = isLive and state ~= 'running' and (old[6] or '1') or text(generation)
+  if origin == '1' then
+    origin = ''
+  else
+    fields[#fields + 1] = 'origin'
+    fields[#fields + 1] = origin
+  end
   if trace then
     fields[#fields + 1] = 'trace'
     fields[#fields + 1] = trace
@@ -74,7 +90,7 @@ function seldom.schedule(key, task, payload, due, trace, values, how)
   end
   keepPayload(key, payload)
   if isFollowed(key) then announce(key) end
-  return isLive and 'r' or 's'
+  return (isLive and 'r' or 's') .. origin
 end
 `
 )
@@ -89,7 +105,8 @@ end
  * ARGV[4…]  for each request: key, task, payload, and letters, one for each optional value that follows: d for the due
  *           time, unless it is now (see `encodeDue`), t for the trace, v for the values of its controls as JSON; and r to
  *           replace a live key, u if it was not judged by the strikes
- * Reply     a letter for each request: `s` scheduled, `a` already scheduled, `r` replaced; or, when the caller knows other
+ * Reply     for each request a letter, `s` scheduled, `a` already scheduled, `r` replaced, and the origin of what its key
+ *           holds now, unless that is 1 (see `keys.ts`); or, when the caller knows other
  *           strikes, those in force (see `strikes.ts`), and nothing was done
  * Cost      O(log n) a request, n being what is scheduled for later; at most 100 due executions are moved besides
  */
@@ -172,7 +189,7 @@ while i <= #ARGV do
   end
   dispositions[#dispositions + 1] = disposition
   -- An idle worker sleeps until the next due time that it knows of.
-  isWorkThere = isWorkThere or (disposition ~= 'a' and (due <= now or due < (head or math.huge)))
+  isWorkThere = isWorkThere or (string.byte(disposition) ~= 97 and (due <= now or due < (head or math.huge)))
 end
 
 if isWorkThere and call('EXISTS', wakeKey) == 0 then call('RPUSH', wakeKey, '1') end
@@ -180,6 +197,20 @@ return table.concat(dispositions)
 `
   }
 ).withReplyType<string | ReadonlyArray<string>>()
+
+/** The reply for so many requests in the words of the port. */
+export const decode = (reply: string, count: number): Pick<DocketStore.ScheduleReply, "dispositions" | "origins"> => {
+  // As it is for most.
+  if (reply.length === count) return { dispositions: Array.from(reply, toDisposition), origins: Array(count).fill(1) }
+  const all = Array.from(reply.matchAll(/([a-z])(\d*)/g), ([, letter = "", origin = ""]) => ({ letter, origin }))
+  return {
+    dispositions: all.map(({ letter }) => toDisposition(letter)),
+    origins: all.map(({ origin }) => (origin === "" ? 1 : Number(origin)))
+  }
+}
+
+const toDisposition = (letter: string): DocketStore.Disposition =>
+  letter === "s" ? "scheduled" : letter === "a" ? "already-scheduled" : "replaced"
 
 /** A due time as the scripts read it: `+` and milliseconds from now, or epoch milliseconds. */
 export const encodeDue = (due: DocketStore.Due): string =>

@@ -52,6 +52,7 @@ local function failDamaged(key, problem)
   local reason = type(problem) == 'table' and problem.err or tostring(problem)
   if string.find(reason, 'WRONGTYPE', 1, true) then error(problem, 0) end
   local record = records .. key
+  if call('EXISTS', record) == 0 then return end
   pcall(giveUp, key, call('HGET', record, 'gen'))
   call('HSET', record, 'state', 'failed', 'completed', nowText, 'error', 'DamagedData: what the store keeps of it was changed: ' .. reason)
   call('ZREM', leasesKey, key)
@@ -136,6 +137,9 @@ local function settleAsked(key, generation, held, outcome, problem, values, judg
     return 'a'
   end
   giveUp(key, generation)
+  -- A strike does not let one go that had failed, and was retried by hand: it stays what it was.
+  local dead, cause = string.match(outcome == 'X' and call('HGET', record, 'dead') or '', '^(%d+) (.*)$')
+  if dead == generation then outcome, problem = 'F', cause end
   call('HSET', record, 'state', ends[outcome], 'completed', nowText, 'was', held)
   if problem then call('HSET', record, 'error', problem) end
   if isFollowed(key) then announce(key) end
@@ -183,6 +187,7 @@ local function settle(key, found, generation, held, outcome, isReported, problem
 
   if outcome == 'H' then
     call('HINCRBY', record, 'deliveries', -1)
+    call('HSET', record, 'gen', text(generation + 1))
     call('HDEL', record, 'worker', 'started', 'progress')
     return holdByStrike(key, generation, held)
   end
@@ -214,7 +219,11 @@ local function settle(key, found, generation, held, outcome, isReported, problem
   end
 
   if due then
-    local fields, cleared = { 'was', held, 'last', string.lower(outcome) .. generation }, { 'deliveries', 'attempt', 'intended' }
+    local fields = {
+      'was', held, 'last', string.lower(outcome) .. generation,
+      'before', call('HGET', record, 'origin') or '1', 'origin', text(generation + 1)
+    }
+    local cleared = { 'deliveries', 'attempt', 'intended' }
     if payload then
       keepPayload(key, payload)
       cleared[4], cleared[5] = 'values', 'judged'

@@ -19,7 +19,7 @@ import * as Redis from "../connection/Redis.ts"
  * ARGV[6]  the tasks that it knows (see `encodeTasks`)
  * Reply    how many executions are to be delivered again, 1 if an exchange would find something, the ms until the next
  *          due time or -1, the ms until the next lease expires or -1, the numbers of queued, scheduled and running
- *          executions
+ *          executions, what is to be logged
  * Cost     O(log n), n being the workers; at most 100 leases and 100 loans are returned
  */
 export const heartbeat = Redis.script(
@@ -83,12 +83,14 @@ for _, key in ipairs(expired) do
 end
 if #expired > 0 then call('ZREM', leasesKey, unpack(expired)) end
 
--- What was lent and not told about. It was not delivered.
+-- What was lent and not told about. That counts like a delivery, since it may have taken its worker down.
 local lent = call('ZRANGEBYSCORE', askedKey, '-inf', nowText, 'LIMIT', 0, 100)
 for _, key in ipairs(lent) do
   local record = records .. key
-  if call('HGET', record, 'aside') == 'a' then
+  local found = call('HMGET', record, 'aside', 'deliveries')
+  if found[1] == 'a' then
     goFirst(key)
+    call('HSET', record, 'deliveries', text((tonumber(found[2]) or 0) + 1))
     call('HDEL', record, 'lease')
   end
 end
@@ -127,11 +129,21 @@ end
 for _, held in ipairs({ leasesKey, askedKey }) do
   expect(tonumber(call('ZRANGE', held, 0, 0, 'WITHSCORES')[2]))
 end
-return { reclaimed, isWorkThere and 1 or 0, untilNext, untilExpiry, depth() }
+local noticesKey = prefix .. '${Keys.segments.notices}'
+local notices = call('LRANGE', noticesKey, 0, -1)
+if #notices > 0 then call('DEL', noticesKey) end
+return { reclaimed, isWorkThere and 1 or 0, untilNext, untilExpiry, depth(), notices }
 `
   }
 ).withReplyType<
-  readonly [reclaimed: number, isWorkThere: number, nextDueMillis: number, nextExpiryMillis: number, depth: Depth]
+  readonly [
+    reclaimed: number,
+    isWorkThere: number,
+    nextDueMillis: number,
+    nextExpiryMillis: number,
+    depth: Depth,
+    notices: ReadonlyArray<string>
+  ]
 >()
 
 /**
