@@ -342,6 +342,33 @@ export interface Cancellation {
 }
 
 /**
+ * A kind of JSON data.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type DataKind = "string" | "number" | "boolean" | "null" | "array" | "object"
+
+/**
+ * What a contract says of its task, for those who schedule or strike it by name. The worker that started last is believed.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TaskFacts {
+  /**
+   * What its key is when none is given: the contract computes it from the payload, it is the task's name, since the task
+   * recurs, or each execution has one of its own.
+   */
+  readonly key: "computed" | "name" | "own"
+  /**
+   * The fields of its payload as it is stored, each with the kinds of data that it may have, or none when it may have any.
+   * Absent when the payload is no struct.
+   */
+  readonly fields?: Readonly<Record<string, ReadonlyArray<DataKind>>> | undefined
+}
+
+/**
  * What a worker tells the store about itself when it opens its session.
  *
  * @category models
@@ -353,6 +380,8 @@ export interface WorkerOptions {
   readonly tasks: ReadonlySet<string> | "any"
   /** The admission controls of its tasks, by task name; tasks without any are left out. */
   readonly controls: ReadonlyMap<string, ReadonlyArray<Control>>
+  /** What its contracts say, by task name. The store keeps it for a week after the last heartbeat of any worker. */
+  readonly facts: ReadonlyMap<string, TaskFacts>
   /** How long a lease lives unless it is renewed, in milliseconds. */
   readonly leaseMillis: number
   /** After so many deliveries an execution is failed instead of delivered. */
@@ -727,6 +756,8 @@ export class DocketStore extends Context.Service<
     readonly snapshot: (limit: number) => Effect.Effect<SnapshotRecord, StoreError>
     /** The workers that were heard of within their presence, by name; others are forgotten. */
     readonly workers: Effect.Effect<ReadonlyArray<WorkerRecord>, StoreError>
+    /** What workers said of tasks: of these, or of all. What no worker has said anything of is left out. */
+    readonly facts: (tasks: ReadonlyArray<string> | "all") => Effect.Effect<ReadonlyMap<string, TaskFacts>, StoreError>
     /** Counts what is live. */
     readonly depth: Effect.Effect<Depth, StoreError>
     /** Opens a worker's session. It listens for cancellations before this returns. */

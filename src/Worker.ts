@@ -30,6 +30,7 @@ import * as Judgement from "./internal/worker/judgement.ts"
 import * as Leases from "./internal/worker/leases.ts"
 import * as Outage from "./internal/worker/outage.ts"
 import * as Progress from "./internal/worker/progress.ts"
+import { factsOf } from "./internal/contract/facts.ts"
 import * as Registry from "./internal/worker/registry.ts"
 import * as Runs from "./internal/worker/runs.ts"
 import * as Vitals from "./internal/worker/vitals.ts"
@@ -298,6 +299,7 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
         name,
         tasks: registry.any ? "any" : registry.names,
         controls: controlsOf(tasks),
+        facts: new Map(Array.from(tasks.tasks.values(), (task) => [task.name, factsOf(task)])),
         leaseMillis,
         maxDeliveries,
         presenceMillis: heartbeatMillis * missedHeartbeats

@@ -389,6 +389,7 @@ onEveryStore("The failed executions of a docket", (it) => {
         controls: new Map(),
         leaseMillis: 60_000,
         maxDeliveries: 1,
+        facts: new Map(),
         presenceMillis: 1000
       })
       const execution = yield* docket.add(Charge, { id: "a", by: "the bank" })

@@ -92,6 +92,7 @@ it.layer(App.layer(), { excludeTestServices: true })("commands that look at a do
         controls: new Map(),
         leaseMillis: 60_000,
         maxDeliveries: 10,
+        facts: new Map(),
         presenceMillis: 60_000
       })
       yield* session.heartbeat

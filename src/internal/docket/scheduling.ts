@@ -128,6 +128,16 @@ export const makeScheduler = Effect.fnUntraced(function* (
       )
     })
 
+  /** The key of a task that is added by name without one: what workers said of its contract tells. */
+  const keyOf = Effect.fnUntraced(function* (task: string) {
+    const facts = (yield* failWith(store.facts([task]))).get(task)
+    if (facts?.key !== "computed") return facts?.key === "name" ? task : undefined
+    return yield* invalid(
+      `Task "${task}" has a key that its contract computes from the payload, so it cannot be added by its name alone: ` +
+        "it might run twice. Give its key (the option key, or --key), or add it with its contract (docket.add, or --tasks)"
+    )
+  })
+
   const prepareNamed = Effect.fnUntraced(function* (task: string, payload: unknown, options: Task.ScheduleOptions) {
     if (!isTaskName(task)) return yield* invalid(taskNameRule(task))
     const due = yield* dueOf(options)
@@ -143,7 +153,7 @@ export const makeScheduler = Effect.fnUntraced(function* (
     const tooLarge = Size.check(maximumBytes, task, "payload", text)
     if (tooLarge !== undefined) return yield* new DocketError({ reason: tooLarge })
     return {
-      key: options.key,
+      key: options.key ?? (yield* keyOf(task)),
       task,
       payload: text,
       due,
@@ -166,7 +176,8 @@ const computed = (
 ): Exit.Exit<{ readonly key: string | undefined; readonly values: ReadonlyArray<string> }, DocketError> => {
   let key = given
   try {
-    key ??= task.behaviour.key?.(payload)
+    // What recurs has one key, so that a second chain is not begun by whoever adds it once more.
+    key ??= task.behaviour.key?.(payload) ?? (task.behaviour.recurrence === undefined ? undefined : task.name)
   } catch (cause) {
     return Exit.fail(uncomputed(`The key of task "${task.name}" cannot be computed from this payload`, cause))
   }

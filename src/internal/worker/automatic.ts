@@ -59,7 +59,7 @@ export const seed: (options: {
     const due: Due =
       recurrence?._tag === "At" ? { _tag: "At", epochMillis: Recurrence.next(recurrence, yield* lately) } : dueNow
     return {
-      key: task.name,
+      key: keyOf(task),
       task: task.name,
       payload: text,
       due,
@@ -76,7 +76,7 @@ export const seed: (options: {
   /** Tells which of the tasks a strike refused. */
   const schedule = Effect.fnUntraced(function* (tasks: ReadonlyArray<Task.Any>) {
     const requests = yield* Effect.forEach(
-      tasks.filter(({ name }) => !bounds.exhausted(name)),
+      tasks.filter((task) => !bounds.exhausted(keyOf(task))),
       request
     )
     if (requests.length === 0) return new Set<string>()
@@ -90,7 +90,7 @@ export const seed: (options: {
   // In this process a chain that ends can be seen to end, and a strike to be restored, so that a virtual clock need not
   // stop every minute.
   const resumeWhenSevered = Effect.fnUntraced(function* (task: Task.Any, isStruck: boolean) {
-    const events = yield* outage.untilAnswered(() => store.watch(task.name), session.reconnected)
+    const events = yield* outage.untilAnswered(() => store.watch(keyOf(task)), session.reconnected)
     const changes = yield* outage.untilAnswered(() => store.watchStrikes, session.reconnected)
     const awaitStrikes = Effect.gen(function* () {
       while (true) {
@@ -124,3 +124,10 @@ export const seed: (options: {
   yield* Effect.raceFirst(Fiber.join(first), failed.await)
   return { seeded: Effect.asVoid(Fiber.join(first)) }
 })
+
+/** The key of an automatic task: what its contract says of an empty payload, or else its name. */
+const keyOf = (task: Task.Any): string => {
+  // `Task.make` refuses an automatic task whose payload cannot be empty.
+  const { payload } = Effect.runSync(codecOf(task).encodePayload(undefined))
+  return task.behaviour.key?.(payload) ?? task.name
+}

@@ -112,6 +112,8 @@ export interface Docket {
   readonly executions: Executions.Executions
   readonly wakeups: Wakeups.Wakeups
   readonly sessions: Set<Session>
+  /** What workers said of tasks. */
+  readonly facts: Map<string, DocketStore.TaskFacts>
   /** Who is told of changes of the strikes. */
   readonly strikeFeeds: Set<Queue.Queue<void>>
 }
@@ -125,11 +127,12 @@ const makeDocket = (): Docket => ({
   executions: Executions.make(),
   wakeups: Wakeups.make(),
   sessions: new Set(),
+  facts: new Map(),
   strikeFeeds: new Set()
 })
 
 const fromDocket = (docket: Docket, options: DocketStore.StoreOptions): DocketStore.DocketStore["Service"] => {
-  const { executions, sessions, strikeFeeds, wakeups } = docket
+  const { executions, facts, sessions, strikeFeeds, wakeups } = docket
   const run: Run = (operation) =>
     Effect.withFiber((fiber) => {
       const step = { now: fiber.getRef(Clock.Clock).currentTimeMillisUnsafe(), options }
@@ -218,6 +221,10 @@ const fromDocket = (docket: Docket, options: DocketStore.StoreOptions): DocketSt
     failed: (page) => run((step) => Overview.failed(executions, page, step)),
     retryFailed: (keys, strikes) => run((step) => Operations.retryFailed(executions, keys, strikes, step)),
     discardFailed: (keys) => run((step) => Operations.discardFailed(executions, keys, step)),
+    facts: (tasks) =>
+      run(() =>
+        tasks === "all" ? new Map(facts) : new Map(Array.from(facts).filter(([task]) => tasks.includes(task)))
+      ),
     depth: run(() => Executions.depth(executions)),
     snapshot: (limit) => run((step) => Overview.snapshot(executions, limit, step)),
     workers: run(({ now }) =>
@@ -239,7 +246,7 @@ const fromDocket = (docket: Docket, options: DocketStore.StoreOptions): DocketSt
 type Run = <A>(operation: (step: Executions.Step) => A) => Effect.Effect<A>
 
 const open = Effect.fnUntraced(function* (
-  { executions, sessions, wakeups }: Docket,
+  { executions, facts, sessions, wakeups }: Docket,
   worker: DocketStore.WorkerOptions,
   run: Run
 ): Effect.fn.Return<DocketStore.WorkerSession, never, Scope.Scope> {
@@ -247,6 +254,7 @@ const open = Effect.fnUntraced(function* (
     Effect.map(Queue.unbounded<DocketStore.Cancellation>(), (cancellations) => {
       const session: Session = { worker, toldDue: Number.POSITIVE_INFINITY, cancellations, isListed: true }
       sessions.add(session)
+      for (const [task, said] of worker.facts) facts.set(task, said)
       return session
     }),
     (session) =>

@@ -70,6 +70,7 @@ export const make: (
       discardFailed: redis.eval(Failed.discardFailed),
       snapshot: redis.eval(Read.snapshot),
       workers: redis.eval(Workers.workers),
+      facts: redis.eval(Workers.facts),
       depth: redis.eval(Read.depth)
     }
 
@@ -164,7 +165,8 @@ export const make: (
         StoreError
       > {
         const answers: Array<boolean> = []
-        for (const batch of Arr.chunksOf(executions, batchSize.schedule)) {
+        // Also without keys: the caller may know strikes that are in force no more.
+        for (const batch of executions.length === 0 ? [[]] : Arr.chunksOf(executions, batchSize.schedule)) {
           const reply = yield* run.retryFailed(keys, yield* now, strikes, batch.map(asStored))
           if (typeof reply !== "string") return { _tag: "StrikesChanged", strikes: Strikes.decode(reply), answers }
           answers.push(...toAnswers(reply))
@@ -185,6 +187,11 @@ export const make: (
         Effect.flatMap(now, (now) => Effect.map(run.snapshot(keys, now, limit), Read.decodeSnapshot)),
 
       workers: Effect.flatMap(now, (now) => Effect.map(run.workers(keys, now), Arr.map(Workers.decode))),
+
+      facts: (tasks) =>
+        tasks !== "all" && tasks.length === 0
+          ? Effect.succeed(new Map())
+          : Effect.map(run.facts(keys, tasks === "all" ? [] : tasks), Workers.decodeFacts),
 
       depth: Effect.map(run.depth(keys), Read.decodeDepth),
 

@@ -67,6 +67,9 @@ export const open: (
     repair: redis.eval(Repair.repair, patienceMillis)
   }
 
+  // What it says of tasks, a worker says once: who started last is believed.
+  let isFirst = true
+
   const repairs = Repairs.make((step) => Effect.flatMap(now, (now) => run.repair(keys, now, step, caller.leaseMillis)))
   const { orMend } = repairs
 
@@ -92,8 +95,10 @@ export const open: (
         keys,
         yield* now,
         keeping.executionTtlMillis,
-        worker
+        worker,
+        isFirst
       )
+      isFirst = false
       const found = yield* repairs.some
       return {
         reclaimed,

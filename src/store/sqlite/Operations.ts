@@ -1,5 +1,7 @@
 /** What the port's operations do to the executions of a docket, one function for each. */
+import * as Option from "effect/Option"
 import * as DocketStore from "../../DocketStore.ts"
+import * as Facts from "../facts.ts"
 import type * as Strike from "../../Strike.ts"
 import { query } from "./Connection.ts"
 import * as Events from "./Events.ts"
@@ -596,6 +598,30 @@ export const workers = ({ docket, now, sql }: Step): ReadonlyArray<DocketStore.W
   sql
     .all(listWorkers, docket.id, now)
     .map(({ name, seen, tasks }) => ({ name, lastSeen: seen, tasks: JSON.parse(tasks) as ReadonlyArray<string> }))
+
+const sayFacts = query<[docket: number, task: string, facts: string]>(
+  `INSERT OR REPLACE INTO docket_facts (docket, task, facts) VALUES (?, ?, ?)`
+)
+const allFacts = query<[docket: number], { readonly task: string; readonly facts: string }>(
+  `SELECT task, facts FROM docket_facts WHERE docket = ?`
+)
+
+/** Keeps what a worker says of its tasks when it starts. */
+export const say = ({ docket, sql }: Step, worker: DocketStore.WorkerOptions): void => {
+  for (const [task, facts] of worker.facts) sql.run(sayFacts, docket.id, task, Facts.encode(facts))
+}
+
+/** What workers said of tasks. */
+export const facts = (
+  { docket, sql }: Step,
+  tasks: ReadonlyArray<string> | "all"
+): ReadonlyMap<string, DocketStore.TaskFacts> =>
+  new Map(
+    sql.all(allFacts, docket.id).flatMap(({ facts, task }) => {
+      const said = tasks === "all" || tasks.includes(task) ? Facts.decode(facts) : Option.none()
+      return Option.isSome(said) ? [[task, said.value] as const] : []
+    })
+  )
 
 const cancelledRuns = query<
   [docket: number, worker: string],

@@ -19,7 +19,7 @@ export interface Options {
 /** Opens the session of a worker, which hears of cancellations when this returns. */
 export const open: (options: Options) => Effect.Effect<DocketStore.WorkerSession, StoreError, Scope.Scope> =
   Effect.fnUntraced(function* ({ idle, reconnected, run, worker }) {
-    yield* run("DocketStore.open", "read", () => {})
+    yield* run("DocketStore.open", "write", (step) => Operations.say(step, worker))
     const sleeper = yield* Effect.acquireRelease(
       Effect.map(Queue.unbounded<DocketStore.Cancellation>(), (cancellations): Sleeper => {
         const sleeper = { worker, cancellations, told: new Set<string>(), isWoken: false, turn: undefined }

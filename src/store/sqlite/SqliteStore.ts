@@ -175,7 +175,8 @@ export const makeUrl: (
       failed: (page) => run("DocketStore.failed", "read", (step) => Overview.failed(step, page)),
       retryFailed: Effect.fnUntraced(function* (keys, strikes): Effect.fn.Return<DocketStore.RetryReply, StoreError> {
         const answers: Array<boolean> = []
-        for (const batch of Arr.chunksOf(keys, batchSize)) {
+        // Also without keys: the caller may know strikes that are in force no more.
+        for (const batch of keys.length === 0 ? [[]] : Arr.chunksOf(keys, batchSize)) {
           const reply = yield* run("DocketStore.retryFailed", "confirmed", (step) =>
             Operations.retryFailed(step, batch.map(asStored), strikes)
           )
@@ -190,6 +191,7 @@ export const makeUrl: (
         ),
       depth: run("DocketStore.depth", "read", Executions.depth),
       snapshot: (limit) => run("DocketStore.snapshot", "read", (step) => Overview.snapshot(step, limit)),
+      facts: (tasks) => run("DocketStore.facts", "read", (step) => Operations.facts(step, tasks)),
       workers: run("DocketStore.workers", "read", Operations.workers),
       open: (worker) => Effect.tap(Session.open({ run, idle, worker, reconnected: database.reconnected }), () => listen)
     })

@@ -20,6 +20,7 @@
  * - `docket_overtaken`: slots of runs whose keys were scheduled anew.
  * - `docket_suspects`: of executions whose workers died again and again, the last that each worker was given.
  * - `docket_workers`: who is listed, until when.
+ * - `docket_facts`: what the worker that started last said of each task (see `TaskFacts`), as JSON.
  * - `docket_followers`, `docket_events`: who follows executions, until when; and what they have not read yet.
  */
 export const migrations: ReadonlyArray<string> = [
@@ -126,6 +127,10 @@ CREATE TABLE docket_suspects (
 CREATE TABLE docket_workers (
   docket INTEGER NOT NULL, name TEXT NOT NULL, seen INTEGER NOT NULL, until INTEGER NOT NULL, tasks TEXT NOT NULL,
   PRIMARY KEY (docket, name)
+) WITHOUT ROWID;
+CREATE TABLE docket_facts (
+  docket INTEGER NOT NULL, task TEXT NOT NULL, facts TEXT NOT NULL,
+  PRIMARY KEY (docket, task)
 ) WITHOUT ROWID;
 CREATE TABLE docket_followers (
   docket INTEGER NOT NULL, follower TEXT NOT NULL, until INTEGER NOT NULL,

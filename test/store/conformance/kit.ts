@@ -217,6 +217,7 @@ export const openWorker = Effect.fnUntraced(function* (
     name,
     tasks: new Set(["send"]),
     controls: new Map(),
+    facts: new Map(),
     leaseMillis,
     maxDeliveries: 10,
     presenceMillis: 10_000,

@@ -457,6 +457,7 @@ export const limits = (test: Test) => {
         controls,
         leaseMillis,
         maxDeliveries: 10,
+        facts: new Map(),
         presenceMillis: 10_000
       })
       const reply = yield* there.exchange({ lease: freshLease(), resent: false, finished: [], take: 5, strikes: "" })
@@ -1069,6 +1070,7 @@ export const limits = (test: Test) => {
         controls: new Map([["send", [concurrency(1), cooldown(1_000)]]]),
         leaseMillis,
         maxDeliveries: 10,
+        facts: new Map(),
         presenceMillis: 10_000
       })
       const exchange = (finished: ReadonlyArray<Delivery>) =>

@@ -19,6 +19,7 @@ const openWorker = (store: Store, tasks: ReadonlyArray<string> = ["send"]) =>
     controls: new Map(),
     leaseMillis: 300_000,
     maxDeliveries: 10,
+    facts: new Map(),
     presenceMillis: 10_000
   })
 let workers = 0

@@ -37,6 +37,7 @@
  * | `watchers` | string | is there while anyone follows an execution; without it no event is published. Its value is the same until it is gone: so those who follow see that it was | 30 s after the last follower |
  * | `workers` | sorted set | workers by the time until which they are listed | a worker that leaves, or any heartbeat once that time has passed |
  * | `worker:WORKER` | hash | `seen`, its last sign of life, and `tasks`, with a NUL around each, or `*` for any | the presence, from the last heartbeat on |
+ * | `facts` | hash | what the worker that started last said of a task, as JSON by its name (see `TaskFacts`) | a week after the last heartbeat of any worker |
  * | `suspect:WORKER` | string | until when the worker runs no other execution whose workers died again and again, and the lease and the key of the one that it has | a second after that time, at which the first lease of that run ends |
  * | `notices` | list | what was found that others did to the docket's data, as sentences for a log: at most 100 | deleted by the next heartbeat, which says it; a day |
  * | `misplaced:REST` | any | what others put where the docket keeps something of another type, `{name}:REST` | a day |
@@ -94,12 +95,16 @@ export const segments = {
   events: "events",
   misplaced: "misplaced:",
   notices: "notices",
+  facts: "facts",
   /** A key that is never there. */
   none: "none"
 } as const
 
 /** How long what others put in the place of a key is kept. */
 export const misplacedMillis = 86_400_000
+
+/** How long what workers said of tasks is kept. */
+export const factsMillis = 7 * 86_400_000
 
 /** How long a token lives that is for one worker. */
 export const ownWakeMillis = 60_000
@@ -179,6 +184,7 @@ export const types: Readonly<Record<string, string>> = {
   watchers: "string",
   release: "string",
   [segments.notices]: "list",
+  [segments.facts]: "hash",
   [segments.record]: "hash",
   [segments.progress]: "hash",
   [segments.slots]: "hash",

@@ -1,4 +1,6 @@
-import type { WorkerOptions, WorkerRecord } from "../../../DocketStore.ts"
+import * as Option from "effect/Option"
+import type { TaskFacts, WorkerOptions, WorkerRecord } from "../../../DocketStore.ts"
+import { decode as decodeSaid, encode as encodeFacts } from "../../facts.ts"
 import { encodeTasks } from "./exchange.ts"
 import { compose } from "./fragment.ts"
 import * as fragments from "./fragments.ts"
@@ -17,20 +19,22 @@ import * as Redis from "../connection/Redis.ts"
  * ARGV[4]  the worker's name
  * ARGV[5]  how long it is listed from now, ms
  * ARGV[6]  the tasks that it knows (see `encodeTasks`)
+ * ARGV[7…] once, after it started: names of tasks, and what it says of each, as JSON
  * Reply    how many executions are to be delivered again, 1 if an exchange would find something, the ms until the next
  *          due time or -1, the ms until the next lease expires or -1, the numbers of queued, scheduled and running
  *          executions, what is to be logged
  * Cost     O(log n), n being the workers; at most 100 leases and 100 loans are returned
  */
 export const heartbeat = Redis.script(
-  (keys: Keys.Keys, now: number | "", ttlMillis: number, worker: WorkerOptions) => [
+  (keys: Keys.Keys, now: number | "", ttlMillis: number, worker: WorkerOptions, isFirst: boolean) => [
     ...Keys.fixed(keys),
     now,
     keys.prefix,
     ttlMillis,
     worker.name,
     Math.max(1000, Math.ceil(worker.presenceMillis)),
-    encodeTasks(worker.tasks)
+    encodeTasks(worker.tasks),
+    ...(isFirst ? Array.from(worker.facts, ([task, facts]) => [task, encodeFacts(facts)]).flat() : [])
   ],
   {
     operation: "DocketStore.heartbeat",
@@ -53,6 +57,11 @@ call('ZADD', workersKey, text(now + presence), worker)
 local presentation = prefix .. '${Keys.segments.worker}' .. worker
 call('HSET', presentation, 'seen', nowText, 'tasks', known)
 call('PEXPIRE', presentation, text(presence))
+local facts = prefix .. '${Keys.segments.facts}'
+for i = 7, #ARGV, 2 do
+  call('HSET', facts, ARGV[i], ARGV[i + 1])
+end
+call('PEXPIRE', facts, ${Keys.factsMillis})
 
 local reclaimed = 0
 local expired = call('ZRANGEBYSCORE', leasesKey, '-inf', nowText, 'LIMIT', 0, 100)
@@ -164,6 +173,46 @@ redis.call('ZREM', KEYS[1], ARGV[2])
 redis.call('DEL', ARGV[1] .. '${Keys.segments.worker}' .. ARGV[2])
 `
 }).withReplyType<null>()
+
+/**
+ * Reads what workers said of tasks.
+ *
+ * KEYS      as `Keys.fixed` lists them
+ * ARGV[1]   now (not used)
+ * ARGV[2]   prefix of the docket's keys
+ * ARGV[3…]  names of tasks; none for all
+ * Reply     names and what was said of each
+ * Cost      O(n), n being the tasks
+ */
+export const facts = Redis.script(
+  (keys: Keys.Keys, tasks: ReadonlyArray<string>) => [...Keys.fixed(keys), 0, keys.prefix, ...tasks],
+  {
+    operation: "DocketStore.facts",
+    numberOfKeys: Keys.numberOfFixed,
+    lua: /* lua */ `
+${fragments.prologue}
+local facts, found = prefix .. '${Keys.segments.facts}', {}
+if #ARGV == 2 then return call('HGETALL', facts) end
+for i = 3, #ARGV do
+  local said = call('HGET', facts, ARGV[i])
+  if said then
+    found[#found + 1] = ARGV[i]
+    found[#found + 1] = said
+  end
+end
+return found
+`
+  }
+).withReplyType<ReadonlyArray<string>>()
+
+/** The facts in the words of the port. What cannot be read, of a later release perhaps, is left out. */
+export const decodeFacts = (found: ReadonlyArray<string>): ReadonlyMap<string, TaskFacts> =>
+  new Map(
+    found.flatMap((task, i) => {
+      const said = i % 2 === 0 ? decodeSaid(found[i + 1]) : Option.none()
+      return Option.isSome(said) ? [[task, said.value] as const] : []
+    })
+  )
 
 /** A name, the last sign of life, and the tasks. */
 type Presented = readonly [name: string, seen: string, tasks: string]
