@@ -21,6 +21,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { TestClock } from "effect/testing"
+import * as Admission from "../Admission.ts"
 import * as Dockets from "../Docket.ts"
 import { Docket } from "../Docket.ts"
 import type { DocketError, ResultError } from "../DocketError.ts"
@@ -103,7 +104,8 @@ export const runAllDue = <T extends Task.Any>(
 ): Effect.Effect<void, DocketError, Requirements<T>> => advance(tasks, 0, options)
 
 /**
- * Lets time pass, and runs what falls due on the way when it is due.
+ * Lets time pass, and runs what falls due on the way when it is due, whoever schedules it: a handler, one that runs since
+ * an earlier `advance`, or a fiber of the test.
  *
  * @category running
  * @since 0.1.0
@@ -134,7 +136,8 @@ export const advance: <T extends Task.Any>(
 
 /**
  * Runs the handler of one task once, with the services of an execution. Gives what an awaited result would give, and the
- * first failure, whatever the task's retry policy says. What the handler schedules is on the test's docket.
+ * first failure, whatever the task's retry policy says. It runs at once, whatever its limits, its `delay` or its `when`
+ * say. What the handler schedules is on the test's docket.
  *
  * @category running
  * @since 0.1.0
@@ -147,18 +150,22 @@ export const runOne = <T extends Task.Any>(
     Effect.gen(function* () {
       const own = yield* Dockets.makeMemory()
       const docket = { ...(yield* Docket), store: settingOnce(own.store) }
-      yield* Worker.make(TaskGroup.make(withoutRetries(task)), {
+      const once = alone(task)
+      yield* Worker.make(TaskGroup.make(once), {
         name: "worker",
         shutdownTimeout: 0,
         scheduleAutomaticTasks: false
       }).pipe(Effect.provideService(Docket, docket))
-      return yield* (yield* own.add(task, ...args)).result
+      const [payload, { key } = {}] = args
+      const [execution] = yield* own.addAll([{ task: once, payload, options: { key } }])
+      return yield* execution.result
     })
   )
 
-const withoutRetries = <T extends Task.Any>(task: T): T => ({
+/** The task without what would hold a single run back, or follow it. */
+const alone = <T extends Task.Any>(task: T): T => ({
   ...task,
-  behaviour: { ...task.behaviour, retry: undefined }
+  behaviour: { ...task.behaviour, retry: undefined, controls: Admission.none }
 })
 
 /** The store for one run of one execution: a handler that asks to be retried has failed. */

@@ -1,6 +1,6 @@
 /** The helpers that applications test with, used as an application uses them. */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Context, DateTime, Deferred, Effect, Exit, Layer, Queue, Schema } from "effect"
+import { Cause, Clock, Context, DateTime, Deferred, Duration, Effect, Exit, Layer, Logger, Queue, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import {
   CurrentDocket,
@@ -212,6 +212,87 @@ describe("Running", () => {
     }).pipe(Effect.provide(DocketTest.layer))
   )
 
+  const Relay = Task.make("relay", { payload: { wait: Schema.DurationFromMillis } })
+  const Limited = Task.make("limited", { concurrency: { limit: 1 }, payload: { wait: Schema.DurationFromMillis } })
+  const Leaf = Task.make("leaf")
+
+  /** When things happen, in seconds since the test began. */
+  const timed = Effect.gen(function* () {
+    const at: Array<readonly [what: string, second: number]> = []
+    const note = (what: string) =>
+      Effect.map(Clock.currentTimeMillis, (now) => {
+        at.push([what, now / 1000])
+      })
+    const group = TaskGroup.make(Relay, Limited, Leaf)
+    const handlers = group.toLayer({
+      relay: Effect.fn(function* ({ wait }) {
+        yield* Effect.sleep(wait)
+        yield* note("relay")
+        const docket = yield* CurrentDocket
+        yield* docket.add(Leaf)
+        yield* docket.add(Leaf, {}, { delay: "10 seconds" })
+      }),
+      limited: ({ wait }) => Effect.andThen(note("limited"), Effect.sleep(wait)),
+      leaf: () => note("leaf")
+    })
+    return { at, group, handlers }
+  })
+
+  it.effect("TST what a handler schedules that began in an earlier advance runs when it is due", () =>
+    Effect.gen(function* () {
+      const { at, group, handlers } = yield* timed
+      yield* Effect.gen(function* () {
+        yield* (yield* Docket).add(Relay, { wait: Duration.minutes(1) })
+        yield* DocketTest.runAllDue(group)
+        yield* DocketTest.advance(group, "5 minutes")
+      }).pipe(Effect.provide(handlers))
+      assert.deepStrictEqual(at, [
+        ["relay", 60],
+        ["leaf", 60],
+        ["leaf", 70]
+      ])
+    }).pipe(Effect.provide(DocketTest.layer))
+  )
+
+  it.effect("TST what a fiber of the test schedules or lets go meanwhile runs when it is due", () =>
+    Effect.gen(function* () {
+      const { at, group, handlers } = yield* timed
+      yield* Effect.gen(function* () {
+        const docket = yield* Docket
+        yield* Effect.provide(docket.pause(Leaf), Logger.layer([]))
+        yield* docket.add(Leaf)
+        yield* Effect.gen(function* () {
+          yield* Effect.sleep("1 minute")
+          yield* docket.add(Limited, { wait: Duration.zero })
+          yield* Effect.sleep("1 minute")
+          yield* docket.resume(Leaf)
+        }).pipe(Effect.provide(Logger.layer([])), Effect.forkChild)
+        yield* DocketTest.advance(group, "5 minutes")
+      }).pipe(Effect.provide(handlers))
+      assert.deepStrictEqual(at, [
+        ["limited", 60],
+        ["leaf", 120]
+      ])
+    }).pipe(Effect.provide(DocketTest.layer))
+  )
+
+  it.effect("TST what waits for a slot runs when the run of an earlier advance frees it", () =>
+    Effect.gen(function* () {
+      const { at, group, handlers } = yield* timed
+      yield* Effect.gen(function* () {
+        const docket = yield* Docket
+        yield* docket.add(Limited, { wait: Duration.minutes(1) })
+        yield* DocketTest.runAllDue(group)
+        yield* docket.add(Limited, { wait: Duration.zero })
+        yield* DocketTest.advance(group, "5 minutes")
+      }).pipe(Effect.provide(handlers))
+      assert.deepStrictEqual(at, [
+        ["limited", 0],
+        ["limited", 60]
+      ])
+    }).pipe(Effect.provide(DocketTest.layer))
+  )
+
   it.effect("a test may end while handlers run, and they are interrupted", () =>
     Effect.gen(function* () {
       const Endless = Task.make("endless")
@@ -311,6 +392,19 @@ describe("Running one handler", () => {
   )
 })
 
+describe("Running one handler of a task that would wait", () => {
+  it.effect("TST-04 runs it at once, whatever its limits and its delay say", () =>
+    Effect.gen(function* () {
+      const Settle = Task.make("settle", { success: Schema.Int, debounce: { settle: "1 hour" } })
+      const group = TaskGroup.make(Settle)
+      const result = yield* DocketTest.runOne(Settle, {}, { delay: "1 day" }).pipe(
+        Effect.provide(group.toLayer({ settle: () => Effect.succeed(42) }))
+      )
+      assert.strictEqual(result, 42)
+    }).pipe(Effect.provide(DocketTest.layer))
+  )
+})
+
 describe("A worker that crashes", () => {
   const Charge = Task.make("charge", { payload: { orderId: Schema.Int }, key: ({ orderId }) => `charge-${orderId}` })
   const Receipt = Task.make("receipt", { payload: { orderId: Schema.Int }, key: ({ orderId }) => `receipt-${orderId}` })
@@ -365,6 +459,25 @@ describe("A worker that crashes", () => {
       })
     )
   }
+
+  it.effect("counts every call for each crash, also the one at which another crash came", () =>
+    Effect.gen(function* () {
+      const deliveries: Array<number> = []
+      const handlers = group.toLayer({
+        charge: () => Effect.map(CurrentExecution, (execution) => void deliveries.push(execution.deliveries)),
+        receipt: () => Effect.void
+      })
+      yield* Effect.gen(function* () {
+        yield* (yield* Docket).add(Charge, { orderId: 7 })
+        // Both are counted from now: the first and the second call that settles.
+        yield* DocketTest.crashAt("settle", { when: "before" })
+        yield* DocketTest.crashAt("settle", { when: "before", nth: 2 })
+        yield* DocketTest.advance(group, "20 minutes")
+        yield* DocketTest.assertNothingScheduled
+      }).pipe(Effect.provide(handlers))
+      assert.deepStrictEqual(deliveries, [1, 2, 3])
+    }).pipe(Effect.provide(DocketTest.layer))
+  )
 
   it.effect("fails the test when the crash did not come", () =>
     Effect.gen(function* () {

@@ -57,8 +57,11 @@ export interface Life {
   readonly store: DocketStore["Service"]
   readonly isOver: () => boolean
   readonly awaitDeath: Effect.Effect<void>
-  /** Makes a call to the store, or dies at it. */
-  readonly through: <A, E, R>(call: StoreCall, effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /** Makes a call to the store, or dies at it; a call that settles and claims is of both kinds. */
+  readonly through: <A, E, R>(
+    calls: StoreCall | ReadonlyArray<StoreCall>,
+    effect: Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E, R>
   /** Completes when nothing goes on any more but by the clock, or by what is outside of this process. */
   readonly awaitRest: Effect.Effect<void>
   /** When something next goes on by the clock, epoch ms; infinite for never. */
@@ -74,6 +77,8 @@ export const begin = (options: {
   readonly scheduler: Scheduler.Scheduler
   readonly store: DocketStore["Service"]
   readonly crashes: Set<Crash>
+  /** What is around a call that settles. */
+  readonly settling: <A, E, R>(call: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 }): Life => {
   const { crashes } = options
   const death = Latch.makeUnsafe()
@@ -90,13 +95,11 @@ export const begin = (options: {
     return Effect.andThen(Effect.provideService(bury, Scheduler.Scheduler, storeScheduler), Effect.never)
   })
 
-  const crashAt = (call: StoreCall): Crash | undefined => {
-    for (const crash of crashes) {
-      if (crash.call !== call || crash.left-- > 0) continue
-      crashes.delete(crash)
-      return crash
-    }
-    return undefined
+  /** Every crash that waits for such a call counts it, also when another one comes first. */
+  const crashAt = (calls: ReadonlyArray<StoreCall>): Crash | undefined => {
+    const [first] = [...crashes].filter((crash) => calls.includes(crash.call) && crash.left-- <= 0)
+    if (first !== undefined) crashes.delete(first)
+    return first
   }
 
   const schedulerOf = (runs: () => boolean): Scheduler.Scheduler => ({
@@ -124,10 +127,10 @@ export const begin = (options: {
   const inStore = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
     Effect.suspend(() => (isOver ? Effect.never : Effect.provideService(effect, Scheduler.Scheduler, storeScheduler)))
 
-  const through = <A, E, R>(call: StoreCall, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  const through: Life["through"] = (calls, effect) =>
     Effect.suspend(() => {
       if (isOver) return Effect.never
-      switch (crashAt(call)?.when) {
+      switch (crashAt([calls].flat())?.when) {
         case undefined:
           return inStore(effect)
         case "before":
@@ -140,11 +143,15 @@ export const begin = (options: {
   const sessionOf = (session: WorkerSession): WorkerSession => ({
     ...session,
     exchange: (request) => {
-      const call = inStore(session.exchange(request))
-      const settling = request.finished.length === 0 ? call : through("settle", call)
-      if (request.take === 0) return settling
+      const exchange = session.exchange(request)
+      if (request.finished.length === 0 && request.take === 0) return inStore(exchange)
       // Only a call that finds something counts as a claim.
-      return Effect.flatMap(inStore(session.heartbeat), ({ work }) => (work ? through("claim", settling) : settling))
+      const finds =
+        request.take === 0 ? Effect.succeed(false) : Effect.map(inStore(session.heartbeat), ({ work }) => work)
+      return Effect.flatMap(finds, (work) => {
+        if (request.finished.length === 0) return work ? through("claim", exchange) : inStore(exchange)
+        return options.settling(through(work ? ["settle", "claim"] : "settle", exchange))
+      })
     },
     awaitWork: inStore(session.awaitWork),
     renew: (leases) => through("renew", session.renew(leases)),

@@ -62,10 +62,29 @@ export const make: Effect.Effect<Made, DocketError, Scope.Scope> = Effect.gen(fu
   const lives = new Map<string, Life.Life>()
   const crashes = new Set<Life.Crash>()
 
+  const employed = new Set<() => Life.Life>()
+
+  /**
+   * Lets the workers of `advance` run what somebody else makes due: a fiber of the test, or a run that an earlier worker
+   * began. The clock of a test waits for those whom it woke, as long as they are busy; so what is due now runs before
+   * time goes on.
+   */
+  const othersRest = <A, E, R>(life: Life.Life | undefined, call: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.suspend(() => {
+      const present = Array.from(employed, (current) => current())
+      if (present.length === 0 || (life !== undefined && present.includes(life))) return call
+      return Effect.gen(function* () {
+        const calling = yield* Effect.forkChild(call)
+        while (calling.pollUnsafe() === undefined) yield* Effect.yieldNow
+        yield* Effect.forEach(present, ({ awaitRest }) => awaitRest, { discard: true })
+        return yield* Fiber.join(calling)
+      })
+    })
+
   const docket = withCalls(bare, (call, effect) =>
     Effect.flatMap(Effect.serviceOption(CurrentWorker), (worker) => {
       const life = Option.isSome(worker) ? lives.get(worker.value.name) : undefined
-      return life === undefined ? effect : life.through(call, effect)
+      return othersRest(life, life === undefined || call === undefined ? effect : life.through(call, effect))
     })
   )
 
@@ -86,7 +105,13 @@ export const make: Effect.Effect<Made, DocketError, Scope.Scope> = Effect.gen(fu
     const scheduler = yield* Scheduler.Scheduler
 
     const hire = Effect.gen(function* () {
-      const life = Life.begin({ clock, scheduler, store: bare.store, crashes })
+      const life: Life.Life = Life.begin({
+        clock,
+        scheduler,
+        store: bare.store,
+        crashes,
+        settling: (call) => othersRest(life, call)
+      })
       const name = `worker-${lives.size + 1}`
       lives.set(name, life)
       const place = yield* Scope.make()
@@ -107,11 +132,20 @@ export const make: Effect.Effect<Made, DocketError, Scope.Scope> = Effect.gen(fu
       yield* current.life.awaitDeath
       current = yield* hire
     })
+    const presence = () => current.life
+    employed.add(presence)
+    yield* Scope.addFinalizer(
+      scope,
+      Effect.sync(() => employed.delete(presence))
+    )
     const replacing = yield* replace.pipe(Effect.orDie, Effect.forever, Effect.forkIn(scope))
     return {
       awaitRest: Effect.suspend(() => current.life.awaitRest),
       nextWake: () => current.life.nextWake(),
-      retire: Effect.suspend(() => Effect.andThen(Fiber.interrupt(replacing), Effect.forkIn(current.retire, scope)))
+      retire: Effect.suspend(() => {
+        employed.delete(presence)
+        return Effect.andThen(Fiber.interrupt(replacing), Effect.forkIn(current.retire, scope))
+      })
     }
   })
 
@@ -132,15 +166,18 @@ export const make: Effect.Effect<Made, DocketError, Scope.Scope> = Effect.gen(fu
   }
 })
 
-/** The docket with something around each of its calls that handlers make. */
+/** The docket with something around each of its calls that can make something due; those that handlers make have a name. */
 const withCalls = (
   docket: Docket["Service"],
-  through: <A, E>(call: Life.StoreCall, effect: Effect.Effect<A, E>) => Effect.Effect<A, E>
+  through: <A, E>(call: Life.StoreCall | undefined, effect: Effect.Effect<A, E>) => Effect.Effect<A, E>
 ): Docket["Service"] => ({
   ...docket,
   add: (task, ...args) => through("schedule", docket.add(task, ...args)),
   addAll: (requests) => through("schedule", docket.addAll(requests)),
   addNamed: (task, payload, options) => through("schedule", docket.addNamed(task, payload, options)),
   replace: (task, ...args) => through("schedule", docket.replace(task, ...args)),
-  cancel: (key) => through("cancel", docket.cancel(key))
+  cancel: (key) => through("cancel", docket.cancel(key)),
+  restore: (options) => through(undefined, docket.restore(options)),
+  resume: (task) => through(undefined, docket.resume(task)),
+  failed: { ...docket.failed, retry: (filter) => through(undefined, docket.failed.retry(filter)) }
 })
