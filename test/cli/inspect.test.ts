@@ -28,7 +28,7 @@ it.layer(App.layer(), { excludeTestServices: true })("commands that look at a do
       assert.deepStrictEqual(
         cells(table).map((row) => row.map((cell) => cell.replace(/\d:\d\d:\d\d( ago|$)/, "H:MM:SS$1"))),
         [
-          ["When", "Function", "Key", "Worker", "Started"],
+          ["When", "Task", "Key", "Worker", "Started"],
           ["H:MM:SS ago", "import", "import-1", "ada", "H:MM:SS ago"],
           ["in H:MM:SS", "nobodyKnowsThis", "later"],
           ["2099-12-31 23:59:59 +00:00", "nobodyKnowsThis", "much-later"]
@@ -46,7 +46,7 @@ it.layer(App.layer(), { excludeTestServices: true })("commands that look at a do
       yield* shop.docket.addNamed("two", {}, { when: "2099-01-02T00:00:00Z" })
       const lines = yield* shop.lines("snapshot", "--stats")
       assert.deepStrictEqual(cells(lines.slice(lines.lastIndexOf("") + 1)), [
-        ["Function", "Total", "Running", "Queued", "Oldest Queued", "Latest Queued"],
+        ["Task", "Total", "Running", "Queued", "Oldest Queued", "Latest Queued"],
         ["two", "", "2", "0", "2", "2099-01-01 00:00:00 +00:00", "2099-01-02 00:00:00 +00:00"].filter(
           (_, i) => i !== 1
         ),

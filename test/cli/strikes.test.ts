@@ -82,7 +82,13 @@ it.layer(App.layer(), { excludeTestServices: true })("docket strike and restore"
   refused(["send", "*", "7"], "needs the field")
   refused(["send", "id"], 'The strike on field "id" needs a value')
   refused(["send", "id", ">"], 'The strike on field "id" needs a value')
-  refused(["send", "id", "=", "7"], "more than one value")
+  for (const operator of ["=", "===", "<>", "in"]) {
+    refused(
+      ["send", "id", operator, "7"],
+      `There is no operator "${operator}", only ==, !=, >, >=, <, <=, between; put what has spaces in quotes`
+    )
+  }
+  refused(["send", "id", "==", "7", "8"], "more than one value")
   refused(["send", "id", "int:seven"], 'int: has to be followed by a whole number; it was "seven"')
   refused(["send", "id", "float:x"], "float: has to be followed by a number")
   refused(["send", "id", "bool:yes"], "bool: has to be followed by true or false")

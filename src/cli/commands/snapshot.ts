@@ -70,7 +70,7 @@ const print = Effect.fnUntraced(function* (found: Snapshot) {
   yield* Output.table(
     [
       { title: "When" },
-      { title: "Function", minimum: 8 },
+      { title: "Task", minimum: 8 },
       { title: "Key", whole: true },
       { title: "Worker", minimum: 8 },
       { title: "Started" }
@@ -115,7 +115,7 @@ const printStats = Effect.fnUntraced(function* (found: Snapshot) {
   yield* Output.lines([""])
   yield* Output.table(
     [
-      { title: "Function", minimum: 8 },
+      { title: "Task", minimum: 8 },
       { title: "Total", numeric: true },
       { title: "Running", numeric: true },
       { title: "Queued", numeric: true },

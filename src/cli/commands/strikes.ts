@@ -109,6 +109,8 @@ const act = <A, E>(f: (docket: Docket["Service"]) => Effect.Effect<A, E>) =>
 
 const isOperator = Schema.is(Operator)
 
+const operators = Operator.literals.join(", ")
+
 const read = Effect.fnUntraced(function* (terms: ReadonlyArray<string>) {
   const [task = "", field = ""] = terms.slice(0, 2).map((name) => (name === "*" ? "" : name))
   const rest = terms.slice(2)
@@ -120,6 +122,11 @@ const read = Effect.fnUntraced(function* (terms: ReadonlyArray<string>) {
   const [operator, ...values] = isOperator(rest[0]) ? [rest[0], ...rest.slice(1)] : (["==", ...rest] as const)
   if (field === "" && rest.length > 0) {
     return yield* new UsageError({ message: "A strike with a value needs the field that is compared with it" })
+  }
+  if (field !== "" && rest.length === 2 && !isOperator(rest[0])) {
+    return yield* new UsageError({
+      message: `There is no operator ${Text.quote(rest[0] ?? "")}, only ${operators}; put what has spaces in quotes`
+    })
   }
   if (field !== "" && values.length !== 1) {
     const problem = values.length === 0 ? "needs a value" : "has more than one value; put what has spaces in quotes"
