@@ -8,6 +8,10 @@ import * as References from "effect/References"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
+import { rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import process from "node:process"
 import { CurrentExecution, Docket, Retry, Task, TaskGroup, Worker } from "../../src/index.ts"
 import { failsFirst, type Kind, payloadOf, type Peer } from "./Peer.ts"
 
@@ -55,9 +59,10 @@ const build = async <A, E>(layer: Layer.Layer<A, E>) => {
   return { context, close: () => Effect.runPromise(Scope.close(scope, Exit.void)) }
 }
 
-const makePeer = (telemetry: Layer.Layer<never>): Peer => ({
+const makePeer = (telemetry: Layer.Layer<never>, urlOf = (url: string) => url): Peer => ({
   features: new Set(["batch", "delay", "results", "retry", "limits"]),
-  producer: async (url, kind) => {
+  producer: async (server, kind) => {
+    const url = urlOf(server)
     const { close, context } = await build(Layer.provideMerge(Docket.layer({ name: "bench", url }), telemetry))
     const docket = Context.get(context, Docket)
     const run = Effect.runPromiseWith(context)
@@ -85,7 +90,8 @@ const makePeer = (telemetry: Layer.Layer<never>): Peer => ({
       }
     }
   },
-  worker: async (url, { concurrency, onRun }) => {
+  worker: async (server, { concurrency, onRun }) => {
+    const url = urlOf(server)
     const { close } = await build(
       Worker.layer(tasks, { concurrency }).pipe(
         Layer.provide(handlers(onRun)),
@@ -100,6 +106,28 @@ const makePeer = (telemetry: Layer.Layer<never>): Peer => ({
 })
 
 export const peer = makePeer(Layer.empty)
+
+/** In a file beside the server, which has nothing to do. */
+export const filePeer = (durability: "full" | "normal"): Peer => {
+  const files = new Set<string>()
+  const peer = makePeer(Layer.empty, (server) => {
+    const file = join(tmpdir(), `docket-bench-${new URL(server).port}.db`)
+    files.add(file)
+    return `sqlite:${file}?durability=${durability}`
+  })
+  const remove = () => {
+    for (const file of files) for (const end of ["", "-wal", "-shm"]) rmSync(file + end, { force: true })
+  }
+  return {
+    ...peer,
+    producer: async (server, kind) => {
+      const producer = await peer.producer(server, kind)
+      // Whoever fills the queue is the last to look whether it is empty.
+      process.once("exit", remove)
+      return producer
+    }
+  }
+}
 
 /** With a tracer, which makes the spans and exports them nowhere. */
 export const tracedPeer = makePeer(
