@@ -43,6 +43,7 @@ const commands = {
   strikes: () => import("./commands/strikes.ts").then(({ strikes }) => strikes),
   pause: () => import("./commands/pause.ts").then(({ pause }) => pause),
   resume: () => import("./commands/pause.ts").then(({ resume }) => resume),
+  backup: () => import("./commands/backup.ts").then(({ backup }) => backup),
   clear: () => import("./commands/clear.ts").then(({ clear }) => clear),
   tasks: () => import("./commands/tasks.ts").then(({ tasks }) => tasks),
   version: () => import("./commands/version.ts").then(({ version }) => version)

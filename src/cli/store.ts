@@ -9,8 +9,10 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
 import { Docket, DocketLive } from "../Docket.ts"
-import type { DocketError, StoreError } from "../DocketError.ts"
+import type { DocketError, InvalidRequest, StoreError } from "../DocketError.ts"
+import type { Inspection as FileInspection } from "../store/sqlite/Inspection.ts"
 import { redact } from "../store/redis/connection/Connection.ts"
 import { CommandFailed, UsageError } from "./exits.ts"
 import * as Flags from "./flags.ts"
@@ -39,10 +41,13 @@ export const refuseMemory: Effect.Effect<void, UsageError, Effect.Services<typeo
     return yield* new UsageError({
       message:
         `A docket at ${redact(url)} lives in the process that opens it, so this command could only see one of its own, ` +
-        "and that is empty: give the URL of a Redis with --url or DOCKET_URL"
+        "and that is empty: give the URL of a Redis, or of a file as in sqlite:./docket.db, with --url or DOCKET_URL"
     })
   }
 )
+
+/** Whether the docket is kept in a file. */
+export const isFile = (url: string): boolean => url.startsWith("sqlite:")
 
 /** How long a command waits for the store's first answer, unless the URL sets `connectTimeout`. */
 const patienceMillis = 1000
@@ -91,6 +96,7 @@ export const layerShared: Layer.Layer<
  */
 const whyNoAnswer = Effect.fnUntraced(
   function* (url: string, name: string, patience: Duration.Duration) {
+    if (isFile(url)) return undefined
     yield* Effect.sleep(Duration.times(patience, 0.3))
     const { make } = yield* Effect.promise(() => import("../store/redis/Inspection.ts"))
     const redis = yield* make({ url, name, timeoutMillis: 100 })
@@ -103,6 +109,16 @@ const whyNoAnswer = Effect.fnUntraced(
   Effect.orElseSucceed(() => undefined)
 )
 
+/** The file that the docket is kept in, to be looked at. */
+export const inspectFile: Effect.Effect<
+  FileInspection,
+  InvalidRequest | StoreError,
+  Effect.Services<typeof Flags.StoreUrl> | Effect.Services<typeof Flags.DocketName> | Scope.Scope
+> = Effect.gen(function* () {
+  const { make } = yield* Effect.promise(() => import("../store/sqlite/Inspection.ts"))
+  return yield* make({ url: yield* Flags.StoreUrl, name: yield* Flags.DocketName })
+})
+
 const unreachable = (url: string, why: string) =>
   new CommandFailed({ message: `The docket's store at ${redact(url)} cannot be reached: ${why}` })
 
@@ -110,7 +126,7 @@ const unreachable = (url: string, why: string) =>
 export const isSilence = (error: StoreError): boolean => /timed out|in time/.test(whyOf(error))
 
 /** What the store's client reported, and what to do about it. */
-const explained = (error: StoreError): string =>
+export const explained = (error: StoreError): string =>
   error.advice === undefined ? whyOf(error) : `${whyOf(error).replace(/\.$/, "")}. ${error.advice}`
 
 /** What the store's client reported. */

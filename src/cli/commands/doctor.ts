@@ -19,7 +19,7 @@ import * as Output from "../output.ts"
 import * as Store from "../store.ts"
 import * as Text from "../text.ts"
 
-/** Examines the docket and its Redis. */
+/** Examines the docket, and the Redis or the file that it is kept in. */
 export const doctor = Command.make(
   "doctor",
   { json: Flags.json },
@@ -33,7 +33,7 @@ export const doctor = Command.make(
   }, Effect.provide(Store.layer))
 ).pipe(
   Command.withDescription(
-    "Examine a docket and the Redis that it is kept in: whether it can be reached, its version, persistence, memory and " +
+    "Examine a docket and the Redis or the file that it is kept in: whether it can be reached, its version, persistence, memory and " +
       "replication, what the user may do, the clocks, the workers, tasks that no worker knows, and what waits or failed. " +
       "Each finding says what to do. Exits with 1 if there is a problem; warnings are none."
   ),
@@ -87,6 +87,7 @@ const print = Effect.fnUntraced(function* (findings: ReadonlyArray<Finding>) {
 const examine = Effect.gen(function* () {
   const url = yield* Flags.StoreUrl
   const docket = yield* Docket
+  if (Store.isFile(url)) return yield* examineFile(docket)
   const redis = yield* Effect.mapError(
     Inspection.make({ url, name: docket.name }),
     ({ problem }) => new CommandFailed({ message: problem })
@@ -101,6 +102,69 @@ const examine = Effect.gen(function* () {
     ...(yield* contents(docket, redis))
   ]
 })
+
+const examineFile = Effect.fnUntraced(function* (docket: Docket["Service"]) {
+  const opened = yield* Effect.result(
+    Effect.flatMap(Store.inspectFile, (file) => Effect.all({ file: Effect.succeed(file), facts: file.facts }))
+  )
+  if (Result.isFailure(opened)) {
+    const { failure } = opened
+    return [
+      failure._tag === "StoreError"
+        ? problem("file", Store.whyOf(failure), failure.advice ?? "Look at the file and its folder")
+        : problem("file", failure.problem, "Give the path of a file, as in sqlite:./docket.db")
+    ]
+  }
+  const { facts, file } = opened.success
+  const size = `${mebibytes(facts.bytes)}, SQLite ${facts.sqlite}`
+  const written = yield* Effect.result(file.write)
+  const findings = [
+    Result.isSuccess(written)
+      ? ok("file", `${file.path}, ${size}`)
+      : problem("file", Store.whyOf(written.failure), written.failure.advice ?? "Look at the file and its folder"),
+    facts.remote === undefined
+      ? ok("place", "a disk of this machine")
+      : problem(
+          "place",
+          `on ${facts.remote}, where the locks of SQLite cannot be relied upon`,
+          "Keep the file on a disk of this machine, or the docket in a Redis"
+        ),
+    file.durability === "full"
+      ? ok("durability", "what was confirmed survives a power cut")
+      : warning(
+          "durability",
+          "a power cut may take what was confirmed last",
+          "Leave ?durability=normal out of the URL where that must not be"
+        ),
+    facts.logBytes < largestLog
+      ? ok("log", `${mebibytes(facts.logBytes)} not moved to the file yet`)
+      : warning(
+          "log",
+          `${mebibytes(facts.logBytes)} not moved to the file yet: something has read it for long`,
+          "Look for a program that keeps a transaction on the file open, and end it"
+        )
+  ]
+  if (facts.bytes <= largestChecked) {
+    const damage = yield* Effect.result(file.damage)
+    const found = Result.isSuccess(damage) ? damage.success : Store.whyOf(damage.failure)
+    findings.push(
+      found === undefined
+        ? ok("contents", "sound")
+        : problem(
+            "contents",
+            found,
+            "Bring back a backup, or save what can still be read with sqlite3 and its command .recover"
+          )
+    )
+  }
+  return [...findings, ...(yield* contents(docket, file))]
+})
+
+/** How much of the log is left as it is, in bytes: SQLite moves it to the file at some 4 MB, as soon as nobody reads. */
+const largestLog = 64 * 1024 * 1024
+
+/** Larger files are not read whole. */
+const largestChecked = 256 * 1024 * 1024
 
 /** How long an answer may take. */
 const patience = "1800 millis"
@@ -211,12 +275,13 @@ const persistence = (info: Info, saves: string | undefined): ReadonlyArray<Findi
     : [warning(check, "snapshots only: a crash loses what was scheduled since the last one", turnOn)]
 }
 
+const mebibytes = (bytes: number) => `${Math.ceil(bytes / 1024 / 1024)} MiB`
+
 const memory = (info: Info): Finding => {
   const check = "memory"
   const policy = info.get("maxmemory_policy") ?? "noeviction"
   const maximum = Number(info.get("maxmemory") ?? 0)
   const used = Number(info.get("used_memory") ?? 0)
-  const mebibytes = (bytes: number) => `${Math.ceil(bytes / 1024 / 1024)} MiB`
   const found = `${mebibytes(used)} used of ${maximum === 0 ? "no limit" : mebibytes(maximum)}, maxmemory-policy ${policy}`
   const advice = "Set maxmemory-policy to noeviction: any other lets Redis delete tasks when memory runs short"
   if (policy !== "noeviction") return maximum > 0 ? problem(check, found, advice) : warning(check, found, advice)
@@ -279,14 +344,17 @@ const clock = Effect.fnUntraced(function* (redis: Inspection.Inspection) {
 /** How long something may be due before its wait is remarkable. */
 const lateMillis = 60_000
 
-const contents = Effect.fnUntraced(function* (docket: Docket["Service"], redis: Inspection.Inspection) {
+const contents = Effect.fnUntraced(function* (
+  docket: Docket["Service"],
+  place: { readonly failed: Effect.Effect<number, StoreError> }
+) {
   const asked = yield* Effect.result(docket.snapshot())
   if (Result.isFailure(asked)) {
     const { reason } = asked.failure
     return [problem("docket", reason.message, "Mend what was found above first")]
   }
   const snapshot = asked.success
-  return [...workers(snapshot), ...backlog(snapshot), ...(yield* strikes(docket)), ...(yield* failures(redis))]
+  return [...workers(snapshot), ...backlog(snapshot), ...(yield* strikes(docket)), ...(yield* failures(place))]
 })
 
 const workers = ({ queued, runningTotal, scheduled, upcoming, workers }: Snapshot): ReadonlyArray<Finding> => {
@@ -344,8 +412,8 @@ const strikes = Effect.fnUntraced(function* (docket: Docket["Service"]) {
   )
 })
 
-const failures = Effect.fnUntraced(function* (redis: Inspection.Inspection) {
-  const asked: Result.Result<number, StoreError> = yield* Effect.result(redis.failed)
+const failures = Effect.fnUntraced(function* (place: { readonly failed: Effect.Effect<number, StoreError> }) {
+  const asked = yield* Effect.result(place.failed)
   const count = Result.getOrElse(asked, () => 0)
   if (count === 0) return [ok("failed", "nothing")]
   return [

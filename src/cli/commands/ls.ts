@@ -31,7 +31,7 @@ const flags = {
       name: "state",
       description:
         "Only executions in this state: running, queued, scheduled or failed; or completed or cancelled, which are not " +
-        "listed otherwise, since Redis has to go through all its keys for them",
+        "listed otherwise, since the store has to go through all its records for them",
       metavar: "state"
     },
     Object.fromEntries(states.map((state) => [state, state]))
@@ -114,20 +114,21 @@ const list = Effect.fnUntraced(function* (filters: Filters, limit: number) {
   } satisfies Found
 })
 
-/** How often Redis is asked for some of its keys, at most: it has others to serve. */
+/** How often a store is asked for some of its records, at most: it has others to serve. */
 const mostScans = 1000
 
-/** Looks for executions among all the keys of the server. */
+/** Looks for executions among all records. */
 const search = Effect.fnUntraced(
   function* (filters: Filters, limit: number) {
     const { name, store } = yield* Docket
-    const redis = yield* Inspection.make({ url: yield* Flags.StoreUrl, name })
+    const url = yield* Flags.StoreUrl
+    const place = Store.isFile(url) ? yield* Store.inspectFile : yield* Inspection.make({ url, name })
     const now = yield* yield* Store.StoreTime
     const found = new Map<string, ExecutionInfo>()
     let cursor = "0"
     let scans = 0
     do {
-      const page = yield* redis.executions({ cursor, prefix: filters.prefix ?? "" })
+      const page = yield* place.executions({ cursor, prefix: filters.prefix ?? "" })
       cursor = page.cursor
       for (const record of yield* store.read(page.keys)) {
         if (Option.isNone(record)) continue
@@ -141,7 +142,7 @@ const search = Effect.fnUntraced(
         found.size > limit
           ? `There may be more; --limit ${limit * 10} looks for more of them`
           : cursor !== "0"
-            ? `There may be more: Redis has more than the ${mostScans * Inspection.keysPerScan} keys that were looked at`
+            ? `There may be more: the store has more than the ${mostScans * Inspection.keysPerScan} records that were looked at`
             : undefined
     } satisfies Found
   },

@@ -31,11 +31,16 @@ export interface Connection {
 }
 
 /** Wraps a database, ours or a user's. */
-export const make = (database: DatabaseSync): Connection => {
+export const make = (database: Pick<DatabaseSync, "prepare" | "exec">): Connection => {
   const prepared = new Map<object, StatementSync>()
   const prepare = (query: { readonly sql: string }) => {
     let statement = prepared.get(query)
-    if (statement === undefined) prepared.set(query, (statement = database.prepare(query.sql)))
+    if (statement === undefined) {
+      prepared.set(query, (statement = database.prepare(query.sql)))
+      // Whatever a user's database does with its own.
+      statement.setReadBigInts(false)
+      statement.setReturnArrays(false)
+    }
     return statement
   }
   return {

@@ -122,7 +122,7 @@ export const make: (
   }
 
   const fail = ({ resume, use }: Operation, cause: unknown) =>
-    resume(Effect.fail(new StoreError({ operation: use.operation, cause: Trouble.explain(location, cause) })))
+    resume(Effect.fail(new StoreError({ operation: use.operation, ...Trouble.explain(location, cause) })))
 
   // Those who are answered by the next sync, and by the one that is under way.
   let unsynced: Array<Answer> = []
@@ -308,22 +308,32 @@ const hasVersion = Connection.query<[], { readonly name: string }>(
 const noVersion = Connection.query<[]>("DELETE FROM docket_schema")
 const writeVersion = Connection.query<[version: number]>("INSERT INTO docket_schema (version) VALUES (?)")
 
-/** Brings the tables of a file to the version of this release. */
-export const migrate = (sql: Connection.Connection, path: string): void => {
-  const found = sql.get(hasVersion) === undefined ? 0 : (sql.get(readVersion)?.version ?? 0)
-  if (found > version) throw Trouble.isNewer(path, found, version)
-  if (found === version) return
+/** Brings the tables of a file to the version of this release, in a transaction of its own. */
+const migrate = (sql: Connection.Connection, path: string): void => {
+  if (versionOf(sql, path) === version) return
   sql.exec("BEGIN IMMEDIATE")
   try {
-    sql.exec(versionTable)
-    // Another process may have done so meanwhile.
-    const present = sql.get(readVersion)?.version ?? 0
-    for (const step of migrations.slice(present)) sql.exec(step)
-    sql.run(noVersion)
-    sql.run(writeVersion, version)
+    bringForward(sql, path)
     sql.exec("COMMIT")
   } catch (error) {
     sql.exec("ROLLBACK")
     throw error
   }
+}
+
+/** The version of the tables of a file; 0 when there are none. */
+const versionOf = (sql: Connection.Connection, path: string): number => {
+  const found = sql.get(hasVersion) === undefined ? 0 : (sql.get(readVersion)?.version ?? 0)
+  if (found > version) throw Trouble.isNewer(path, found, version)
+  return found
+}
+
+/** Brings the tables of a file to the version of this release, in the transaction that is open. */
+export const bringForward = (sql: Connection.Connection, path: string): void => {
+  const found = versionOf(sql, path)
+  if (found === version) return
+  sql.exec(versionTable)
+  for (const step of migrations.slice(found)) sql.exec(step)
+  sql.run(noVersion)
+  sql.run(writeVersion, version)
 }

@@ -5,9 +5,12 @@ import type { Location } from "./Location.ts"
 export class FileTrouble extends Error {
   override readonly name = "FileTrouble"
   /** SQLite's code, if it came from there. */
+  /** What to do about it. */
+  readonly advice: string | undefined
   readonly code: number | undefined
-  constructor(message: string, code: number | undefined, cause?: unknown) {
+  constructor(message: string, advice: string | undefined, code: number | undefined, cause?: unknown) {
     super(message, { cause })
+    this.advice = advice
     this.code = code
   }
 }
@@ -46,46 +49,68 @@ export const isLost = (error: unknown): boolean => {
   return error instanceof FileTrouble || code === codes.io || code === codes.corrupt || code === codes.notADatabase
 }
 
-/** The same in a sentence that says what to do; other errors are left as they are. */
-export const explain = ({ busyTimeoutMillis, path }: Location, error: unknown): unknown => {
-  const say = (problem: string) => new FileTrouble(`The file ${path} ${problem}`, codeOf(error), error)
+/** What happened, and what to do about it. */
+export interface Told {
+  readonly cause: unknown
+  readonly advice?: string
+}
+
+/** The same in words of the docket, with what to do about it; other errors are left as they are. */
+export const explain = ({ busyTimeoutMillis, path }: Location, error: unknown): Told => {
+  if (error instanceof FileTrouble)
+    return { cause: error, ...(error.advice === undefined ? {} : { advice: error.advice }) }
+  const say = (problem: string, advice: string): Told => ({
+    cause: new FileTrouble(`The file ${path} ${problem}`, advice, codeOf(error), error),
+    advice
+  })
   switch (codeOf(error)) {
     case codes.busy:
     case codes.locked:
     case codes.protocol:
       return say(
-        `is locked: another process has been writing to it for more than ${busyTimeoutMillis} ms. ` +
-          "End that process's transaction (?busyTimeout=30000 in the URL waits for longer)"
+        `is locked: another process has been writing to it for more than ${busyTimeoutMillis} ms`,
+        "End the transaction of that process (?busyTimeout=30000 in the URL waits for longer)"
       )
     case codes.permission:
     case codes.readOnly:
-      return say("may not be written by this process: give it, and its folder, the rights to write")
+      return say("may not be written by this process", "Give this process the right to write to it, and to its folder")
     case codes.full:
-      return say("cannot grow, since the disk is full: make room there")
+      return say("cannot grow, since the disk is full", "Make room on that disk")
     case codes.cannotOpen:
-      return say("cannot be opened: its folder has to be there, and this process has to have the right to write to it")
+      return say(
+        "cannot be opened",
+        "Its folder has to be there, and this process has to have the right to write to it"
+      )
     case codes.notADatabase:
-      return say("is no SQLite database: give the path of another file")
+      return say("is no SQLite database", "Give the path of another file")
     case codes.corrupt:
-      return say("is damaged: bring back a backup of it, or save what can still be read with `sqlite3 FILE .recover`")
+      return say(
+        "is damaged",
+        "Bring back a backup of it, or save what can still be read with sqlite3 and its command .recover"
+      )
     case codes.io:
-      return say(`cannot be read or written: ${error instanceof Error ? error.message : String(error)}`)
+      return say(
+        `cannot be read or written: ${error instanceof Error ? error.message : String(error)}`,
+        "Look at the disk that it is on"
+      )
     default:
-      return error
+      return { cause: error }
   }
 }
 
 /** Of a file that a later release wrote. */
 export const isNewer = (path: string, found: number, known: number): FileTrouble =>
   new FileTrouble(
-    `The file ${path} was written by a later release of effect-docket (its tables have version ${found}, this release knows ` +
-      `up to ${known}): use that release, or another file`,
+    `The file ${path} was written by a later release of effect-docket: its tables have version ${found}, and this release ` +
+      `knows up to ${known}`,
+    "Use that release, or another file",
     undefined
   )
 
 /** Of a file that is not the one that was opened. */
 export const isReplaced = (path: string): FileTrouble =>
   new FileTrouble(
-    `The file ${path} was deleted, or another one was put in its place, while it was in use: it is opened anew`,
+    `The file ${path} was deleted, or another one was put in its place, while it was in use`,
+    "What was put there is used from now on; while a docket is in use, leave its file and those beside it (-wal, -shm) alone",
     undefined
   )

@@ -96,7 +96,10 @@ export const parse: (url: string) => Effect.Effect<Connection, InvalidRequest> =
   const isKnown = schemes.has(base) && (mode === undefined || (modes.has(mode) && !isSocket))
   if (!isKnown) {
     const all = Array.from(schemes).join(", ")
-    return yield* invalid(url, `the scheme "${scheme}" is not one of ${all}, memory, or with +sentinel or +cluster`)
+    return yield* invalid(
+      url,
+      `the scheme "${scheme}" is not one of ${all}, memory, sqlite, or with +sentinel or +cluster`
+    )
   }
   const parsed = URL.parse(`redis://${userInfo}host${rest}`)
   if (parsed === null || parsed.hash !== "") return yield* notUrl(url)

@@ -7,6 +7,10 @@ export const adviceOn = (words: string): string | undefined => all.find(([answer
 
 const all: ReadonlyArray<readonly [answer: RegExp, advice: string]> = [
   [
+    /\bECONNREFUSED\b/,
+    "Start Redis there, or give the URL of another (--url or DOCKET_URL); or keep the docket in a file of this machine, without a server: sqlite:./docket.db"
+  ],
+  [
     /\bWRONGPASS\b/,
     "Give the user and password of an ACL user in the URL, percent-encoded: redis://user:password@host:6379/0"
   ],
