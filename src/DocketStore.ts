@@ -94,6 +94,8 @@ export interface ScheduleRequest {
    * worker judges it otherwise, and when the strikes in force are others by then.
    */
   readonly judged: boolean
+  /** By which recurrence and payload an automatic task is scheduled: see `TaskFacts.chain`. */
+  readonly chain?: string | undefined
 }
 
 /**
@@ -191,6 +193,8 @@ export type Outcome =
 export interface Next {
   readonly due: Due
   readonly payload?: string | undefined
+  /** By which recurrence and payload an automatic task goes on: see `TaskFacts.chain`. */
+  readonly chain?: string | undefined
 }
 
 /**
@@ -328,6 +332,8 @@ export interface HeartbeatReply {
   readonly nextExpiryMillis: number | undefined
   /** How many executions are live. */
   readonly depth: Depth
+  /** How many keys recur whose last run failed. */
+  readonly failedChains: number
 }
 
 /**
@@ -366,6 +372,8 @@ export interface TaskFacts {
    * Absent when the payload is no struct.
    */
   readonly fields?: Readonly<Record<string, ReadonlyArray<DataKind>>> | undefined
+  /** Of an automatic task: stands for its recurrence and the payload with which workers schedule it. */
+  readonly chain?: string | undefined
 }
 
 /**
@@ -447,8 +455,8 @@ export interface ExecutionRecord {
   readonly state: State
   readonly generation: number
   /**
-   * The generation with which it began: it stays the same through retries, releases, and a replacement of what waits. It is
-   * another for the next run of a chain, and for what is added when this has ended.
+   * The generation with which it began: it stays the same through retries, releases, the runs of a chain, and a replacement
+   * of what waits. It is another for what is added when this has ended, or replaces it while it runs.
    */
   readonly origin: number
   readonly attempt: number
@@ -469,6 +477,8 @@ export interface ExecutionRecord {
    * of this run `result` and `failure` are what that one left.
    */
   readonly last: LastRun | undefined
+  /** By which recurrence and payload an automatic task was scheduled: see `TaskFacts.chain`. */
+  readonly chain: string | undefined
   /** What a running execution reported last; nothing before its first report. */
   readonly progress: ProgressRecord | undefined
   /** What keeps a scheduled or queued execution from starting, as far as the store decided so when it was last its turn. */
@@ -484,8 +494,6 @@ export interface ExecutionRecord {
  */
 export interface LastRun {
   readonly generation: number
-  /** The generation with which it began. */
-  readonly origin: number
   readonly state: "completed" | "failed"
   readonly error: string | undefined
 }
@@ -551,6 +559,32 @@ export interface AttemptRecord {
   readonly ended: number
   readonly error: string
 }
+
+/**
+ * A run of a key that went on with a next one. A store keeps the newest {@link maximumRuns} of a key, until the next run is
+ * due and as long as it keeps what failed.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RunRecord {
+  readonly generation: number
+  readonly worker: string
+  /** Epoch milliseconds. */
+  readonly started: number
+  /** Epoch milliseconds. */
+  readonly ended: number
+  readonly state: "completed" | "failed"
+  readonly error: string | undefined
+}
+
+/**
+ * How many of its last runs a store keeps of a key that recurs.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const maximumRuns = 20
 
 /**
  * How many failed attempts a store keeps of an execution.
@@ -737,6 +771,10 @@ export class DocketStore extends Context.Service<
     readonly watchAll: Effect.Effect<Queue.Dequeue<ExecutionEvent>, StoreError, Scope.Scope>
     /** The failed attempts of an execution, oldest first. */
     readonly attempts: (key: string) => Effect.Effect<ReadonlyArray<AttemptRecord>, StoreError>
+    /** The last runs of a key that recurs, oldest first: those that were followed by another. */
+    readonly runs: (key: string) => Effect.Effect<ReadonlyArray<RunRecord>, StoreError>
+    /** Keys that recur and whose last run failed, at most so many, the newest failure first. */
+    readonly failedChains: (limit: number) => Effect.Effect<ReadonlyArray<ExecutionRecord>, StoreError>
     /** Executions that failed for good and are still kept, newest first. */
     readonly failed: (page: FailedPage) => Effect.Effect<FailedReply, StoreError>
     /**

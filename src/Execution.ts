@@ -47,6 +47,11 @@ export interface Execution<out A, out E> {
    * empty.
    */
   readonly events: Stream.Stream<ExecutionEvent, DocketError>
+  /**
+   * The last runs of a recurring task, the oldest first and at most 20. They are kept as long as failures, from the time at
+   * which the next run is due.
+   */
+  readonly runs: Effect.Effect<ReadonlyArray<PastRun>, DocketError>
   /** Its failed attempts, oldest first; the newest 20 are kept. */
   readonly attempts: Effect.Effect<ReadonlyArray<Attempt>, DocketError>
   /** Cancels it; see `Docket.cancel`. */
@@ -116,6 +121,21 @@ export interface ProgressChanged extends ProgressState {
  */
 export interface FeedInterrupted {
   readonly _tag: "FeedInterrupted"
+}
+
+/**
+ * A run of a recurring task that was followed by the next one.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface PastRun {
+  readonly worker: string
+  readonly started: DateTime.Utc
+  readonly ended: DateTime.Utc
+  readonly state: "completed" | "failed"
+  /** The error as text, of one that failed. */
+  readonly error: string | undefined
 }
 
 /**

@@ -101,6 +101,13 @@ export interface FailedExecutions {
    * failed, and is counted and logged. What one holds waits.
    */
   readonly retry: (filter: FailedFilter) => Effect.Effect<RetriedFailed, DocketError>
+  /**
+   * Recurring tasks whose last run failed, the newest failure first: as they are now, with the error of that run. Lists at
+   * most `limit`. Default: 1,000.
+   */
+  readonly recurring: (options?: {
+    readonly limit?: number | undefined
+  }) => Effect.Effect<ReadonlyArray<ExecutionInfo>, DocketError>
   /** Forgets them. Returns how many. */
   readonly discard: (filter: FailedFilter) => Effect.Effect<number, DocketError>
 }

@@ -333,6 +333,7 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
     const reply = yield* outage.untilAnswered(() => session.heartbeat, session.reconnected)
     yield* intake.heard(reply)
     metrics.depth(reply.depth)
+    metrics.failedChains(reply.failedChains)
     heartbeat.met()
     return Math.max(shortestBeat, Math.min(heartbeatMillis, (reply.nextExpiryMillis ?? heartbeatMillis) + 1))
   })

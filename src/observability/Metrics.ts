@@ -28,6 +28,7 @@
  * | `docket_strikes_in_effect` | gauge | strikes in force | name |
  * | `docket_queue_depth` | gauge | executions that are due and not started | name |
  * | `docket_schedule_depth` | gauge | executions for later | name |
+ * | `docket_recurring_failed` | gauge | recurring tasks whose last run failed | name |
  */
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
@@ -66,6 +67,7 @@ const punctuality = histogram("docket_task_punctuality", "How long after their d
 const disruptions = counter("docket_redis_disruptions", "Lost connections to the store")
 const strikesInEffect = gauge("docket_strikes_in_effect", "Strikes in force")
 const queueDepth = gauge("docket_queue_depth", "Executions that are due and not started")
+const recurringFailed = gauge("docket_recurring_failed", "Recurring tasks whose last run failed")
 const scheduleDepth = gauge("docket_schedule_depth", "Executions for later")
 
 /** Makes the metrics of each task once. */
@@ -147,6 +149,7 @@ export const ofWorker: (docket: string, worker: string) => Effect.Effect<WorkerM
     const disrupted = disruptions(labels)
     const queue = queueDepth(name)
     const schedule = scheduleDepth(name)
+    const failedChains = recurringFailed(name)
     return {
       started: ({ deliveries, due, started, task }) => {
         const of = tasks(task)
@@ -173,7 +176,8 @@ export const ofWorker: (docket: string, worker: string) => Effect.Effect<WorkerM
       depth: ({ queued, scheduled }) => {
         queue.updateUnsafe(queued, context)
         schedule.updateUnsafe(scheduled, context)
-      }
+      },
+      failedChains: (count) => failedChains.updateUnsafe(count, context)
     }
   }
 )
@@ -187,4 +191,5 @@ export interface WorkerMetrics {
   readonly stricken: (task: string) => void
   readonly disrupted: () => void
   readonly depth: (depth: Depth) => void
+  readonly failedChains: (count: number) => void
 }

@@ -6,6 +6,7 @@ const Kind = Schema.Literals(["string", "number", "boolean", "null", "array", "o
 const Facts = Schema.fromJsonString(
   Schema.Struct({
     key: Schema.Literals(["computed", "name", "own"]),
+    chain: Schema.optional(Schema.String),
     fields: Schema.optional(Schema.Record(Schema.String, Schema.Array(Kind)))
   })
 )

@@ -9,7 +9,7 @@ import { Harness } from "./conformance.ts"
 const fixed = new Set(["stream", "queue", "leases", "wake", "parked", "workers", "failed", "strikes", "front"])
 
 /** Keys for as long as something of theirs waits: sorted sets of the keys of executions. */
-const gathering = new Set(["parked", "waiting", "held", "asked", "plans"])
+const gathering = new Set(["failed-chains", "parked", "waiting", "held", "asked", "plans"])
 
 /** The keys of executions that a key belongs to. */
 const ownersOf = async (redis: Redis, key: string, segment: string, owner: string) => {

@@ -56,7 +56,8 @@ const belongs = ({ name, size, ttl }: Key, all: ReadonlyArray<Key>): boolean => 
     keys.held,
     keys.release,
     keys.asked,
-    keys.overtaken
+    keys.overtaken,
+    keys.prefix + Keys.segments.failedChains
   ]
   if (shared.includes(name)) return anyIsLive
   if (name === keys.strikes) return true

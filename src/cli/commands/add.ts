@@ -45,7 +45,13 @@ export const add = Command.make(
   config,
   Effect.fnUntraced(function* (options) {
     const request = yield* read(options)
-    yield* report(yield* schedule(request, (docket, ...args) => docket.add(...args)), options)
+    yield* report(
+      yield* schedule(request, (docket, task, payload, given) =>
+        // What workers said of the task tells by name what the contract would.
+        options.tasks.length === 0 ? docket.addNamed(task.name, payload, given) : docket.add(task, payload, given)
+      ),
+      options
+    )
   })
 ).pipe(
   Command.withDescription(
@@ -69,7 +75,8 @@ export const replace = Command.make(
   config,
   Effect.fnUntraced(function* (options) {
     const request = yield* read(options)
-    if (request.options.key === undefined && request.task.behaviour.key === undefined) {
+    const { key, recurrence } = request.task.behaviour
+    if ((request.options.key ?? key ?? recurrence) === undefined) {
       return yield* new UsageError({
         message: `replace needs the key of what it replaces: give --key, or --tasks if the task has a key of its own`
       })

@@ -76,6 +76,17 @@ const ls = Command.make(
         ])
       )
     }
+    const recurring = json ? [] : (yield* failed.recurring()).filter(({ task }) => task === (filters.task ?? task))
+    if (recurring.length > 0) {
+      yield* Output.talk(
+        `${Text.count(recurring.length, "recurring task")} failed in the last run, and will run again: ` +
+          `${recurring
+            .slice(0, 5)
+            .map(({ key }) => Text.name(key))
+            .join(", ")}${recurring.length > 5 ? ", …" : ""}. ` +
+          "docket show KEY tells how the last runs went"
+      )
+    }
     if (found.length > limit) yield* Output.talk(`There are more; --limit ${limit * 10} lists more of them`)
   }, Effect.provide(Store.layerShared))
 ).pipe(

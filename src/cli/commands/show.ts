@@ -7,9 +7,9 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { Docket } from "../../Docket.ts"
 import type { ExecutionRecord } from "../../DocketStore.ts"
-import type { Attempt } from "../../Execution.ts"
+import type { Attempt, PastRun } from "../../Execution.ts"
 import { failWith } from "../../internal/docket/docketError.ts"
-import { attemptOf, infoOf } from "../../internal/docket/info.ts"
+import { attemptOf, infoOf, pastRunOf } from "../../internal/docket/info.ts"
 import * as KeptResults from "../../internal/docket/keptResults.ts"
 import { shown } from "../../internal/contract/redaction.ts"
 import { keysArgument, notFound } from "./cancel.ts"
@@ -27,13 +27,13 @@ export const show = Command.make(
   { key: keysArgument, json: Flags.json },
   Effect.fnUntraced(function* ({ json, key }) {
     const { store } = yield* Docket
-    const [records, attempts] = yield* failWith(
-      Effect.all([store.read([key]), store.attempts(key)], { concurrency: 2 })
+    const [records, attempts, runs] = yield* failWith(
+      Effect.all([store.read([key]), store.attempts(key), store.runs(key)], { concurrency: 3 })
     )
     const record = Option.getOrUndefined(records[0] ?? Option.none())
     if (record === undefined) return yield* new NotFound({ message: notFound([Text.quote(key)]) })
-    if (json) return yield* Output.json([jsonOf(record, attempts.map(attemptOf))])
-    yield* print(record, attempts.map(attemptOf))
+    if (json) return yield* Output.json([jsonOf(record, attempts.map(attemptOf), runs.map(pastRunOf))])
+    yield* print(record, attempts.map(attemptOf), runs.map(pastRunOf))
   }, Effect.provide(Store.layerShared))
 ).pipe(
   Command.withDescription(
@@ -47,7 +47,11 @@ export const show = Command.make(
   ])
 )
 
-const print = Effect.fnUntraced(function* (record: ExecutionRecord, attempts: ReadonlyArray<Attempt>) {
+const print = Effect.fnUntraced(function* (
+  record: ExecutionRecord,
+  attempts: ReadonlyArray<Attempt>,
+  runs: ReadonlyArray<PastRun>
+) {
   const { columns, dim, word } = yield* Output.look
   const now = yield* yield* Store.StoreTime
   const info = infoOf(record)
@@ -73,6 +77,29 @@ const print = Effect.fnUntraced(function* (record: ExecutionRecord, attempts: Re
   yield* Output.lines(
     fields.flatMap(([title, text]) => (text === undefined || text === "" ? [] : `${dim(Text.pad(title, 11))}${text}`))
   )
+  if (runs.length > 0) {
+    yield* Output.lines(["", runs.length === 1 ? "The last run:" : `The last ${runs.length} runs, oldest first:`])
+    yield* Output.lines(
+      Text.table(
+        [
+          { title: "Started" },
+          { title: "Took", numeric: true },
+          { title: "Worker", minimum: 8 },
+          { title: "Ended", minimum: 9 },
+          { title: "Error", minimum: 20 }
+        ],
+        runs.map(({ ended, error, started, state, worker }) => [
+          Moments.format(started, now),
+          `${Math.max(0, ended.epochMilliseconds - started.epochMilliseconds)} ms`,
+          Text.safe(worker),
+          state,
+          Text.safe(error ?? "")
+        ]),
+        columns,
+        dim
+      )
+    )
+  }
   if (attempts.length === 0) return
   yield* Output.lines([
     "",
@@ -113,10 +140,17 @@ const near = (moment: DateTime.Utc, now: number): string => {
 export const progressText = (current: number, total: number, message: string | undefined): string =>
   `${current}/${total}${message === undefined || message === "" ? "" : ` ${Text.safe(message)}`}`
 
-const jsonOf = (record: ExecutionRecord, attempts: ReadonlyArray<Attempt>) => ({
+const jsonOf = (record: ExecutionRecord, attempts: ReadonlyArray<Attempt>, runs: ReadonlyArray<PastRun>) => ({
   ...Json.execution(infoOf(record)),
   result: record.result !== undefined && KeptResults.isReference(record.result) ? undefined : Json.data(record.result),
   failure: Json.data(record.failure),
+  runs: runs.map(({ ended, error, started, state, worker }) => ({
+    worker,
+    started: Json.moment(started),
+    ended: Json.moment(ended),
+    state,
+    error
+  })),
   attempts: attempts.map(({ attempt, ended, error, started, worker }) => ({
     attempt,
     worker,

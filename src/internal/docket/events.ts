@@ -39,6 +39,7 @@ export const ofExecution = (store: Store, key: string): Stream.Stream<ExecutionE
       const feed = yield* failWith(store.watch(key))
       let place = -1
       let updated = -1
+      let origin: number | undefined = undefined
       /** Whether there is no record any more, so that what is in the feed is the rest. */
       let isGone = false
       let isOver = false
@@ -47,6 +48,7 @@ export const ofExecution = (store: Store, key: string): Stream.Stream<ExecutionE
         const [found] = yield* failWith(store.read([key]))
         if (found === undefined || Option.isNone(found)) return yield* Queue.end(events)
         const record = found.value
+        origin ??= record.origin
         if (placeOfRecord(record) > place) {
           place = placeOfRecord(record)
           yield* Queue.offer(events, Info.stateChanged(record))
@@ -62,7 +64,7 @@ export const ofExecution = (store: Store, key: string): Stream.Stream<ExecutionE
         const [found] = yield* failWith(store.read([key]))
         if (found === undefined || Option.isNone(found)) isGone = true
         // Generations begin again once a record has ended.
-        else isOver = found.value.last === undefined || placeOfRecord(found.value) <= place
+        else isOver = found.value.origin !== origin || placeOfRecord(found.value) <= place
       })
 
       yield* present

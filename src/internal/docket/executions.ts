@@ -19,7 +19,7 @@ import { closed, failWith, invalid, waits } from "./docketError.ts"
 import * as Durations from "../contract/durations.ts"
 import * as Events from "./events.ts"
 import * as GroupCommit from "./groupCommit.ts"
-import { attemptOf, infoOf } from "./info.ts"
+import { attemptOf, infoOf, pastRunOf } from "./info.ts"
 import * as KeptResults from "./keptResults.ts"
 import * as Stored from "../contract/stored.ts"
 
@@ -147,6 +147,10 @@ class Handle<A, E> implements Execution<A, E> {
     return Effect.map(failWith(this.#source.store.attempts(this.key)), (attempts) => attempts.map(attemptOf))
   }
 
+  get runs() {
+    return Effect.map(failWith(this.#source.store.runs(this.key)), (runs) => runs.map(pastRunOf))
+  }
+
   get cancel() {
     return this.#source.cancel(this.key)
   }
@@ -165,8 +169,9 @@ const resultOf = Effect.fnUntraced(function* <A, E>(
   decoder: Decoder<A, E>
 ): Effect.fn.Return<A, E | ResultError> {
   const first = yield* source.read(key)
-  const origin = schedule ?? Option.getOrUndefined(first)?.origin ?? 1
-  const end = endIn(first, origin) ?? (yield* awaitEnd(source, key, origin))
+  const { generation = 1, origin = 1 } = Option.getOrUndefined(first) ?? {}
+  const own = schedule ?? origin
+  const end = endIn(first, own) ?? (yield* awaitEnd(source, key, own, generation))
   if (end === "gone") return yield* new ResultNotKept({ key })
   const { error, failure, isCleared = false, result, state } = end
   if (state === "cancelled") return yield* new TaskCancelled({ key })
@@ -184,40 +189,36 @@ const resultOf = Effect.fnUntraced(function* <A, E>(
   return yield* Exit.isSuccess(typed) ? Effect.fail(typed.value) : unreadable(key, "error")
 })
 
-/** How the run with this origin ended, as far as the record tells; nothing while it goes on. */
+/** How the schedule with this origin ended, as far as the record tells; nothing while it goes on. */
 const endIn = (found: Option.Option<DocketStore.ExecutionRecord>, origin: number): End | "gone" | undefined => {
-  if (Option.isNone(found)) return "gone"
-  const record = found.value
-  const isSettled = DocketStore.isSettled(record.state)
-  if (record.origin === origin) return isSettled ? record : undefined
-  // The key goes on. If that is with the next run of the same chain, the record has what the run before left.
-  const { failure, last, result } = record
-  return last?.origin === origin && !isSettled ? { ...last, failure, result } : "gone"
+  if (Option.isNone(found) || found.value.origin !== origin) return "gone"
+  return DocketStore.isSettled(found.value.state) ? found.value : undefined
 }
 
-/** Waits for the end of the run with this origin. */
+/** Waits for the end of what was seen unfinished in this generation. */
 const awaitEnd = Effect.fnUntraced(function* (
   source: Source,
   key: string,
-  origin: number
+  origin: number,
+  first: number
 ): Effect.fn.Return<End | "gone", DocketError, Scope.Scope> {
   // The feed is live before the record is read, so no end goes unnoticed.
   const events = yield* failWith(source.store.watch(key))
   let heard: End | undefined = undefined
   while (true) {
-    const found = yield* source.read(key)
-    const end: End | "gone" | undefined = endIn(found, origin)
+    const found: Option.Option<DocketStore.ExecutionRecord> = yield* source.read(key)
+    const end = endIn(found, origin)
     // A docket that keeps nothing leaves only what was heard.
-    if (end === "gone" || (end !== undefined && !source.keepsResults && !DocketStore.isSettled(stateIn(found)))) {
-      return heard ?? "gone"
-    }
+    if (end === "gone") return heard ?? end
     if (end !== undefined) return end
-    heard = yield* takeEnd(events, Option.getOrUndefined(found)?.generation ?? 1)
+    const { failure, generation, last, result } = Option.getOrThrow(found)
+    // It goes on. If that is with the next run of its chain, the record has what the run before left.
+    if (last !== undefined && last.generation >= first) {
+      return source.keepsResults ? { ...last, failure, result } : (heard ?? "gone")
+    }
+    heard = yield* takeEnd(events, generation)
   }
 }, Effect.scoped)
-
-const stateIn = (found: Option.Option<DocketStore.ExecutionRecord>) =>
-  Option.getOrUndefined(found)?.state ?? "completed"
 
 // The end of the run of this generation, for when the record has nothing of it any more; nothing when the feed had a gap,
 // or when the key goes on: then the record says with what.

@@ -3,7 +3,7 @@
  */
 import * as DateTime from "effect/DateTime"
 import type * as DocketStore from "../../DocketStore.ts"
-import type { Attempt, ExecutionInfo, ProgressChanged, StateChanged } from "../../Execution.ts"
+import type { Attempt, ExecutionInfo, PastRun, ProgressChanged, StateChanged } from "../../Execution.ts"
 import type { ProgressState } from "../../TaskContext.ts"
 
 const moment = (epochMillis: number | undefined): DateTime.Utc | undefined =>
@@ -38,6 +38,15 @@ export const attemptOf = (attempt: DocketStore.AttemptRecord): Attempt => ({
   ...attempt,
   started: DateTime.makeUnsafe(attempt.started),
   ended: DateTime.makeUnsafe(attempt.ended)
+})
+
+/** A run of a key that went on. */
+export const pastRunOf = ({ ended, error, started, state, worker }: DocketStore.RunRecord): PastRun => ({
+  worker,
+  started: DateTime.makeUnsafe(started),
+  ended: DateTime.makeUnsafe(ended),
+  state,
+  error
 })
 
 /** A change of state, from an event or from the record that holds the state. */

@@ -80,6 +80,8 @@ export const failedExecutions = (store: Store, strikes: KnownStrikes): FailedExe
 
   const keysOf = (filter: FailedFilter) => Effect.map(choose(filter), (records) => records.map(({ key }) => key))
   return {
+    recurring: ({ limit = 1000 } = {}) =>
+      Effect.map(failWith(store.failedChains(limit)), (records) => records.map(infoOf)),
     list: (filter = {}) => Effect.map(choose(filter), (records) => records.map(infoOf)),
     retry: Effect.fnUntraced(function* (filter) {
       const answers = yield* retryFailed(store, strikes, yield* keysOf(filter))

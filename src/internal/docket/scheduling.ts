@@ -11,6 +11,7 @@ import { DocketError, InvalidPayload, InvalidRequest } from "../../DocketError.t
 import { type Disposition, type DocketStore, type Due, dueNow, type ScheduleRequest } from "../../DocketStore.ts"
 import { currentTrace, traceOf } from "../../observability/Tracing.ts"
 import type * as Task from "../../Task.ts"
+import { chainOf } from "../contract/facts.ts"
 import { codecOf, type EncodedPayload, exitOf } from "../contract/codec.ts"
 import { closed, failWith, invalid, waits } from "./docketError.ts"
 import * as Durations from "../contract/durations.ts"
@@ -116,7 +117,8 @@ export const makeScheduler = Effect.fnUntraced(function* (
           replace,
           trace: traceOf(fiber.context, isDueNow(due.value) && task.behaviour.recurrence === undefined),
           values,
-          judged: true
+          judged: true,
+          chain: chainOf(task)
         })
       }
       const encoded = codecOf(task).encodePayload(input)

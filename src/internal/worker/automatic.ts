@@ -1,9 +1,11 @@
 /**
  * Schedules the tasks that nobody has to add, when a worker starts and whenever their chain was severed.
  */
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
+import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import type { StoreError } from "../../DocketError.ts"
@@ -11,6 +13,7 @@ import { type DocketStore, type Due, dueNow, isSettled, type WorkerSession } fro
 import * as Recurrence from "../../Recurrence.ts"
 import type * as Task from "../../Task.ts"
 import { codecOf } from "../contract/codec.ts"
+import { chainOf } from "../contract/facts.ts"
 import type { KnownStrikes } from "../docket/knownStrikes.ts"
 import { scheduleJudged } from "../docket/scheduleJudged.ts"
 import type { Bounds } from "./bounds.ts"
@@ -66,7 +69,8 @@ export const seed: (options: {
       replace: false,
       trace: "",
       values: task.behaviour.controls.valuesOf(payload),
-      judged: true
+      judged: true,
+      chain: chainOf(task)
     } as const
   })
 
@@ -85,6 +89,28 @@ export const seed: (options: {
     yield* Effect.forEach(struck, (request) => strikes.refused(request))
     yield* strikes.warn
     return new Set(struck.map(({ task }) => task))
+  })
+
+  // A chain that was made by another recurrence or payload follows this worker's contract, if it is the one that started
+  // last. That may be after each run that a worker with another contract has ended.
+  const realign = Effect.fnUntraced(function* (tasks: ReadonlyArray<Task.Any>) {
+    const facts = yield* untilAnswered(store.facts(tasks.map(({ name }) => name)))
+    const own = tasks.filter((task) => facts.get(task.name)?.chain === chainOf(task))
+    if (own.length === 0) return
+    const records = yield* untilAnswered(store.read(own.map(keyOf)))
+    for (const [i, task] of own.entries()) {
+      const record = Option.getOrUndefined(records[i] ?? Option.none())
+      if (record?.task !== task.name || (record.state !== "scheduled" && record.state !== "queued")) continue
+      if (record.chain === undefined || record.chain === chainOf(task)) continue
+      const changed = { ...(yield* request(task)), replace: true }
+      const { dispositions } = yield* untilAnswered(scheduleJudged(store, strikes, [changed]))
+      if (dispositions[0] === "struck") continue
+      const when =
+        changed.due._tag === "At" ? `at ${DateTime.formatIso(DateTime.makeUnsafe(changed.due.epochMillis))}` : "now"
+      yield* Effect.logInfo(
+        `${task.name} was scheduled by another recurrence or payload than this worker's contract has, and follows this one: it runs ${when}`
+      )
+    }
   })
 
   // In this process a chain that ends can be seen to end, and a strike to be restored, so that a virtual clock need not
@@ -108,15 +134,16 @@ export const seed: (options: {
       yield* Queue.clear(events)
       yield* Queue.clear(changes)
       const struck = yield* schedule([task])
+      yield* realign([task])
       if (struck.size > 0) yield* awaitStrikes
     }
   }, Effect.scoped)
 
-  const first = yield* Effect.forkScoped(schedule(automatic))
+  const first = yield* Effect.forkScoped(Effect.tap(schedule(automatic), () => realign(automatic)))
   yield* Fiber.join(first).pipe(
     Effect.flatMap((struck) =>
       session.needsHeartbeat
-        ? Effect.forever(Effect.delay(schedule(automatic), reseedInterval))
+        ? Effect.forever(Effect.delay(Effect.andThen(schedule(automatic), realign(automatic)), reseedInterval))
         : Effect.forEach(automatic, (task) => Effect.forkScoped(resumeWhenSevered(task, struck.has(task.name))))
     ),
     Effect.forkScoped

@@ -8,6 +8,7 @@ import * as Schema from "effect/Schema"
 import type * as Task from "../../Task.ts"
 import type * as TaskGroup from "../../TaskGroup.ts"
 import { codecOf, type CompletePayload } from "../contract/codec.ts"
+import { chainOf } from "../contract/facts.ts"
 import * as PayloadVersion from "../contract/payloadVersion.ts"
 import * as Stored from "../contract/stored.ts"
 import { handlerOf, type Implementation } from "../contract/handlers.ts"
@@ -15,6 +16,8 @@ import { handlerOf, type Implementation } from "../contract/handlers.ts"
 /** What it takes to run one task. */
 export interface Runnable {
   readonly behaviour: Task.Behaviour | undefined
+  /** See `TaskFacts.chain`. */
+  readonly chain: string | undefined
   /** The newest version of its payload that it reads. */
   readonly version: number
   /** The services that the handler's layer was built with. */
@@ -37,6 +40,8 @@ export interface Registry {
   readonly find: (task: string, payload: string) => Runnable | undefined
   /** What a worker has to know that is to run this execution, when this one does not. */
   readonly lacks: (task: string, payload: string) => string | undefined
+  /** Whether a payload is of an earlier version than that of this worker's contract. */
+  readonly isEarlier: (task: string, payload: string) => boolean
 }
 
 /** Collects the handlers of a group from a context. */
@@ -50,6 +55,7 @@ export const collect = <T extends Task.Any>(
     const { completePayload, decodePayload, encodeError, encodeSuccess, hasErrors, version } = codecOf(task)
     runnables.set(task.name, {
       behaviour: task.behaviour,
+      chain: chainOf(task),
       version,
       context: services,
       decodePayload,
@@ -76,7 +82,8 @@ export const make = (runnables: ReadonlyMap<string, Runnable>, fallback: Runnabl
     lacks: (task, payload) =>
       runnables.has(task) && find(task, payload) === undefined
         ? PayloadVersion.nameOf(task, PayloadVersion.versionOf(payload))
-        : undefined
+        : undefined,
+    isEarlier: (task, payload) => PayloadVersion.versionOf(payload) < (runnables.get(task)?.version ?? 1)
   }
 }
 
@@ -88,6 +95,7 @@ export const fallback = <R>(
   context: Context.Context<never>
 ): Runnable => ({
   behaviour: undefined,
+  chain: undefined,
   version: Number.POSITIVE_INFINITY,
   context,
   decodePayload: (text) => Exit.succeed(Stored.jsonOf(text)),

@@ -147,7 +147,9 @@ export const make: (options: {
       run,
       payload: Exit.isSuccess(payload) ? payload.value : undefined,
       succession:
-        recurrence === undefined ? Succession.none : Succession.make(recurrence, run.delivery, docket.settings),
+        recurrence === undefined
+          ? Succession.none
+          : Succession.make(recurrence, run.delivery, { ...docket.settings, chain: runnable.chain }),
       deadline:
         timeoutMillis === undefined
           ? Deadline.none

@@ -31,7 +31,7 @@ export const none: Succession = {
 export const make = (
   recurrence: Recurrence.Recurrence,
   delivery: Delivery,
-  { maximumBytes }: { readonly maximumBytes: number }
+  { chain, maximumBytes }: { readonly maximumBytes: number; readonly chain: string | undefined }
 ): Succession => {
   let stopped = false
   let everyMillis: number | undefined = undefined
@@ -79,7 +79,7 @@ export const make = (
         payload = text
       })
     },
-    next: (elapsedMillis) => (stopped ? undefined : { due: dueAfter(elapsedMillis), payload })
+    next: (elapsedMillis) => (stopped ? undefined : { due: dueAfter(elapsedMillis), payload, chain })
   }
 }
 

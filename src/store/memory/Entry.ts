@@ -34,6 +34,10 @@ export interface Entry {
   last: DocketStore.LastRun | undefined
   progress: DocketStore.ProgressRecord | undefined
   readonly attempts: Array<DocketStore.AttemptRecord>
+  /** Its last runs, if it recurs. */
+  runs: Array<DocketStore.RunRecord>
+  /** By which recurrence and payload it was scheduled, if it is of an automatic task. */
+  chain: string | undefined
   /** The values of its task's controls; see `ScheduleRequest.values`. */
   values: ReadonlyArray<string> | undefined
   /** The version of the strikes by which its payload was judged, and not matched. */
@@ -106,6 +110,8 @@ export const makeEntry = (key: string): Entry => ({
   last: undefined,
   progress: undefined,
   attempts: [],
+  runs: [],
+  chain: undefined,
   values: undefined,
   judged: "",
   admission: {

@@ -218,6 +218,9 @@ const fromDocket = (docket: Docket, options: DocketStore.StoreOptions): DocketSt
       (feed) => executions.events.all.add(feed),
       (feed) => executions.events.all.delete(feed)
     ),
+    runs: (key) =>
+      run((step) => Option.match(read(key, step), { onNone: () => [], onSome: ({ runs }) => Array.from(runs) })),
+    failedChains: (limit) => run((step) => Overview.failedChains(executions, limit, step)),
     failed: (page) => run((step) => Overview.failed(executions, page, step)),
     retryFailed: (keys, strikes) => run((step) => Operations.retryFailed(executions, keys, strikes, step)),
     discardFailed: (keys) => run((step) => Operations.discardFailed(executions, keys, step)),
@@ -313,7 +316,8 @@ const open = Effect.fnUntraced(function* (
       nextDueMillis: nextDueMillis(step),
       // Exchanges take back what has expired, and come in time for it.
       nextExpiryMillis: undefined,
-      depth: Executions.depth(executions)
+      depth: Executions.depth(executions),
+      failedChains: Overview.chainsThatFailed(executions).length
     })),
     leave: run(() => {
       session.isListed = false

@@ -38,6 +38,7 @@ export const schedule = (
     entry.trace = request.trace
     entry.values = request.values
     entry.judged = request.judged ? strikes.version : ""
+    entry.chain = request.chain
     scheduleAfresh(executions, entry, request.due, origin, step)
     origins.push(origin)
     return isLive ? "replaced" : "scheduled"
@@ -96,7 +97,7 @@ const scheduleAfresh = (
 }
 
 /** Begins the next schedule of a key, at its first attempt. */
-const startOver = (entry: Entry, origin = entry.generation + 1) => {
+const startOver = (entry: Entry, origin: number) => {
   entry.generation++
   entry.origin = origin
   entry.attempt = 1
@@ -231,15 +232,17 @@ const end = (
         entry.error = undefined
         entry.failure = undefined
       }
-      const { error, generation, origin } = entry
-      entry.last = { generation, origin, state: outcome._tag === "Completed" ? "completed" : "failed", error }
+      const { error, generation } = entry
+      noteRun(entry, outcome, step)
+      entry.last = { generation, state: outcome._tag === "Completed" ? "completed" : "failed", error }
       Gate.end(executions, entry, step, { isUndone: false })
+      if (outcome.next.chain !== undefined) entry.chain = outcome.next.chain
       if (outcome.next.payload !== undefined) {
         entry.payload = outcome.next.payload
         entry.values = undefined
         entry.judged = ""
       }
-      startOver(entry)
+      startOver(entry, entry.origin)
       return Executions.wait(executions, entry, outcome.next.due, step)
     }
     case "Cancelled":
@@ -273,6 +276,20 @@ const end = (
       entry.deliveries--
       return Executions.reclaim(executions, entry)
   }
+}
+
+const noteRun = (entry: Entry, outcome: DocketStore.Outcome, { now }: Executions.Step) => {
+  const { generation, runs, started, worker } = entry
+  const hasFailed = outcome._tag === "Failed"
+  const run: DocketStore.RunRecord = {
+    generation,
+    worker: worker ?? "",
+    started: started ?? now,
+    ended: now,
+    state: hasFailed ? "failed" : "completed",
+    error: hasFailed ? outcome.error : undefined
+  }
+  entry.runs = [...runs, run].slice(-DocketStore.maximumRuns)
 }
 
 const noteAttempt = ({ attempt, attempts, started, worker }: Entry, error: string, step: Executions.Step) => {

@@ -1,5 +1,5 @@
 /** What an operator sees of a docket. Nothing here changes anything. */
-import type * as DocketStore from "../../DocketStore.ts"
+import * as DocketStore from "../../DocketStore.ts"
 import type { Entry } from "./Entry.ts"
 import * as Executions from "./Executions.ts"
 import * as Gate from "./Gate.ts"
@@ -27,6 +27,7 @@ export const toRecord = (
   result: entry.result,
   failure: entry.failure,
   last: entry.last,
+  chain: entry.chain,
   progress: entry.progress,
   hindrance: Gate.hindranceOf(executions, entry, step),
   trace: entry.trace
@@ -63,6 +64,21 @@ export const failed = (
     next: last === undefined ? undefined : placeOf(last)
   }
 }
+
+/** Keys that recur and whose last run failed, the newest failure first. */
+export const failedChains = (
+  executions: Executions.Executions,
+  limit: number,
+  step: Executions.Step
+): ReadonlyArray<DocketStore.ExecutionRecord> =>
+  chainsThatFailed(executions)
+    .toSorted((a, b) => (b.runs.at(-1)?.ended ?? 0) - (a.runs.at(-1)?.ended ?? 0))
+    .slice(0, limit)
+    .map((entry) => toRecord(executions, entry, step))
+
+/** Those of which the last run failed. */
+export const chainsThatFailed = ({ entries }: Executions.Executions): ReadonlyArray<Entry> =>
+  Array.from(entries.values()).filter(({ last, state }) => last?.state === "failed" && !DocketStore.isSettled(state))
 
 const placeOf = ({ completed, key }: Entry): DocketStore.FailedPlace => ({ failed: completed ?? 0, key })
 

@@ -65,7 +65,9 @@ export const make: (
       clear: redis.eval(clear),
       read: redis.eval(Read.read),
       attempts: redis.eval(Read.attempts),
+      runs: redis.eval(Read.runs),
       failed: redis.eval(Failed.failed),
+      failedChains: redis.eval(Failed.failedChains),
       retryFailed: redis.eval(Failed.retryFailed),
       discardFailed: redis.eval(Failed.discardFailed),
       snapshot: redis.eval(Read.snapshot),
@@ -151,6 +153,11 @@ export const make: (
         ),
 
       attempts: (execution) => Effect.map(run.attempts(keys, asStored(execution)), Read.decodeAttempts),
+
+      runs: (execution) => Effect.map(run.runs(keys, asStored(execution)), Read.decodeRuns),
+
+      failedChains: (limit) =>
+        Effect.map(run.failedChains(keys, limit), ([executions, records]) => Read.decodeRecords(executions, records)),
 
       failed: (page) =>
         Effect.flatMap(now, (now) =>

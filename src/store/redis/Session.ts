@@ -91,13 +91,8 @@ export const open: (
     needsHeartbeat: true,
 
     heartbeat: Effect.gen(function* () {
-      const [reclaimed, isWorkThere, nextDueMillis, nextExpiryMillis, depth, notices] = yield* run.heartbeat(
-        keys,
-        yield* now,
-        keeping.executionTtlMillis,
-        worker,
-        isFirst
-      )
+      const [reclaimed, isWorkThere, nextDueMillis, nextExpiryMillis, depth, notices, failedChains] =
+        yield* run.heartbeat(keys, yield* now, keeping.executionTtlMillis, worker, isFirst)
       isFirst = false
       const found = yield* repairs.some
       return {
@@ -107,7 +102,8 @@ export const open: (
         work: isWorkThere === 1 || found.repaired !== undefined,
         nextDueMillis: nextDueMillis < 0 ? undefined : nextDueMillis,
         nextExpiryMillis: nextExpiryMillis < 0 ? undefined : nextExpiryMillis,
-        depth: Read.decodeDepth(depth)
+        depth: Read.decodeDepth(depth),
+        failedChains
       }
     }).pipe(orMend),
 

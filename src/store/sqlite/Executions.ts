@@ -55,6 +55,7 @@ export const add = (
     trace: request.trace,
     judged,
     controlValues: request.values === undefined ? null : JSON.stringify(request.values),
+    chain: request.chain ?? null,
     payload: request.payload
   })
   tally(docket, place, 1)
@@ -210,6 +211,7 @@ export const reclaim = (step: Step, row: Row.Row, hasSlot: boolean): void => {
 export const settle = (step: Step, row: Row.Row, state: "completed" | "failed" | "cancelled"): void => {
   const { docket, now, options } = step
   row.state = state
+  row.chainFailed = null
   row.completed = now
   row.cancelled = 0
   row.progress = null

@@ -61,6 +61,7 @@ const scheduleOne = (
   found.trace = request.trace
   found.controlValues = request.values === undefined ? null : JSON.stringify(request.values)
   found.judged = judged
+  found.chain = request.chain ?? null
   scheduleAfresh(step, found, request.due, origin)
   return [isLive ? "replaced" : "scheduled", origin]
 }
@@ -117,6 +118,7 @@ const scheduleAfresh = (step: Step, row: Row.Row, due: DocketStore.Due, origin: 
   row.result = null
   row.failure = null
   row.last = null
+  row.chainFailed = null
   row.dead = null
   row.attempts = null
   Gate.forget(row)
@@ -125,7 +127,7 @@ const scheduleAfresh = (step: Step, row: Row.Row, due: DocketStore.Due, origin: 
 }
 
 /** Begins the next schedule of a key, at its first attempt. */
-const startOver = (row: Row.Row, origin = row.generation + 1) => {
+const startOver = (row: Row.Row, origin: number) => {
   row.generation++
   row.origin = origin
   row.attempt = 1
@@ -192,7 +194,7 @@ const complete = query<
   ]
 >(
   `UPDATE docket_executions SET place = 'settled', at = ?, seq = ?, state = 'completed', completed = ?, settledLease = ?,
-    result = ?, progress = NULL, error = NULL, failure = NULL
+    result = ?, progress = NULL, error = NULL, failure = NULL, chainFailed = NULL
   WHERE docket = ? AND key = ? AND generation = ? AND lease = ? AND place = 'running' AND cancelled = 0
     AND admission IS NULL`
 )
@@ -281,16 +283,18 @@ const end = (step: Step, row: Row.Row, outcome: DocketStore.Outcome): void => {
         row.error = null
         row.failure = null
       }
-      const { error, generation, origin } = row
+      const { error, generation } = row
       const state = outcome._tag === "Completed" ? "completed" : "failed"
-      row.last = JSON.stringify({ generation, origin, state, error: error ?? undefined } satisfies DocketStore.LastRun)
+      noteRun(step, row, outcome)
+      row.last = JSON.stringify({ generation, state, error: error ?? undefined } satisfies DocketStore.LastRun)
       Gate.end(step, row, { isUndone: false })
+      if (outcome.next.chain !== undefined) row.chain = outcome.next.chain
       if (outcome.next.payload !== undefined) {
         Row.setPayload(step, row, outcome.next.payload)
         row.controlValues = null
         row.judged = ""
       }
-      startOver(row)
+      startOver(row, row.origin)
       return Executions.wait(step, row, outcome.next.due)
     }
     case "Cancelled":
@@ -330,6 +334,28 @@ const end = (step: Step, row: Row.Row, outcome: DocketStore.Outcome): void => {
 export const attemptsOf = ({ attempts }: Row.Row): ReadonlyArray<DocketStore.AttemptRecord> =>
   // Written by `noteAttempt`.
   attempts === null ? [] : (JSON.parse(attempts) as ReadonlyArray<DocketStore.AttemptRecord>)
+
+/** The last runs of a key that recurs, oldest first. */
+export const runsOf = ({ runs }: Row.Row): ReadonlyArray<DocketStore.RunRecord> =>
+  // Written by `noteRun`; JSON leaves out what is undefined.
+  runs === null
+    ? []
+    : (JSON.parse(runs) as ReadonlyArray<DocketStore.RunRecord>).map((run) => ({ ...run, error: run.error }))
+
+const noteRun = ({ now }: Step, row: Row.Row, outcome: DocketStore.Outcome) => {
+  const { generation, started, worker } = row
+  const hasFailed = outcome._tag === "Failed"
+  const run: DocketStore.RunRecord = {
+    generation,
+    worker: worker ?? "",
+    started: started ?? now,
+    ended: now,
+    state: hasFailed ? "failed" : "completed",
+    error: hasFailed ? outcome.error : undefined
+  }
+  row.runs = JSON.stringify([...runsOf(row), run].slice(-DocketStore.maximumRuns))
+  row.chainFailed = hasFailed ? now : null
+}
 
 const noteAttempt = ({ now }: Step, row: Row.Row, error: string) => {
   const { attempt, started, worker } = row
@@ -581,7 +607,8 @@ export const heartbeat = (
     work: isReady || untilDue === 0 || docket.release > 0 || isAnyAsideFor(step, worker),
     nextDueMillis: untilDue,
     nextExpiryMillis: expiries.length === 0 ? undefined : Math.max(0, Math.min(...expiries) - now),
-    depth: Executions.depth(step)
+    depth: Executions.depth(step),
+    failedChains: Row.failedChainCount(step)
   }
 }
 

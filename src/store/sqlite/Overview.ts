@@ -23,6 +23,7 @@ export const toRecord = (step: Step, row: Row.Row): DocketStore.ExecutionRecord 
   error: row.error ?? undefined,
   result: row.result ?? undefined,
   failure: row.failure ?? undefined,
+  chain: row.chain ?? undefined,
   last: row.last === null ? undefined : lastOf(row.last),
   progress: row.progress === null ? undefined : progressOf(row.progress),
   hindrance: Gate.hindranceOf(step, row),
@@ -31,8 +32,8 @@ export const toRecord = (step: Step, row: Row.Row): DocketStore.ExecutionRecord 
 
 // What `Operations.end` and `Executions.report` wrote; JSON leaves out what is undefined.
 const lastOf = (json: string): DocketStore.LastRun => {
-  const { error, generation, origin, state } = JSON.parse(json) as DocketStore.LastRun
-  return { generation, origin, state, error }
+  const { error, generation, state } = JSON.parse(json) as DocketStore.LastRun
+  return { generation, state, error }
 }
 const progressOf = (json: string): DocketStore.ProgressRecord => {
   const { current, message, total, updated } = JSON.parse(json) as DocketStore.ProgressRecord
@@ -58,6 +59,10 @@ export const failed = (step: Step, { before, limit }: DocketStore.FailedPage): D
     next: last === undefined ? undefined : { failed: last.completed ?? 0, key: last.key }
   }
 }
+
+/** Keys that recur and whose last run failed, the newest failure first. */
+export const failedChains = (step: Step, limit: number): ReadonlyArray<DocketStore.ExecutionRecord> =>
+  Row.failedChains(step, limit).map((row) => toRecord(step, row))
 
 const byStart = query<[docket: number], { readonly key: string; readonly started: number }>(
   `SELECT key, started FROM docket_executions WHERE docket = ? AND place = 'running' ORDER BY started, seq`

@@ -60,6 +60,12 @@ export interface Row {
   admission: string | null
   /** The error with which it had failed before it was retried by hand, as long as it has not begun since. */
   dead: string | null
+  /** By which recurrence and payload it was scheduled, if it is of an automatic task. */
+  chain: string | null
+  /** `DocketStore.RunRecord`s, as JSON. */
+  runs: string | null
+  /** When the last run failed, of a key that goes on. */
+  chainFailed: number | null
   /** `DocketStore.LastRun`, as JSON. */
   last: string | null
   /** `DocketStore.ProgressRecord`, as JSON. */
@@ -75,8 +81,8 @@ export interface Row {
 
 const columns =
   "id, key, place, line, at, seq, state, generation, origin, attempt, deliveries, due, intended, started, completed, cancelled, " +
-  "worker, lease, settledLease, task, needs, trace, judged, controlValues, admission, last, dead, progress, error, attempts, " +
-  "result, failure, payload"
+  "worker, lease, settledLease, task, needs, trace, judged, controlValues, admission, last, dead, chain, runs, chainFailed, progress, error, " +
+  "attempts, result, failure, payload"
 
 const byKey = query<[docket: number, key: string], Row>(
   `SELECT ${columns} FROM docket_executions WHERE docket = ? AND key = ?`
@@ -116,6 +122,12 @@ const countBefore = query<
 >(
   `SELECT count(*) AS count FROM (SELECT 1 FROM docket_executions WHERE docket = ? AND place = ? AND line = ? AND at = 0 AND seq < ? LIMIT ?)`
 )
+const failedChain = query<[docket: number, limit: number], Row>(
+  `SELECT ${columns} FROM docket_executions WHERE docket = ? AND chainFailed IS NOT NULL ORDER BY chainFailed DESC LIMIT ?`
+)
+const countFailedChains = query<[docket: number], { readonly count: number }>(
+  `SELECT count(*) AS count FROM docket_executions WHERE docket = ? AND chainFailed IS NOT NULL`
+)
 const longPayload = query<[execution: number], { readonly payload: string }>(
   `SELECT payload FROM docket_payloads WHERE execution = ?`
 )
@@ -126,13 +138,13 @@ const forgetLongPayload = query<[execution: number]>(`DELETE FROM docket_payload
 
 const insert = query<ReadonlyArray<string | number | null>, { readonly id: number }>(
   `INSERT INTO docket_executions (docket, key, place, line, at, seq, state, generation, origin, attempt, deliveries, due, cancelled,
-    task, trace, judged, controlValues, payload)
-  VALUES (?, ?, ?, '', ?, ?, ?, ?, ?, 1, 0, ?, 0, ?, ?, ?, ?, ?) RETURNING id`
+    task, trace, judged, controlValues, chain, payload)
+  VALUES (?, ?, ?, '', ?, ?, ?, ?, ?, 1, 0, ?, 0, ?, ?, ?, ?, ?, ?) RETURNING id`
 )
 const update = query<ReadonlyArray<string | number | null>>(
   `UPDATE docket_executions SET place = ?, line = ?, at = ?, seq = ?, state = ?, generation = ?, origin = ?, attempt = ?,
     deliveries = ?, due = ?, intended = ?, started = ?, completed = ?, cancelled = ?, worker = ?, lease = ?, settledLease = ?, task = ?,
-    needs = ?, trace = ?, judged = ?, controlValues = ?, admission = ?, last = ?, dead = ?, progress = ?, error = ?, attempts = ?,
+    needs = ?, trace = ?, judged = ?, controlValues = ?, admission = ?, last = ?, dead = ?, chain = ?, runs = ?, chainFailed = ?, progress = ?, error = ?, attempts = ?,
     result = ?, failure = ?, payload = ?
   WHERE id = ?`
 )
@@ -162,6 +174,13 @@ export const failed = (
   before: DocketStore.FailedPlace,
   limit: number
 ): ReadonlyArray<Row> => sql.all(failedBefore, docket.id, now, before.failed, before.failed, before.key, limit)
+
+/** Keys that recur and whose last run failed, the newest failure first. */
+export const failedChains = ({ docket, sql }: Step, limit: number): ReadonlyArray<Row> =>
+  sql.all(failedChain, docket.id, limit)
+
+/** How many those are. */
+export const failedChainCount = ({ docket, sql }: Step): number => sql.get(countFailedChains, docket.id)?.count ?? 0
 
 /** Those of a place whose time has come, the earliest first. */
 export const due = (step: Step, place: Place, limit: number): ReadonlyArray<Row> =>
@@ -216,7 +235,18 @@ export const add = (
   { docket, sql }: Step,
   row: Pick<
     Row,
-    "key" | "place" | "at" | "seq" | "state" | "generation" | "due" | "task" | "trace" | "judged" | "controlValues"
+    | "key"
+    | "place"
+    | "at"
+    | "seq"
+    | "state"
+    | "generation"
+    | "due"
+    | "task"
+    | "trace"
+    | "judged"
+    | "controlValues"
+    | "chain"
   > & { readonly payload: string }
 ): void => {
   const isLong = row.payload.length > inlinePayload
@@ -235,6 +265,7 @@ export const add = (
     row.trace,
     row.judged,
     row.controlValues,
+    row.chain,
     isLong ? null : row.payload
   )
   if (isLong && added !== undefined) sql.run(keepLongPayload, added.id, row.payload)
@@ -269,6 +300,9 @@ export const save = ({ sql }: Step, row: Row): void => {
     row.admission,
     row.last,
     row.dead,
+    row.chain,
+    row.runs,
+    row.chainFailed,
     row.progress,
     row.error,
     row.attempts,

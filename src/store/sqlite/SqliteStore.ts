@@ -172,6 +172,12 @@ export const makeUrl: (
         }),
       watch: (key) => Effect.tap(followers.follow(key), () => listen),
       watchAll: Effect.tap(followers.follow(undefined), () => listen),
+      runs: (key) =>
+        run("DocketStore.runs", "read", (step) => {
+          const row = Row.lookup(step, asStored(key))
+          return row === undefined ? [] : Operations.runsOf(row)
+        }),
+      failedChains: (limit) => run("DocketStore.failedChains", "read", (step) => Overview.failedChains(step, limit)),
       failed: (page) => run("DocketStore.failed", "read", (step) => Overview.failed(step, page)),
       retryFailed: Effect.fnUntraced(function* (keys, strikes): Effect.fn.Return<DocketStore.RetryReply, StoreError> {
         const answers: Array<boolean> = []

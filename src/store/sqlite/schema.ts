@@ -75,6 +75,9 @@ CREATE TABLE docket_executions (
   admission TEXT,
   last TEXT,
   dead TEXT,
+  chain TEXT,
+  runs TEXT,
+  chainFailed INTEGER,
   progress TEXT,
   error TEXT,
   attempts TEXT,
@@ -85,6 +88,7 @@ CREATE TABLE docket_executions (
 CREATE UNIQUE INDEX docket_keys ON docket_executions (docket, key);
 CREATE INDEX docket_places ON docket_executions (docket, place, line, at, seq);
 CREATE INDEX docket_cancelled ON docket_executions (docket, worker) WHERE cancelled = 1;
+CREATE INDEX docket_failed_chains ON docket_executions (docket, chainFailed) WHERE chainFailed IS NOT NULL;
 CREATE TABLE docket_payloads (execution INTEGER PRIMARY KEY, payload TEXT NOT NULL);
 CREATE TABLE docket_slots (
   docket INTEGER NOT NULL, name TEXT NOT NULL, generation INTEGER NOT NULL, key TEXT NOT NULL,

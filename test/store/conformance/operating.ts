@@ -1,14 +1,23 @@
 /** What people see and do from outside: progress (PRG), attempts, failed executions, CLR, SNP, workers, all events. */
 import { assert } from "@effect/vitest"
 import { Effect, Fiber, Option, Queue } from "effect"
-import type { FailedPlace, FailedReply, Delivery, Outcome, ProgressUpdate } from "../../../src/DocketStore.ts"
+import type {
+  FailedPlace,
+  FailedReply,
+  Delivery,
+  Outcome,
+  ProgressUpdate,
+  TaskFacts
+} from "../../../src/DocketStore.ts"
 import {
   after,
+  beginning,
   allSleep,
   cancelled,
   completed,
   failed,
   keysOf,
+  type Ended,
   type Kit,
   leaseMillis,
   openWorker,
@@ -349,6 +358,88 @@ export const operating = (test: Test) => {
       assert.deepStrictEqual(yield* list(kit.store), [])
       yield* settle(yield* takeOne)
       assert.deepStrictEqual(yield* list(kit.store), [])
+    }))
+
+  test("AUT-09 the last runs of a key that recurs are kept, and it is listed while the last one failed", (kit) =>
+    Effect.gen(function* () {
+      const { name, session, settle, takeOne } = yield* kit.worker()
+      const end = (outcome: Ended) =>
+        Effect.gen(function* () {
+          const delivery = yield* takeOne
+          yield* kit.pass(5)
+          yield* settle(delivery, { ...outcome, next: { due: after(0) } })
+        })
+      const listed = Effect.map(kit.store.failedChains(10), keysOf)
+      yield* kit.add("once")
+      yield* settle(yield* takeOne, failed)
+      yield* kit.add("k")
+      assert.deepStrictEqual(yield* kit.store.runs("k"), [])
+      yield* end(failed)
+      assert.deepStrictEqual(yield* listed, ["k"])
+      const chains = Effect.map(session.heartbeat, ({ failedChains }) => failedChains)
+      assert.strictEqual(yield* chains, 1)
+      assert.deepStrictEqual(yield* kit.store.runs("k"), [
+        {
+          generation: 1,
+          worker: name,
+          started: beginning,
+          ended: beginning + 5,
+          state: "failed",
+          error: "Boom: it went wrong"
+        }
+      ])
+      yield* end(completed)
+      assert.deepStrictEqual(yield* listed, [])
+      assert.strictEqual(yield* chains, 0)
+      for (let run = 0; run < 25; run++) yield* end(run % 2 === 0 ? failed : completed)
+      const runs = yield* kit.store.runs("k")
+      assert.deepStrictEqual(
+        runs.map(({ generation }) => generation),
+        Array.from({ length: 20 }, (_, i) => i + 8)
+      )
+      assert.deepStrictEqual(yield* listed, ["k"])
+      // They are those of the chain, also when it begins anew.
+      yield* kit.store.cancel(["k"])
+      assert.deepStrictEqual(yield* listed, [])
+      assert.strictEqual(yield* chains, 0)
+      yield* kit.add("k")
+      assert.strictEqual((yield* kit.store.runs("k")).length, 20)
+      yield* end(failed)
+      yield* kit.replace("k")
+      assert.deepStrictEqual(yield* listed, [])
+      yield* end(failed)
+      yield* settle(yield* takeOne, completed)
+      assert.deepStrictEqual(yield* listed, [])
+      assert.strictEqual(yield* chains, 0)
+    }))
+
+  test("AUT-06 an automatic task keeps by which recurrence it was scheduled, and what workers said of it is believed", (kit) =>
+    Effect.gen(function* () {
+      const chain = Effect.map(kit.read("k"), ({ chain }) => chain)
+      yield* kit.add("k", { chain: "first" })
+      assert.strictEqual(yield* chain, "first")
+      const { settle, takeOne } = yield* kit.worker()
+      yield* settle(yield* takeOne, retry(0))
+      assert.strictEqual(yield* chain, "first")
+      yield* settle(yield* takeOne, { ...completed, next: { due: after(0) } })
+      assert.strictEqual(yield* chain, "first")
+      yield* settle(yield* takeOne, { ...completed, next: { due: after(0), chain: "second" } })
+      assert.strictEqual(yield* chain, "second")
+      yield* kit.replace("k")
+      assert.isUndefined(yield* chain)
+
+      const facts = (key: TaskFacts["key"]): TaskFacts => ({ key, fields: { id: ["number"] }, chain: key })
+      assert.strictEqual((yield* kit.store.facts("all")).size, 0)
+      for (const [task, said] of [
+        ["send", facts("own")],
+        ["send", facts("name")],
+        ["other", facts("computed")]
+      ] as const) {
+        const { session } = yield* kit.worker({ facts: new Map([[task, said]]) })
+        yield* session.heartbeat
+      }
+      assert.deepStrictEqual(Array.from(yield* kit.store.facts(["send", "nobody"])), [["send", facts("name")]])
+      assert.sameMembers(Array.from((yield* kit.store.facts("all")).keys()), ["send", "other"])
     }))
 
   test("an execution that was delivered too often is listed among the failed", (kit) =>

@@ -395,6 +395,7 @@ export const scheduling = (test: Test) => {
         result: undefined,
         failure: undefined,
         last: undefined,
+        chain: undefined,
         progress: undefined,
         hindrance: undefined,
         trace: "00-t"

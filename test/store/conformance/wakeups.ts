@@ -323,11 +323,12 @@ export const wakeups = (test: Test) => {
         work: false,
         nextDueMillis: undefined,
         nextExpiryMillis: undefined,
-        depth: { queued: 0, scheduled: 0, running: 0 }
+        depth: { queued: 0, scheduled: 0, running: 0 },
+        failedChains: 0
       }
       assert.deepStrictEqual(yield* session.heartbeat, nothing)
       yield* add("later", { due: after(10_000) })
-      const later = { nextDueMillis: 10_000, depth: { queued: 0, scheduled: 1, running: 0 } }
+      const later = { nextDueMillis: 10_000, depth: { queued: 0, scheduled: 1, running: 0 }, failedChains: 0 }
       assert.deepStrictEqual(yield* session.heartbeat, { ...nothing, ...later })
       yield* add("k")
       assert.isTrue((yield* session.heartbeat).work)

@@ -69,8 +69,8 @@ type Reply = readonly [
  * ARGV[13]   the version of the strikes that the worker knows
  * ARGV[14]   the controls of its tasks (see `encodeControls`)
  * ARGV[15…]  for each settlement: how it ended (a letter of `letters`, a letter for each optional value that
- *            follows: v, d, p, and r if the run reported progress), key, generation, lease; error of a failure or retry; v: result, typed failure, values
- *            of controls, or what a worker has to know; d: due time of the next run; p: payload of the next run, or version of the strikes
+ *            follows: v, d, p, c, and r if the run reported progress), key, generation, lease; error of a failure or retry; v: result, typed failure, values
+ *            of controls, or what a worker has to know; d: due time of the next run; p: payload of the next run, or version of the strikes; c: its chain
  * Reply      see `Reply`
  * Cost       O(log n) a settlement and a claim, n being what runs; looks at no more than 200 entries beyond those
  *            claimed; moves at most 100, lets go at most 100, takes up at most 100 or ARGV[8] of a task; sent again, it looks at all that
@@ -142,7 +142,7 @@ local i = 15
 while i <= #ARGV do
   local how, key, generation, held = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local outcome = string.sub(how, 1, 1)
-  local isReported, problem, value, due, payload = false, false, false, false, false
+  local isReported, problem, value, due, payload, chain = false, false, false, false, false, false
   i = i + 4
   if outcome == 'F' or outcome == 'R' then
     problem = ARGV[i]
@@ -162,6 +162,10 @@ while i <= #ARGV do
       payload = ARGV[i]
       i = i + 1
     end
+    if string.find(how, 'c', 2, true) then
+      chain = ARGV[i]
+      i = i + 1
+    end
   end
   local record, status = records .. key, 'a'
   local found = call('HMGET', record, 'gen', 'state', 'lease', 'cancel', 'failures', 'was', 'values', 'p1')
@@ -177,8 +181,9 @@ while i <= #ARGV do
     call('HSET', record, 'state', 'completed', 'completed', nowText)
     call('PEXPIRE', record, millis)
     if not found[8] then call('PEXPIRE', payloads .. key, millis) end
+    if generation ~= '1' then call('ZREM', chainsKey, key) end
   else
-    status = seldom.settle(key, found, generation, held, outcome, isReported, problem, value, due, payload)
+    status = seldom.settle(key, found, generation, held, outcome, isReported, problem, value, due, payload, chain)
   end
   if status == 'a' then ended[#ended + 1] = key end
   statuses[#statuses + 1] = status
@@ -413,6 +418,10 @@ const encodeSettlement = (
     if ("payload" in next && next.payload !== undefined) {
       how += "p"
       args.push(next.payload)
+    }
+    if ("chain" in next && next.chain !== undefined) {
+      how += "c"
+      args.push(next.chain)
     }
   }
   if (reported) how += "r"

@@ -84,6 +84,45 @@ return { keys, found, #keys == limit and place }
 >()
 
 /**
+ * Lists keys that recur and whose last run failed, the newest first.
+ *
+ * KEYS     as `Keys.fixed` lists them
+ * ARGV[1]  now (not used)
+ * ARGV[2]  prefix of the docket's keys
+ * ARGV[3]  the most to give
+ * Reply    their keys, and for each what `Record.readRecord` gives
+ * Cost     one call for each that is given, and for each that is none any more, which is then forgotten
+ */
+export const failedChains = Redis.script(
+  (keys: Keys.Keys, limit: number) => [...Keys.fixed(keys), 0, keys.prefix, limit],
+  {
+    operation: "DocketStore.failedChains",
+    numberOfKeys: Keys.numberOfFixed,
+    lua: /* lua */ `
+${fragments.prologue}
+${compose([Record.readRecord, fragments.fieldsOf])}
+local limit = tonumber(ARGV[3])
+local keys, found = {}, {}
+while #keys < limit do
+  local page = call('ZREVRANGE', chainsKey, #keys, limit - 1)
+  if #page == 0 then break end
+  for _, key in ipairs(page) do
+    local kept = fieldsOf(key, 'state', 'last')
+    local isLive = kept[1] == 'scheduled' or kept[1] == 'queued' or kept[1] == 'running'
+    if isLive and string.byte(kept[2] or '') == 102 then
+      keys[#keys + 1] = key
+      found[#found + 1] = readRecord(key)
+    else
+      call('ZREM', chainsKey, key)
+    end
+  end
+end
+return { keys, found }
+`
+  }
+).withReplyType<readonly [keys: ReadonlyArray<string>, records: ReadonlyArray<Record.Found>]>()
+
+/**
  * Schedules failed executions again, due at once, at attempt 1, with the payload that they had.
  *
  * KEYS      as `Keys.fixed` lists them
@@ -127,7 +166,7 @@ for i = 4, #ARGV do
     local generation = text((tonumber(found[2]) or 0) + 1)
     call('HSET', record, 'state', 'queued', 'id', enqueue(key), 'due', nowText, 'gen', generation, 'origin', generation, 'dead', generation .. ' ' .. (found[4] or ''))
     if found[3] then call('HSET', record, 'was', found[3]) end
-    call('HDEL', record, 'worker', 'started', 'completed', 'error', 'attempt', 'deliveries', 'failures', 'passed', 'starts', 'windows', 'counted', 'intended', 'last', 'before')
+    call('HDEL', record, 'worker', 'started', 'completed', 'error', 'attempt', 'deliveries', 'failures', 'passed', 'starts', 'windows', 'counted', 'intended', 'last')
     if isFollowed(key) then announce(key) end
   end
   answers[#answers + 1] = answer

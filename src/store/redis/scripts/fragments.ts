@@ -22,6 +22,7 @@ end
 local nowText = text(now)
 local records, payloads, results = prefix .. '${Keys.segments.record}', prefix .. '${Keys.segments.payload}', prefix .. '${Keys.segments.result}'
 local progresses, attempts = prefix .. '${Keys.segments.progress}', prefix .. '${Keys.segments.attempts}'
+local chainsKey = prefix .. '${Keys.segments.failedChains}'
 `
 
 /**
@@ -451,12 +452,13 @@ export const cancelWaiting: Fragment = fragment(
   /* lua */ `
 local function cancelWaiting(key, ttl)
   local record = records .. key
-  local found = fieldsOf(key, 'state', 'failures', 'values', 'gen')
+  local found = fieldsOf(key, 'state', 'failures', 'values', 'gen', 'last')
   if found[1] ~= 'queued' and found[1] ~= 'scheduled' then return false end
   if found[3] then giveUp(key, found[4]) end
   withdraw(key)
   call('HSET', record, 'state', 'cancelled', 'completed', nowText)
   call('HDEL', record, 'aside')
+  if found[5] then call('ZREM', chainsKey, key) end
   if isFollowed(key) then announce(key) end
   bury(key, ttl, found[2])
   return true

@@ -18,6 +18,8 @@
  * | `attempts:KEY` | list | failed attempts, five values each: attempt, worker, started, ended, error | with the record |
  * | `leases` | sorted set | what runs: keys by the time at which the lease expires | goes with its last member: settled, reclaimed or replaced |
  * | `failed` | sorted set | what failed for good: keys by that time | the TTL of failures, from the last one on |
+ * | `runs-of:KEY` | list | the last runs of a key that recurs, five values each: generation, worker, started, ended, and `c`, or `f` and the error | as long as failures are kept, from the time at which the next run is due |
+ * | `failed-chains` | sorted set | keys that recur and whose last run failed, by that time | goes with its last member: a run that succeeded, cancelled, replaced or ended for good |
  * | `wake` | list | at most one token, on which idle workers block | taken by the next idle worker |
  * | `wake:WORKER` | list | the same for one worker, when something was set aside whose task it knows | taken by the worker, deleted when it looks for work; 60 s |
  * | `parked` | set | tasks, or versions of their payloads, for which executions were set aside, since no worker that met them knew these | goes with its last member |
@@ -48,7 +50,7 @@
  * `p1` to `p4` (a payload of up to 256 bytes, in parts: see `fragments.partsOf`), `attempt` (from 2), `deliveries` (from
  * 1), `worker`, `lease` (of the present run, or the last), `started`, `completed`, `error`, `trace` (unless empty), `last`
  * (how the run ended that named this one its successor: `c` or `f`, its generation, and the error after a space), `origin`
- * (the generation with which it began, unless that is 1), `before` (that of the run in `last`), `was`
+ * (the generation with which it began, unless that is 1), `chain` (by which recurrence and payload an automatic task was scheduled), `was`
  * (the lease whose settlement was last applied and led to another schedule: the same one sent again is known by it),
  * `aside` (where it is, when that is not the usual place of its state: `t` set aside because its task is unknown, `a`
  * asked about, `w` waiting for a slot, `h` held by a strike, `f` in `front`), `needs` (what a worker has to know to run
@@ -80,6 +82,7 @@ export const segments = {
   result: "result:",
   progress: "progress:",
   attempts: "attempts:",
+  runs: "runs-of:",
   parked: "parked:",
   slots: "slots:",
   waiting: "waiting:",
@@ -96,6 +99,7 @@ export const segments = {
   misplaced: "misplaced:",
   notices: "notices",
   facts: "facts",
+  failedChains: "failed-chains",
   /** A key that is never there. */
   none: "none"
 } as const
@@ -195,6 +199,8 @@ export const types: Readonly<Record<string, string>> = {
   [segments.cooldown]: "string",
   [segments.suspect]: "string",
   [segments.attempts]: "list",
+  [segments.runs]: "list",
+  [segments.failedChains]: "zset",
   [segments.wake]: "list",
   [segments.parked]: "zset",
   [segments.waiting]: "zset",

@@ -57,6 +57,43 @@ return call('LRANGE', attempts .. ARGV[3], 0, -1)
   }
 ).withReplyType<ReadonlyArray<string>>()
 
+/**
+ * Reads the last runs of a key that recurs.
+ *
+ * KEYS     as `Keys.fixed` lists them
+ * ARGV[1]  now (not used)
+ * ARGV[2]  prefix of the docket's keys
+ * ARGV[3]  the key
+ * Reply    five values for each run, the oldest first: see `Keys.segments.runs`
+ * Cost     O(n), n being the runs
+ */
+export const runs = Redis.script(
+  (keys: Keys.Keys, execution: string) => [...Keys.fixed(keys), 0, keys.prefix, execution],
+  {
+    operation: "DocketStore.runs",
+    numberOfKeys: Keys.numberOfFixed,
+    lua: /* lua */ `
+${fragments.prologue}
+return call('LRANGE', prefix .. '${Keys.segments.runs}' .. ARGV[3], 0, -1)
+`
+  }
+).withReplyType<ReadonlyArray<string>>()
+
+/** The runs in the words of the port. */
+export const decodeRuns = (values: ReadonlyArray<string>): ReadonlyArray<DocketStore.RunRecord> =>
+  Array.from({ length: Math.floor(values.length / 5) }, (_, i) => {
+    const [generation, worker, started, ended, end = ""] = values.slice(i * 5, i * 5 + 5)
+    const hasFailed = end.startsWith("f")
+    return {
+      generation: Number(generation),
+      worker: worker ?? "",
+      started: Record.timeOf(started) ?? 0,
+      ended: Record.timeOf(ended) ?? 0,
+      state: hasFailed ? "failed" : "completed",
+      error: hasFailed ? end.slice(1) : undefined
+    }
+  })
+
 /** The attempts in the words of the port. */
 export const decodeAttempts = (values: ReadonlyArray<string>): ReadonlyArray<DocketStore.AttemptRecord> =>
   Array.from({ length: Math.floor(values.length / 5) }, (_, i) => {

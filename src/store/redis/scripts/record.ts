@@ -22,7 +22,7 @@ const fields = [
   "trace",
   "last",
   "origin",
-  "before",
+  "chain",
   "values",
   "plans",
   "round",
@@ -96,7 +96,7 @@ export const decode = (key: string, found: Found): Option.Option<DocketStore.Exe
     trace,
     last,
     origin,
-    before
+    chain
   ] = found
   const [payload, result, current, total, updated, message, ...detail] = found.slice(fields.length)
   const dueMillis = timeOf(due)
@@ -118,7 +118,8 @@ export const decode = (key: string, found: Found): Option.Option<DocketStore.Exe
     error: error ?? undefined,
     result: result?.startsWith("c") === true ? result.slice(1) : undefined,
     failure: result?.startsWith("f") === true ? result.slice(1) : undefined,
-    last: lastOf(last, before),
+    last: lastOf(last),
+    chain: chain ?? undefined,
     progress:
       progress.current === undefined || progress.total === undefined || progress.updated === undefined
         ? undefined
@@ -133,15 +134,11 @@ export const decode = (key: string, found: Found): Option.Option<DocketStore.Exe
   })
 }
 
-const lastOf = (
-  text: string | null | undefined,
-  origin: string | null | undefined
-): DocketStore.LastRun | undefined => {
+const lastOf = (text: string | null | undefined): DocketStore.LastRun | undefined => {
   const [, letter, generation, error] = /^([cf])(\d+)(?: (.*))?$/s.exec(text ?? "") ?? []
   if (letter === undefined) return undefined
   return {
     generation: Number(generation),
-    origin: numberOf(origin) ?? 1,
     state: letter === "c" ? "completed" : "failed",
     error
   }

@@ -30,9 +30,9 @@ local function lastGeneration(key)
   return last[key] or 0
 end
 
-function seldom.schedule(key, task, payload, due, trace, values, how)
+function seldom.schedule(key, task, payload, due, trace, values, chain, how)
   local record = records .. key
-  local old = fieldsOf(key, 'state', 'gen', 'cancel', 'lease', 'was', 'origin')
+  local old = fieldsOf(key, 'state', 'gen', 'cancel', 'lease', 'was', 'origin', 'last')
   local state = old[1]
   local isLive = state == 'queued' or state == 'scheduled' or (state == 'running' and not old[3])
   if isLive and not string.find(how, 'r', 1, true) then return 'a' .. (old[6] or '') end
@@ -57,6 +57,7 @@ function seldom.schedule(key, task, payload, due, trace, values, how)
       if state == 'failed' then call('ZREM', failedKey, key) end
       was = old[4] or was
     end
+    if old[7] then call('ZREM', chainsKey, key) end
     if was then
       fields[7], fields[8] = 'was', was
     end
@@ -73,6 +74,10 @@ function seldom.schedule(key, task, payload, due, trace, values, how)
   if trace then
     fields[#fields + 1] = 'trace'
     fields[#fields + 1] = trace
+  end
+  if chain then
+    fields[#fields + 1] = 'chain'
+    fields[#fields + 1] = chain
   end
   if values then
     fields[#fields + 1] = 'values'
@@ -103,7 +108,7 @@ end
  * ARGV[2]   prefix of the docket's keys
  * ARGV[3]   the version of the strikes that the caller knows
  * ARGV[4…]  for each request: key, task, payload, and letters, one for each optional value that follows: d for the due
- *           time, unless it is now (see `encodeDue`), t for the trace, v for the values of its controls as JSON; and r to
+ *           time, unless it is now (see `encodeDue`), t for the trace, v for the values of its controls as JSON, c for the chain; and r to
  *           replace a live key, u if it was not judged by the strikes
  * Reply     for each request a letter, `s` scheduled, `a` already scheduled, `r` replaced, and the origin of what its key
  *           holds now, unless that is 1 (see `keys.ts`); or, when the caller knows other
@@ -113,7 +118,7 @@ end
 export const schedule = Redis.script(
   (keys: Keys.Keys, now: number | "", strikes: string, requests: ReadonlyArray<DocketStore.ScheduleRequest>) => {
     const args = [...Keys.fixed(keys), now, keys.prefix, strikes]
-    for (const { due, judged, key, payload, replace, task, trace, values } of requests) {
+    for (const { chain, due, judged, key, payload, replace, task, trace, values } of requests) {
       let how = replace ? "r" : ""
       if (!judged) how += "u"
       const at = args.push(key, task, payload, how) - 1
@@ -128,6 +133,10 @@ export const schedule = Redis.script(
       if (values !== undefined && values.length > 0) {
         how += "v"
         args.push(JSON.stringify(values))
+      }
+      if (chain !== undefined) {
+        how += "c"
+        args.push(chain)
       }
       args[at] = how
     }
@@ -157,7 +166,7 @@ ${compose([fragments.partsOf])}
 local i = 4
 while i <= #ARGV do
   local key, task, payload, how = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-  local due, trace, values = now, false, false
+  local due, trace, values, chain = now, false, false, false
   i = i + 4
   if how ~= '' then
     if string.find(how, 'd', 1, true) then
@@ -172,9 +181,13 @@ while i <= #ARGV do
       values = ARGV[i]
       i = i + 1
     end
+    if string.find(how, 'c', 1, true) then
+      chain = ARGV[i]
+      i = i + 1
+    end
   end
   local record, disposition = records .. key, 's'
-  if call('EXISTS', record) == 0 and not (isAnySpecial or trace or values) then
+  if call('EXISTS', record) == 0 and not (isAnySpecial or trace or values or chain) then
     -- As most requests are: "schedule" would do the same.
     if due <= now then
       local entry = call('XADD', streamKey, '*', 'key', key)
@@ -185,7 +198,7 @@ while i <= #ARGV do
     end
     if #payload > 256 then call('SET', payloads .. key, payload) end
   else
-    disposition = seldom.schedule(key, task, payload, due, trace, values, how)
+    disposition = seldom.schedule(key, task, payload, due, trace, values, chain, how)
   end
   dispositions[#dispositions + 1] = disposition
   -- An idle worker sleeps until the next due time that it knows of.

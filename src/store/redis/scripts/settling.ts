@@ -4,6 +4,9 @@ import { fragment, type Fragment } from "./fragment.ts"
 import * as fragments from "./fragments.ts"
 import * as Keys from "./keys.ts"
 
+/** How many keys that recur, and whose last run failed, are listed. */
+const mostFailedChains = 10_000
+
 /**
  * Defines `seldom.settle(key, found, generation, …)`: settles a run by how it ended, where `exchange` does not do so in line;
  * and `failDamaged(key, problem)`. Builds on `exchange`.
@@ -86,6 +89,18 @@ local function noteAttempt(key, run, problem)
   call('LTRIM', attempts .. key, ${-5 * DocketStore.maximumAttempts}, -1)
 end
 
+-- Notes a run of a key that goes on, and whether it is one of those that an operator wants to see.
+local function noteRun(key, generation, outcome, problem, due)
+  local runs = prefix .. '${Keys.segments.runs}' .. key
+  local run = call('HMGET', records .. key, 'worker', 'started')
+  call('RPUSH', runs, generation, run[1] or '', run[2] or nowText, nowText, outcome == 'F' and 'f' .. problem or 'c')
+  call('LTRIM', runs, ${-5 * DocketStore.maximumRuns}, -1)
+  call('PEXPIRE', runs, text(math.max(0, due - now) + failedTtl))
+  if outcome ~= 'F' then return call('ZREM', chainsKey, key) end
+  call('ZADD', chainsKey, nowText, key)
+  if call('ZCARD', chainsKey) > ${mostFailedChains} then call('ZREM', chainsKey, call('ZRANGE', chainsKey, 0, 0)[1]) end
+end
+
 -- Takes from a run that has ended what controls gave it. One that does not count as a run gives back its starts and
 -- windows as well.
 local function leaveControls(key, generation, isUndone)
@@ -148,7 +163,7 @@ local function settleAsked(key, generation, held, outcome, problem, values, judg
   return 'a'
 end
 
-local function settle(key, found, generation, held, outcome, isReported, problem, value, due, payload)
+local function settle(key, found, generation, held, outcome, isReported, problem, value, due, payload, chain)
   local record = records .. key
   due = due and absolute(due)
   if found[1] ~= generation then
@@ -219,11 +234,13 @@ local function settle(key, found, generation, held, outcome, isReported, problem
   end
 
   if due then
-    local fields = {
-      'was', held, 'last', string.lower(outcome) .. generation,
-      'before', call('HGET', record, 'origin') or '1', 'origin', text(generation + 1)
-    }
+    noteRun(key, generation, outcome, problem, due)
+    local fields = { 'was', held, 'last', string.lower(outcome) .. generation }
     local cleared = { 'deliveries', 'attempt', 'intended' }
+    if chain then
+      fields[#fields + 1] = 'chain'
+      fields[#fields + 1] = chain
+    end
     if payload then
       keepPayload(key, payload)
       cleared[4], cleared[5] = 'values', 'judged'
@@ -242,6 +259,8 @@ local function settle(key, found, generation, held, outcome, isReported, problem
     goOn(key, generation, due, fields, cleared)
     return 'a'
   end
+  -- It may have been the last run of a chain.
+  if generation ~= '1' then call('ZREM', chainsKey, key) end
   if kept > 0 then
     if problem then
       call('HSET', record, 'state', ends[outcome], 'completed', nowText, 'error', problem)

@@ -22,7 +22,7 @@ import * as Redis from "../connection/Redis.ts"
  * ARGV[7…] once, after it started: names of tasks, and what it says of each, as JSON
  * Reply    how many executions are to be delivered again, 1 if an exchange would find something, the ms until the next
  *          due time or -1, the ms until the next lease expires or -1, the numbers of queued, scheduled and running
- *          executions, what is to be logged
+ *          executions, what is to be logged, and how many keys recur whose last run failed
  * Cost     O(log n), n being the workers; at most 100 leases and 100 loans are returned
  */
 export const heartbeat = Redis.script(
@@ -67,7 +67,7 @@ local reclaimed = 0
 local expired = call('ZRANGEBYSCORE', leasesKey, '-inf', nowText, 'LIMIT', 0, 100)
 for _, key in ipairs(expired) do
   local record = records .. key
-  local found = call('HMGET', record, 'state', 'cancel', 'progress', 'failures', 'values', 'gen')
+  local found = call('HMGET', record, 'state', 'cancel', 'progress', 'failures', 'values', 'gen', 'last')
   if found[1] == 'running' then
     if found[3] then call('DEL', progresses .. key) end
     -- The lease goes: what it settles from now on was not applied before.
@@ -75,6 +75,7 @@ for _, key in ipairs(expired) do
       if found[5] then giveUp(key, found[6]) end
       call('HSET', record, 'state', 'cancelled', 'completed', nowText)
       call('HDEL', record, 'lease', 'cancel', 'progress')
+      if found[7] then call('ZREM', chainsKey, key) end
       if isFollowed(key) then announce(key) end
       bury(key, ttl, found[4])
     else
@@ -141,7 +142,7 @@ end
 local noticesKey = prefix .. '${Keys.segments.notices}'
 local notices = call('LRANGE', noticesKey, 0, -1)
 if #notices > 0 then call('DEL', noticesKey) end
-return { reclaimed, isWorkThere and 1 or 0, untilNext, untilExpiry, depth(), notices }
+return { reclaimed, isWorkThere and 1 or 0, untilNext, untilExpiry, depth(), notices, call('ZCARD', chainsKey) }
 `
   }
 ).withReplyType<
@@ -151,7 +152,8 @@ return { reclaimed, isWorkThere and 1 or 0, untilNext, untilExpiry, depth(), not
     nextDueMillis: number,
     nextExpiryMillis: number,
     depth: Depth,
-    notices: ReadonlyArray<string>
+    notices: ReadonlyArray<string>,
+    failedChains: number
   ]
 >()
 
