@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
+import type { DatabaseSync } from "node:sqlite"
 import type { DocketError } from "./DocketError.ts"
 import { InvalidRequest } from "./DocketError.ts"
 import type { Disposition, DocketStore, ScheduleRequest } from "./DocketStore.ts"
@@ -83,6 +84,59 @@ export interface Options extends Settings {
 }
 
 /**
+ * The ways to schedule.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Scheduling {
+  /**
+   * Schedules a task: for now, or for later with `delay` or `when`.
+   *
+   * **Details**
+   *
+   * A key that is live (scheduled, queued or running) is left as it is, and the handle's disposition says
+   * `already-scheduled`. What a strike matches is not scheduled at all, and the disposition says `struck`. Fails with
+   * `DocketError`: the payload does not fit, the options contradict each other, or the store failed; in the last case
+   * the task may have been scheduled, and a key of your own makes it safe to try again.
+   */
+  readonly add: <T extends Task.Any>(
+    task: T,
+    ...args: Task.Arguments<T>
+  ) => Effect.Effect<Execution<Task.Success<T>, Task.Error<T>>, DocketError>
+  /**
+   * Schedules a batch, made with `Task.request`, in as few round trips as possible; one handle for each request, in
+   * order. Everything is checked before anything is scheduled. Within the batch the first request for a key wins.
+   * Strikes refuse single requests, as with `add`.
+   */
+  readonly addAll: <const R extends ReadonlyArray<Task.Request>>(
+    requests: R
+  ) => Effect.Effect<
+    { readonly [I in keyof R]: Execution<Task.Success<R[I]["task"]>, Task.Error<R[I]["task"]>> },
+    DocketError
+  >
+  /**
+   * Schedules a task by name, where its contract cannot be imported. The payload is JSON data as the task's schema
+   * encodes it; the worker's contract decodes it. The result is JSON data as well. Of a task with earlier versions of
+   * its payload this is the first one.
+   */
+  readonly addNamed: (
+    task: string,
+    payload: unknown,
+    options?: Task.ScheduleOptions
+  ) => Effect.Effect<Execution<unknown, never>, DocketError>
+  /**
+   * Schedules a task in the place of whatever its key holds. What waited under the key will not run; what runs already
+   * is left alone, and the replacement runs besides it, when it is due. The key comes from the options or the task.
+   * When a strike matches, nothing is replaced.
+   */
+  readonly replace: <T extends Task.Any>(
+    task: T,
+    ...args: Task.Arguments<T>
+  ) => Effect.Effect<Execution<Task.Success<T>, Task.Error<T>>, DocketError>
+}
+
+/**
  * Schedules tasks, and steers what was scheduled.
  *
  * @category services
@@ -90,52 +144,18 @@ export interface Options extends Settings {
  */
 export class Docket extends Context.Service<
   Docket,
-  {
+  Scheduling & {
     readonly name: string
     /**
-     * Schedules a task: for now, or for later with `delay` or `when`.
+     * Schedules within a transaction of yours on the file that the docket is kept in: what you write there and what you
+     * schedule is there if and only if that transaction commits.
      *
      * **Details**
      *
-     * A key that is live (scheduled, queued or running) is left as it is, and the handle's disposition says
-     * `already-scheduled`. What a strike matches is not scheduled at all, and the disposition says `struck`. Fails with
-     * `DocketError`: the payload does not fit, the options contradict each other, or the store failed; in the last case
-     * the task may have been scheduled, and a key of your own makes it safe to try again.
+     * Give the connection on which you have begun the transaction, at best with `BEGIN IMMEDIATE`. Fails with `DocketError`
+     * when there is none, when the connection is one to another file, or when the docket is kept in no file (`sqlite:`).
      */
-    readonly add: <T extends Task.Any>(
-      task: T,
-      ...args: Task.Arguments<T>
-    ) => Effect.Effect<Execution<Task.Success<T>, Task.Error<T>>, DocketError>
-    /**
-     * Schedules a batch, made with `Task.request`, in as few round trips as possible; one handle for each request, in
-     * order. Everything is checked before anything is scheduled. Within the batch the first request for a key wins.
-     * Strikes refuse single requests, as with `add`.
-     */
-    readonly addAll: <const R extends ReadonlyArray<Task.Request>>(
-      requests: R
-    ) => Effect.Effect<
-      { readonly [I in keyof R]: Execution<Task.Success<R[I]["task"]>, Task.Error<R[I]["task"]>> },
-      DocketError
-    >
-    /**
-     * Schedules a task by name, where its contract cannot be imported. The payload is JSON data as the task's schema
-     * encodes it; the worker's contract decodes it. The result is JSON data as well. Of a task with earlier versions of
-     * its payload this is the first one.
-     */
-    readonly addNamed: (
-      task: string,
-      payload: unknown,
-      options?: Task.ScheduleOptions
-    ) => Effect.Effect<Execution<unknown, never>, DocketError>
-    /**
-     * Schedules a task in the place of whatever its key holds. What waited under the key will not run; what runs already
-     * is left alone, and the replacement runs besides it, when it is due. The key comes from the options or the task.
-     * When a strike matches, nothing is replaced.
-     */
-    readonly replace: <T extends Task.Any>(
-      task: T,
-      ...args: Task.Arguments<T>
-    ) => Effect.Effect<Execution<Task.Success<T>, Task.Error<T>>, DocketError>
+    readonly inTransaction: (database: DatabaseSync) => Scheduling
     /**
      * Cancels an execution. One that waits never runs; the handler of one that runs is interrupted, wherever that is.
      * The key is free at once. An unknown or settled key is left as it is.
@@ -296,51 +316,58 @@ const assemble = Effect.fnUntraced(function* (
   })
   const workers = workersOf(store)
   const strikes = knownStrikes(store, name)
-  const { prepare, prepareNamed, schedule, scheduleAll } = yield* makeScheduler(store, strikes, settings)
+  const { prepare, prepareNamed, within, ...own } = yield* makeScheduler(store, strikes, settings)
 
   /** Says what strikes had to do with a request. */
   const tell = (request: ScheduleRequest, disposition: Disposition) =>
     disposition === "struck" ? strikes.refused(request) : strikes.warn
 
-  const scheduleTask = <T extends Task.Any>(
-    task: T,
-    [payload, options]: Task.Arguments<T>,
-    replace: boolean
-  ): Effect.Effect<Execution<Task.Success<T>, Task.Error<T>>, DocketError> =>
-    Effect.flatMap(prepare(task, payload, options ?? {}, replace), (prepared) =>
-      Effect.flatMap(schedule(prepared), (scheduled) =>
-        Effect.as(
-          tell(scheduled.request, scheduled.disposition),
-          Executions.handle(source, task, scheduled.request.key, scheduled)
+  const scheduling = ({ schedule, scheduleAll }: typeof own): Scheduling => {
+    const scheduleTask = <T extends Task.Any>(
+      task: T,
+      [payload, options]: Task.Arguments<T>,
+      replace: boolean
+    ): Effect.Effect<Execution<Task.Success<T>, Task.Error<T>>, DocketError> =>
+      Effect.flatMap(prepare(task, payload, options ?? {}, replace), (prepared) =>
+        Effect.flatMap(schedule(prepared), (scheduled) =>
+          Effect.as(
+            tell(scheduled.request, scheduled.disposition),
+            Executions.handle(source, task, scheduled.request.key, scheduled)
+          )
         )
       )
-    )
+
+    return {
+      add: (task, ...args) => scheduleTask(task, args, false),
+      replace: (task, ...args) => scheduleTask(task, args, true),
+      addAll: Effect.fnUntraced(function* <const R extends ReadonlyArray<Task.Request>>(requests: R) {
+        const prepared = yield* Effect.forEach(requests, ({ options, payload, task }) =>
+          prepare(task, payload, options, false)
+        )
+        const scheduled = yield* scheduleAll(prepared)
+        for (const { disposition, request } of scheduled) {
+          yield* tell(request, disposition)
+        }
+        const handles = requests.map(({ task }, i) =>
+          Executions.handle(source, task, scheduled[i]!.request.key, scheduled[i]!)
+        )
+        // One handle for each request, made with that request's task.
+        return handles as { [I in keyof R]: Execution<Task.Success<R[I]["task"]>, Task.Error<R[I]["task"]>> }
+      }),
+      addNamed: Effect.fnUntraced(function* (task: string, payload: unknown, options: Task.ScheduleOptions = {}) {
+        const scheduled = yield* schedule(yield* prepareNamed(task, payload, options))
+        yield* tell(scheduled.request, scheduled.disposition)
+        return Executions.handleNamed(source, task, scheduled.request.key, scheduled)
+      })
+    }
+  }
 
   const docket: Docket["Service"] = yield* instrumentDocket({
     name,
     store,
     settings,
-    add: (task, ...args) => scheduleTask(task, args, false),
-    replace: (task, ...args) => scheduleTask(task, args, true),
-    addAll: Effect.fnUntraced(function* <const R extends ReadonlyArray<Task.Request>>(requests: R) {
-      const prepared = yield* Effect.forEach(requests, ({ options, payload, task }) =>
-        prepare(task, payload, options, false)
-      )
-      const scheduled = yield* scheduleAll(prepared)
-      for (const { disposition, request } of scheduled) {
-        yield* tell(request, disposition)
-      }
-      const handles = requests.map(({ task }, i) =>
-        Executions.handle(source, task, scheduled[i]!.request.key, scheduled[i]!)
-      )
-      // One handle for each request, made with that request's task.
-      return handles as { [I in keyof R]: Execution<Task.Success<R[I]["task"]>, Task.Error<R[I]["task"]>> }
-    }),
-    addNamed: Effect.fnUntraced(function* (task: string, payload: unknown, options: Task.ScheduleOptions = {}) {
-      const scheduled = yield* schedule(yield* prepareNamed(task, payload, options))
-      yield* tell(scheduled.request, scheduled.disposition)
-      return Executions.handleNamed(source, task, scheduled.request.key, scheduled)
-    }),
+    ...scheduling(own),
+    inTransaction: (database) => scheduling(within(database)),
     cancel: (key) => failWith(store.cancel([key])),
     execution: (task, key) => Executions.handle(source, task, key, unscheduled),
     info: (key) => Executions.info(source, key),

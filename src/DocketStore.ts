@@ -20,6 +20,7 @@ import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import type * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
+import type { DatabaseSync } from "node:sqlite"
 import type { Control } from "./Admission.ts"
 import type { StoreError } from "./DocketError.ts"
 import type { Strike, StrikeSet } from "./Strike.ts"
@@ -740,6 +741,13 @@ export class DocketStore extends Context.Service<
       requests: ReadonlyArray<ScheduleRequest>,
       strikes: string
     ) => Effect.Effect<ScheduleReply, StoreError>
+    /**
+     * The same within a transaction that the caller has open, on a connection of the caller's to the database of the docket:
+     * what it schedules is there if and only if that transaction commits. Absent where a docket is in no database.
+     */
+    readonly scheduleWithin?: (
+      database: DatabaseSync
+    ) => (requests: ReadonlyArray<ScheduleRequest>, strikes: string) => Effect.Effect<ScheduleReply, StoreError>
     /** The strikes in force. */
     readonly strikes: Effect.Effect<StrikeSet, StoreError>
     /** Puts a strike in force; one with the same id is replaced. Returns the set. */

@@ -4,7 +4,7 @@
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type { Docket } from "../Docket.ts"
+import type { Docket, Scheduling } from "../Docket.ts"
 import type { Execution } from "../Execution.ts"
 import * as Durations from "../internal/contract/durations.ts"
 import type * as Task from "../Task.ts"
@@ -37,24 +37,29 @@ export const instrumentDocket: (docket: Docket["Service"]) => Effect.Effect<Dock
         })
       )
 
-    return {
-      ...docket,
-      add: (task, ...args) => requested("docket.add", task.name, args[1], docket.add(task, ...args)),
-      replace: (task, ...args) => requested("docket.replace", task.name, args[1], docket.replace(task, ...args)),
+    const scheduling = (plain: Scheduling): Scheduling => ({
+      add: (task, ...args) => requested("docket.add", task.name, args[1], plain.add(task, ...args)),
+      replace: (task, ...args) => requested("docket.replace", task.name, args[1], plain.replace(task, ...args)),
       addNamed: (task, payload, options) =>
-        requested("docket.add", task, options, docket.addNamed(task, payload, options)),
+        requested("docket.add", task, options, plain.addNamed(task, payload, options)),
       addAll: (requests) =>
         Tracing.send(
           "docket.add",
           () => ({ destination: destinationOf(docket.name, requests), count: requests.length }),
           () => ({ ...name, "docket.count": requests.length }),
-          Effect.tap(docket.addAll(requests), (executions: ReadonlyArray<Execution<unknown, unknown>>) =>
+          Effect.tap(plain.addAll(requests), (executions: ReadonlyArray<Execution<unknown, unknown>>) =>
             Effect.sync(() => {
               for (const { disposition, task } of executions) metrics.requested(task, disposition, false)
             })
           ),
           () => ({})
-        ),
+        )
+    })
+
+    return {
+      ...docket,
+      ...scheduling(docket),
+      inTransaction: (database) => scheduling(docket.inTransaction(database)),
       cancel: (key) =>
         Tracing.request(
           "docket.cancel",

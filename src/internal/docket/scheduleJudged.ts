@@ -14,7 +14,7 @@ import { type KnownStrikes, parsePayload } from "./knownStrikes.ts"
  * said (`KnownStrikes.tell`).
  */
 export const scheduleJudged: (
-  store: DocketStore["Service"],
+  store: Pick<DocketStore["Service"], "schedule">,
   strikes: KnownStrikes,
   requests: ReadonlyArray<ScheduleRequest>
 ) => Effect.Effect<Pick<ScheduleReply, "dispositions" | "origins">, StoreError> = Effect.fnUntraced(

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import * as SecureRandom from "effect/crypto/SecureRandom"
+import type { DatabaseSync } from "node:sqlite"
 import { DocketError, InvalidPayload, InvalidRequest } from "../../DocketError.ts"
 import { type Disposition, type DocketStore, type Due, dueNow, type ScheduleRequest } from "../../DocketStore.ts"
 import { currentTrace, traceOf } from "../../observability/Tracing.ts"
@@ -65,13 +66,18 @@ export const makeScheduler = Effect.fnUntraced(function* (
       : Effect.succeed({ ...prepared, key })
   }
 
-  const send = (prepared: ReadonlyArray<Prepared>): Effect.Effect<ReadonlyArray<Scheduled>, DocketError> =>
+  const sendTo = (
+    store: Pick<DocketStore["Service"], "schedule">,
+    prepared: ReadonlyArray<Prepared>
+  ): Effect.Effect<ReadonlyArray<Scheduled>, DocketError> =>
     Effect.flatMap(Effect.forEach(prepared, withKey), (requests) =>
       Effect.map(failWith(scheduleJudged(store, strikes, requests)), ({ dispositions, origins }) =>
         // There is one disposition for each request.
         requests.map((request, i) => ({ request, disposition: dispositions[i]!, origin: origins[i] || undefined }))
       )
     )
+
+  const send = (prepared: ReadonlyArray<Prepared>) => sendTo(store, prepared)
 
   const schedule = yield* GroupCommit.make({
     send,
@@ -85,6 +91,18 @@ export const makeScheduler = Effect.fnUntraced(function* (
   // with the chunk: Redis is at work on another meanwhile.
   const scheduleAll = (prepared: ReadonlyArray<Prepared>): Effect.Effect<ReadonlyArray<Scheduled>, DocketError> =>
     Effect.map(Effect.forEach(chunksOf(prepared, chunkSize), send, { concurrency: chunksInFlight }), Arr.flatten)
+
+  /** Schedules in a transaction of the caller's, at once. */
+  const within = (
+    database: DatabaseSync
+  ): { readonly schedule: typeof schedule; readonly scheduleAll: typeof scheduleAll } => {
+    const { scheduleWithin } = store
+    const scheduleAll = (prepared: ReadonlyArray<Prepared>): Effect.Effect<ReadonlyArray<Scheduled>, DocketError> =>
+      scheduleWithin === undefined
+        ? Effect.fail(invalid("Only a docket in a file, as at sqlite:./docket.db, can take part in a transaction"))
+        : sendTo({ schedule: scheduleWithin(database) }, prepared)
+    return { schedule: (prepared) => Effect.map(scheduleAll([prepared]), ([scheduled]) => scheduled!), scheduleAll }
+  }
 
   // Few effects: this is most of what a batch costs a producer.
   const prepare = (
@@ -167,7 +185,7 @@ export const makeScheduler = Effect.fnUntraced(function* (
     }
   })
 
-  return { prepare, prepareNamed, schedule, scheduleAll }
+  return { prepare, prepareNamed, schedule, scheduleAll, within }
 })
 
 // What a contract's functions fail with at a payload is told to whoever gave the payload.

@@ -13,10 +13,11 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
-import type { InvalidRequest, StoreError } from "../../DocketError.ts"
+import { type InvalidRequest, StoreError } from "../../DocketError.ts"
 import * as DocketStore from "../../DocketStore.ts"
 import * as RealTime from "../../internal/realTime.ts"
 import * as Bell from "./Bell.ts"
+import * as Connection from "./Connection.ts"
 import * as Database from "./Database.ts"
 import * as Executions from "./Executions.ts"
 import * as Followers from "./Followers.ts"
@@ -27,6 +28,8 @@ import * as Overview from "./Overview.ts"
 import * as Row from "./Row.ts"
 import * as Session from "./Session.ts"
 import * as Step from "./Step.ts"
+import * as Transaction from "./Transaction.ts"
+import * as Trouble from "./Trouble.ts"
 
 /**
  * The stores that this process has open, for tests that want to know what they wait for.
@@ -128,6 +131,22 @@ export const makeUrl: (
     return DocketStore.DocketStore.of({
       schedule: (requests, strikes) =>
         requests.length <= batchSize ? schedule(requests, strikes) : scheduleMany(requests, strikes),
+      scheduleWithin: (connection) => {
+        const sql = Connection.make(connection)
+        return (requests, strikes) =>
+          Effect.withFiber((fiber) =>
+            Effect.try({
+              try: () => {
+                const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
+                return Transaction.run({ location, database: connection, sql }, options, now, (step) =>
+                  Operations.schedule(step, requests, strikes)
+                )
+              },
+              catch: (cause) =>
+                new StoreError({ operation: "DocketStore.schedule", ...Trouble.explain(location, cause) })
+            })
+          )
+      },
       strikes: run("DocketStore.strikes", "read", Step.strikesOf),
       strike: (strike) => lookAfter(run("DocketStore.strike", "confirmed", (step) => Operations.strike(step, strike))),
       restore: (strikes) =>
