@@ -720,6 +720,22 @@ export type RetryReply =
   | { readonly _tag: "StrikesChanged"; readonly strikes: StrikeSet; readonly answers: ReadonlyArray<boolean> }
 
 /**
+ * A failed execution that was retried, and what it had failed with.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Retried {
+  readonly key: string
+  /** The generation that the retry gave it: one more than it had. */
+  readonly generation: number
+  /** The error as text. */
+  readonly error: string
+  /** The encoded typed error, if there was one. */
+  readonly failure: string | undefined
+}
+
+/**
  * The store of one docket.
  *
  * @category services
@@ -791,6 +807,12 @@ export class DocketStore extends Context.Service<
      * it has begun, is failed again as it was.
      */
     readonly retryFailed: (keys: ReadonlyArray<string>, strikes: string) => Effect.Effect<RetryReply, StoreError>
+    /**
+     * Takes back retries of executions that have not started since: they are failed executions again, of this moment, with
+     * the error that they had; their attempts are forgotten. Tells for each whether it had not started, nor been scheduled
+     * otherwise.
+     */
+    readonly undoRetry: (retries: ReadonlyArray<Retried>) => Effect.Effect<ReadonlyArray<boolean>, StoreError>
     /** Forgets failed executions. Tells for each key whether it was one. */
     readonly discardFailed: (keys: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<boolean>, StoreError>
     /**

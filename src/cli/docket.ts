@@ -37,6 +37,7 @@ const commands = {
   workers: () => import("./commands/workers.ts").then(({ workers }) => workers),
   watch: () => import("./commands/watch.ts").then(({ watch }) => watch),
   tail: () => import("./commands/tail.ts").then(({ tail }) => tail),
+  dash: () => import("./commands/dash.ts").then(({ dash }) => dash),
   doctor: () => import("./commands/doctor.ts").then(({ doctor }) => doctor),
   strike: () => import("./commands/strikes.ts").then(({ strike }) => strike),
   restore: () => import("./commands/strikes.ts").then(({ restore }) => restore),

@@ -40,9 +40,13 @@ export const serve = Effect.fnUntraced(function* (
       // A probe is no part of anybody's trace.
       Layer.provide(Layer.succeed(HttpMiddleware.TracerDisabledWhen, () => true))
     )
-    yield* Effect.mapError(Layer.build(server), ({ cause }) => new CommandFailed({ message: problem(port, cause) }))
+    yield* Effect.mapError(Layer.build(server), ({ cause }) => portProblem(port, cause))
   }
 })
+
+/** Why a port cannot be opened. */
+export const portProblem = (port: number, cause: unknown): CommandFailed =>
+  new CommandFailed({ message: problem(port, cause) })
 
 const problem = (port: number, cause: unknown): string => {
   const code = Predicate.hasProperty(cause, "code") ? cause.code : undefined

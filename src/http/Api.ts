@@ -243,6 +243,11 @@ const executions = HttpApiGroup.make("executions")
       success: HttpApiSchema.NoContent,
       error: errors
     }).annotateMerge(about("operate", "Cancel an execution")),
+    HttpApiEndpoint.post("run", "/dockets/:docket/executions/:key/run", {
+      params: execution,
+      success: Wire.Scheduled,
+      error: changing
+    }).annotateMerge(about("operate", "Bring forward what is scheduled for later: it is due at once")),
     HttpApiEndpoint.get("explain", "/dockets/:docket/executions/:key/explanation", {
       params: execution,
       success: Wire.Explanation,

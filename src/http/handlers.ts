@@ -91,6 +91,7 @@ export const layer = (operations: Operations, feeds: Feeds, access: Access.Acces
         execution: ({ params }) => Effect.map(operations.execution(params.docket, params.key), Wire.execution),
         replace: ({ params, payload }) => operations.replace(params.docket, { ...payload, key: params.key }),
         cancel: ({ params }) => operations.cancel(params.docket, params.key),
+        run: ({ params }) => operations.run(params.docket, params.key),
         explain: ({ params }) => Effect.map(operations.explain(params.docket, params.key), Wire.explanation),
         attempts: ({ params }) => operations.attempts(params.docket, params.key),
         result: ({ params, query: { waitSeconds = 0 } }) =>

@@ -13,6 +13,7 @@ import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import type { Docket } from "../Docket.ts"
 import { DocketError, ResultNotKept, ResultTimeout, TaskCancelled, TaskFailed } from "../DocketError.ts"
+import { dueNow, type ExecutionRecord } from "../DocketStore.ts"
 import { failWith } from "../internal/docket/docketError.ts"
 import { knownStrikes } from "../internal/docket/knownStrikes.ts"
 import { retryFailed } from "../internal/docket/operations.ts"
@@ -147,16 +148,25 @@ export const make = (dockets: ReadonlyArray<Docket["Service"]>, tasks: ReadonlyA
     return chosen
   })
 
-  const retryAgreed = Effect.fnUntraced(function* (docket: Docket["Service"], many: ManyFailed) {
-    const keys = yield* agreed(docket, many)
+  /** Runs failed executions again by their keys alone; gives those that were among the failed ones, and did. */
+  const retryByKey = Effect.fnUntraced(function* (docket: Docket["Service"], keys: ReadonlyArray<string>) {
     const answers = yield* reading(retryFailed(docket.store, knownStrikes(docket.store, docket.name), keys))
-    const count = (what: (typeof answers)[number]) => answers.filter((answer) => answer === what).length
-    return { count: count("retried"), struck: count("struck") }
+    const retried = keys.filter((_, i) => answers[i] === "retried")
+    return { count: retried.length, struck: answers.filter((answer) => answer === "struck").length, keys: retried }
+  })
+
+  const retryAgreed = Effect.fnUntraced(function* (docket: Docket["Service"], many: ManyFailed) {
+    const { count, struck } = yield* retryByKey(docket, yield* agreed(docket, many))
+    return { count, struck }
+  })
+
+  const discardByKey = Effect.fnUntraced(function* (docket: Docket["Service"], keys: ReadonlyArray<string>) {
+    const done = yield* reading(failWith(docket.store.discardFailed(keys)))
+    return { count: done.filter(Boolean).length }
   })
 
   const discardAgreed = Effect.fnUntraced(function* (docket: Docket["Service"], many: ManyFailed) {
-    const done = yield* reading(failWith(docket.store.discardFailed(yield* agreed(docket, many))))
-    return { count: done.filter(Boolean).length }
+    return yield* discardByKey(docket, yield* agreed(docket, many))
   })
 
   const info = Effect.fnUntraced(function* (docket: Docket["Service"], key: string) {
@@ -261,6 +271,57 @@ export const make = (dockets: ReadonlyArray<Docket["Service"]>, tasks: ReadonlyA
     failed: look("list", (docket, filter: FailedFilter) => changing(docket.failed.list(filter))),
     retry: change("retry", retryAgreed),
     discard: change("discard", discardAgreed),
+    /** Runs failed executions again, or forgets them, by their keys alone; gives those that were among the failed ones. */
+    retryKeys: change("retry", retryByKey),
+    discardKeys: change("discard", discardByKey),
+    /** Takes back the retries of what has not started since; takes the records as they were before. */
+    undoRetry: change("retry", (docket, records: ReadonlyArray<ExecutionRecord>) =>
+      Effect.gen(function* () {
+        const retries = records.map(({ error = "", failure, generation, key }) => ({
+          key,
+          generation: generation + 1,
+          error,
+          failure
+        }))
+        const done = yield* reading(failWith(docket.store.undoRetry(retries)))
+        return { count: done.filter(Boolean).length }
+      })
+    ),
+    /** Cancels executions, as many as are live. */
+    cancelKeys: change("cancel", (docket, keys: ReadonlyArray<string>) =>
+      Effect.gen(function* () {
+        yield* reading(failWith(docket.store.cancel(keys)))
+        return { count: keys.length }
+      })
+    ),
+    run: change("run", (docket, key: string) =>
+      Effect.gen(function* () {
+        const [found] = yield* reading(failWith(docket.store.read([key])))
+        const record = Option.getOrUndefined(found ?? Option.none())
+        if (record === undefined) return yield* noExecution(key)
+        if (record.state !== "scheduled") {
+          return yield* new Problems.InvalidRequest({
+            detail: `${JSON.stringify(key)} is ${record.state}: only what is scheduled for later can be brought forward`
+          })
+        }
+        // With the payload as it is stored, whatever in it is redacted; a worker finds out what else there is to know of it.
+        const request = {
+          key,
+          task: record.task,
+          payload: record.payload,
+          due: dueNow,
+          replace: true,
+          trace: record.trace,
+          values: undefined,
+          judged: false
+        }
+        const { version } = yield* reading(failWith(docket.store.strikes))
+        const reply = yield* reading(failWith(docket.store.schedule([request], version)))
+        if (reply._tag === "Scheduled")
+          return scheduledOf({ key, task: record.task, disposition: reply.dispositions[0] })
+        return yield* new Problems.Unavailable({ detail: "The strikes were changed at the same moment: try again" })
+      })
+    ),
     strikes: look("strikes", (docket) => reading(docket.strikes)),
     strike: change("strike", (docket, strike: StrikeList.Options) => changing(docket.strike(strike))),
     restore: change("restore", (docket, strike: StrikeList.Options) => changing(docket.restore(strike))),

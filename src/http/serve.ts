@@ -94,7 +94,7 @@ export const toApp = (
         problem(500, "Internal Server Error", "This is a defect of the server; its log says more")
       )
     }),
-    Effect.map(HttpServerResponse.setHeaders(headers))
+    Effect.map((response) => HttpServerResponse.setHeaders(response, { ...headers, ...response.headers }))
   )
 })
 

@@ -24,6 +24,7 @@ const commands = [
   "workers",
   "watch",
   "tail",
+  "dash",
   "doctor",
   "explain",
   "strike",

@@ -23,6 +23,7 @@ const bodies: Readonly<Record<string, unknown>> = {
   "executions.add": { task: "sendWelcome", payload: { name: "Ada" } },
   "executions.addAll": { requests: [{ task: "sendWelcome", payload: { name: "Ada" } }] },
   "executions.replace": { task: "sendWelcome", payload: { name: "Bo" } },
+  "executions.run": undefined,
   "failed.count": {},
   "failed.retry": { filter: {} },
   "failed.discard": { filter: {}, expected: 0 },

@@ -7,7 +7,7 @@ import * as Option from "effect/Option"
 import type { DocketError } from "../../DocketError.ts"
 import type { DocketStore, ExecutionRecord } from "../../DocketStore.ts"
 import * as Explanation from "../../Explanation.ts"
-import { judge } from "../../Strike.ts"
+import { judge, type Strike } from "../../Strike.ts"
 import * as ControlValue from "../contract/controlValue.ts"
 import { failWith } from "./docketError.ts"
 import { parsePayload } from "./knownStrikes.ts"
@@ -21,15 +21,33 @@ export const explain = Effect.fnUntraced(function* (
   const [found] = yield* failWith(store.read([key]))
   return Explanation.make(
     key,
-    found === undefined || Option.isNone(found) ? { _tag: "Unknown" } : yield* reasonOf(store, found.value)
+    found === undefined || Option.isNone(found)
+      ? { _tag: "Unknown" }
+      : yield* reasonOf(found.value, {
+          strikes: Effect.map(failWith(store.strikes), ({ strikes }) => strikes),
+          workers: failWith(store.workers),
+          ahead: Effect.map(failWith(store.ahead(key)), (ahead) => ahead ?? 0)
+        })
   )
 })
 
-const reasonOf = Effect.fnUntraced(function* (
-  store: DocketStore["Service"],
-  record: ExecutionRecord
-): Effect.fn.Return<Explanation.Reason, DocketError> {
-  const { attempt, hindrance, key, state, task } = record
+/** What a reason may depend on besides the record. */
+export interface Surroundings<E> {
+  readonly strikes: Effect.Effect<ReadonlyArray<Strike>, E>
+  readonly workers: Effect.Effect<ReadonlyArray<{ readonly tasks: ReadonlyArray<string> }>, E>
+  /** How many due ones come before it. */
+  readonly ahead: Effect.Effect<number, E>
+}
+
+/** Why the execution of a record is not running. */
+export const reasonOf: <E>(
+  record: ExecutionRecord,
+  surroundings: Surroundings<E>
+) => Effect.Effect<Explanation.Reason, E> = Effect.fnUntraced(function* <E>(
+  record: ExecutionRecord,
+  surroundings: Surroundings<E>
+): Effect.fn.Return<Explanation.Reason, E> {
+  const { attempt, hindrance, state, task } = record
   const due = DateTime.makeUnsafe(record.due)
   if (hindrance?._tag === "Dropped") {
     const { by, until } = hindrance
@@ -43,8 +61,7 @@ const reasonOf = Effect.fnUntraced(function* (
     const since = moment(record.started) ?? due
     return { _tag: "Running", task, worker: record.worker ?? "", since, attempt }
   }
-  const { strikes } = yield* failWith(store.strikes)
-  const { strike } = judge(strikes, task, parsePayload(record.payload))
+  const { strike } = judge(yield* surroundings.strikes, task, parsePayload(record.payload))
   if (strike !== undefined) return { _tag: strike.hold ? "Held" : "Struck", task, strike }
   switch (hindrance?._tag) {
     case "Concurrency": {
@@ -59,9 +76,9 @@ const reasonOf = Effect.fnUntraced(function* (
   if (state === "scheduled" && hindrance === undefined) {
     return attempt > 1 ? { _tag: "Retrying", task, attempt, due, error: record.error } : { _tag: "Due", task, due }
   }
-  const workers = yield* failWith(store.workers)
+  const workers = yield* surroundings.workers
   if (!workers.some((worker) => knowsTask(worker, task))) return { _tag: "NoWorker", task }
-  return { _tag: "Queued", task, ahead: (yield* failWith(store.ahead(key))) ?? 0 }
+  return { _tag: "Queued", task, ahead: yield* surroundings.ahead }
 })
 
 const moment = (epochMillis: number | undefined) =>

@@ -223,6 +223,7 @@ const fromDocket = (docket: Docket, options: DocketStore.StoreOptions): DocketSt
     failedChains: (limit) => run((step) => Overview.failedChains(executions, limit, step)),
     failed: (page) => run((step) => Overview.failed(executions, page, step)),
     retryFailed: (keys, strikes) => run((step) => Operations.retryFailed(executions, keys, strikes, step)),
+    undoRetry: (retries) => run((step) => Operations.undoRetry(executions, retries, step)),
     discardFailed: (keys) => run((step) => Operations.discardFailed(executions, keys, step)),
     facts: (tasks) =>
       run(() =>

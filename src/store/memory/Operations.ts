@@ -540,6 +540,22 @@ export const retryFailed = (
   return { _tag: "Retried", answers }
 }
 
+/** Takes back retries of what has not started since. */
+export const undoRetry = (
+  executions: Executions.Executions,
+  retries: ReadonlyArray<DocketStore.Retried>,
+  step: Executions.Step
+): ReadonlyArray<boolean> =>
+  retries.map(({ error, failure, generation, key }) => {
+    const entry = Executions.lookup(executions, key, step)
+    const waits = entry?.state === "queued" || entry?.state === "scheduled"
+    if (entry === undefined || !waits || entry.generation !== generation || entry.deliveries > 0) return false
+    entry.error = error
+    entry.failure = failure
+    settleAs(executions, entry, "failed", step)
+    return true
+  })
+
 /** Forgets failed executions. */
 export const discardFailed = (
   executions: Executions.Executions,

@@ -22,6 +22,7 @@ import * as Redis from "./connection/Redis.ts"
 import { decode as decodeScheduled, schedule } from "./scripts/schedule.ts"
 import * as Session from "./Session.ts"
 import * as Strikes from "./scripts/strikes.ts"
+import { undoRetry } from "./scripts/undoRetry.ts"
 import * as Workers from "./scripts/workers.ts"
 
 /**
@@ -69,6 +70,7 @@ export const make: (
       failed: redis.eval(Failed.failed),
       failedChains: redis.eval(Failed.failedChains),
       retryFailed: redis.eval(Failed.retryFailed),
+      undoRetry: redis.eval(undoRetry),
       discardFailed: redis.eval(Failed.discardFailed),
       snapshot: redis.eval(Read.snapshot),
       workers: redis.eval(Workers.workers),
@@ -180,6 +182,21 @@ export const make: (
         }
         return { _tag: "Retried", answers }
       }),
+
+      undoRetry: (retries) =>
+        inBatches(retries, batchSize.schedule, (batch) =>
+          Effect.flatMap(now, (now) =>
+            Effect.map(
+              run.undoRetry(
+                keys,
+                now,
+                keeping,
+                batch.map((retried) => ({ ...retried, key: asStored(retried.key), error: asStored(retried.error) }))
+              ),
+              toAnswers
+            )
+          )
+        ),
 
       discardFailed: (executions) =>
         inBatches(executions, batchSize.cancel, (batch) =>

@@ -682,6 +682,18 @@ export const retryFailed = (step: Step, keys: ReadonlyArray<string>, knownStrike
   return { _tag: "Retried", answers }
 }
 
+/** Takes back retries of what has not started since. */
+export const undoRetry = (step: Step, retries: ReadonlyArray<DocketStore.Retried>): ReadonlyArray<boolean> =>
+  retries.map(({ error, failure, generation, key }) => {
+    const row = Row.lookup(step, key)
+    const waits = row?.state === "queued" || row?.state === "scheduled"
+    if (row === undefined || !waits || row.generation !== generation || row.deliveries > 0) return false
+    row.error = error
+    row.failure = failure ?? null
+    settleAs(step, row, "failed")
+    return true
+  })
+
 /** Forgets failed executions. */
 export const discardFailed = (step: Step, keys: ReadonlyArray<string>): ReadonlyArray<boolean> =>
   keys.map((key) => {

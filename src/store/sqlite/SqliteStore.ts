@@ -210,6 +210,13 @@ export const makeUrl: (
         }
         return { _tag: "Retried", answers }
       }),
+      undoRetry: (retries) =>
+        inBatches("DocketStore.undoRetry", "confirmed", retries, (step, batch) =>
+          Operations.undoRetry(
+            step,
+            batch.map((retried) => ({ ...retried, key: asStored(retried.key), error: asStored(retried.error) }))
+          )
+        ),
       discardFailed: (keys) =>
         inBatches("DocketStore.discardFailed", "confirmed", keys, (step, batch) =>
           Operations.discardFailed(step, batch.map(asStored))

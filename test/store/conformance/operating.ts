@@ -531,6 +531,41 @@ export const operating = (test: Test) => {
       assert.isTrue(Option.isNone((yield* store.read(["a"]))[0]!))
     }))
 
+  test("DSH-02: a retry is taken back as long as it has not started, nor been scheduled otherwise", (kit) =>
+    Effect.gen(function* () {
+      const store = yield* kit.open({ name: "undone", failedTtlMillis: ttlMillis * 4 })
+      yield* failAll(kit, store, ["a", "b", "c", "d"])
+      const before = Option.getOrThrow((yield* store.read(["a"]))[0]!)
+      const retried = (key: string) => ({
+        key,
+        generation: before.generation + 1,
+        error: before.error ?? "",
+        failure: before.failure
+      })
+      assert.deepStrictEqual(yield* store.undoRetry([retried("a")]), [false])
+      yield* store.retryFailed(["a", "b", "c"])
+      const worker = yield* openWorker(store)
+      const started = yield* worker.takeOne
+      assert.strictEqual(started.key, "a")
+      yield* store.schedule([request("b", { replace: true })])
+      const retries = ["a", "b", "c", "d", "nobody"].map(retried)
+      assert.deepStrictEqual(yield* store.undoRetry(retries), [false, false, true, false, false])
+      assert.deepStrictEqual(yield* store.undoRetry(retries), [false, false, false, false, false])
+
+      assert.sameMembers(yield* list(store), ["c", "d"])
+      const { attempts, ...record } = {
+        attempts: yield* store.attempts("c"),
+        ...Option.getOrThrow((yield* store.read(["c"]))[0]!)
+      }
+      assert.deepStrictEqual([record.state, record.error, record.failure], ["failed", before.error, before.failure])
+      assert.deepStrictEqual(attempts, [])
+      assert.deepStrictEqual(yield* store.depth, { queued: 1, scheduled: 0, running: 1 })
+      // It is like any failed execution: kept as long, and retried again.
+      assert.deepStrictEqual(yield* store.retryFailed(["c"]), [true])
+      yield* worker.settle(started)
+      assert.sameMembers([(yield* worker.takeOne).key, (yield* worker.takeOne).key], ["b", "c"])
+    }))
+
   test("a failed execution that is retried runs again, at once, with its payload, from attempt 1", (kit) =>
     Effect.gen(function* () {
       const { settle, takeOne } = yield* kit.worker()
