@@ -19,9 +19,9 @@ export interface ControlOptions<in P> {
    */
   readonly by?: ((payload: P) => unknown) | undefined
   /**
-   * Tasks of a docket that name the same scope share the control, and have to say the same of it. Where the processes of a
-   * docket say different things of a limit, as during a deploy, that of the execution which came last holds. Default: the task has a
-   * control of its own.
+   * Tasks of a docket that name the same scope share the control, and have to say the same of it. Where the workers of a
+   * docket say different things of a limit, as during a deploy, what the one says that started last holds for all. Default:
+   * the task has a control of its own.
    */
   readonly scope?: string | undefined
 }
@@ -118,36 +118,78 @@ export type Control =
     }
 
 /**
- * The name under which a store keeps what belongs to a control and a value.
- *
- * @category naming
- * @since 0.1.0
- */
-export const nameOf = (scope: string, value: string): string => (value === "" ? scope : `${scope}:${value}`)
-
-/**
- * The parts of such a name, of which the value is one of those that an execution has.
- *
- * @category naming
- * @since 0.1.0
- */
-export const split = (
-  name: string,
-  values: ReadonlyArray<string> = []
-): { readonly scope: string; readonly value: string } => {
-  const value = values.find((value) => value !== "" && name.endsWith(`:${value}`)) ?? ""
-  return { scope: value === "" ? name : name.slice(0, -value.length - 1), value }
-}
-
-/**
- * The controls of a task, with the function that finds their values in a decoded payload: one for each, in order.
+ * The controls of a task as a worker tells them to the store. Equal fingerprints say that the values are found in the same way:
+ * for the same controls in the same order, by the same functions. Limits and times are no part of it.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Controls {
+export interface Contract {
+  readonly fingerprint: string
   readonly controls: ReadonlyArray<Control>
-  readonly valuesOf: (payload: unknown) => ReadonlyArray<string>
+}
+
+/**
+ * What a contract says of one payload, as far as admission is concerned.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Terms {
+  /** The fingerprint of the contract that says so; empty for a task without controls. */
+  readonly contract: string
+  /** By which value each control treats the payload, in order. */
+  readonly values: ReadonlyArray<string>
+}
+
+/**
+ * The terms of a task without controls.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const noTerms: Terms = { contract: "", values: [] }
+
+/**
+ * The name under which a store keeps what belongs to a control and a value. No other control and value have it: a control's
+ * scope has no `=`.
+ *
+ * @category naming
+ * @since 0.1.0
+ */
+export const nameOf = (scope: string, value: string): string => (value === "" ? scope : `${scope}=${value}`)
+
+/**
+ * The parts of such a name.
+ *
+ * @category naming
+ * @since 0.1.0
+ */
+export const split = (name: string): { readonly scope: string; readonly value: string } => {
+  const end = name.indexOf("=")
+  return end < 0 ? { scope: name, value: "" } : { scope: name.slice(0, end), value: name.slice(end + 1) }
+}
+
+/**
+ * The scope of a control as people named it.
+ *
+ * @category naming
+ * @since 0.1.0
+ */
+export const scopeName = (scope: string): string =>
+  scope
+    .replace(/^scope:/, "")
+    .replaceAll("%3D", "=")
+    .replaceAll("%25", "%")
+
+/**
+ * The controls of a task, with the function that finds the terms of a decoded payload.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Controls extends Contract {
+  readonly termsOf: (payload: unknown) => Terms
 }
 
 /**
@@ -156,7 +198,7 @@ export interface Controls {
  * @category constructors
  * @since 0.1.0
  */
-export const none: Controls = { controls: [], valuesOf: () => [] }
+export const none: Controls = { fingerprint: "", controls: [], termsOf: () => noTerms }
 
 /**
  * Collects the controls of the task with this name. A limit below 1, a time that is not finite or not above 0,
@@ -171,7 +213,7 @@ export const make = <P>(task: string, options: Options<P>): Controls => {
   // A scope that is named never meets one that is a task's own. Several limits of a task are told apart by their place.
   const place = (kind: string, { by, scope }: ControlOptions<P>, index: number) => {
     bys.push(by)
-    return scope === undefined ? `task:${task}:${kind}${index}` : `scope:${scope}`
+    return escaped(scope === undefined ? `task:${task}:${kind}${index}` : `scope:${scope}`)
   }
   const { concurrency, debounce } = options
   if (concurrency !== undefined) {
@@ -205,12 +247,22 @@ export const make = <P>(task: string, options: Options<P>): Controls => {
   if (controls.length === 0) return none
   const disagreement = findDisagreement([{ name: task, behaviour: { controls: { controls } } }])
   if (disagreement !== undefined) throw new RangeError(disagreement)
-  // The payload was decoded or made with the task's own schema.
+  const contract = ControlValue.digestOf(
+    JSON.stringify(controls.map(({ _tag, scope }, i) => [_tag, scope, bys[i] === undefined ? "" : String(bys[i])]))
+  ).slice(0, 12)
   return {
+    fingerprint: contract,
     controls,
-    valuesOf: (payload) => bys.map((by) => (by === undefined ? "" : ControlValue.textOf(by(payload as P))))
+    termsOf: (payload) => ({
+      contract,
+      // The payload was decoded or made with the task's own schema.
+      values: bys.map((by) => (by === undefined ? "" : ControlValue.textOf(by(payload as P))))
+    })
   }
 }
+
+// So that no name of a control and value is that of another control.
+const escaped = (scope: string) => scope.replaceAll("%", "%25").replaceAll("=", "%3D")
 
 /**
  * Says which tasks share a control and do not say the same of it, if there are any. Only a rate limit's `onExceeded` is each
@@ -231,7 +283,7 @@ export const findDisagreement = (
       if (first.settings === said) continue
       return (
         `Tasks that share a ${kinds[_tag]} have to say the same of it, but of the scope ` +
-        `"${scope.replace(/^scope:/, "")}" task "${first.task}" says ${first.settings} and task "${name}" ${said}`
+        `"${scopeName(scope)}" task "${first.task}" says ${first.settings} and task "${name}" ${said}`
       )
     }
   }

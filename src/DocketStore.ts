@@ -10,7 +10,7 @@
  * - *Idempotent.* A write names the generation of the execution, and a worker's write names its lease as well. A write
  *   that comes late, twice, or from a worker that lost its lease changes nothing. So whoever misses a reply sends the
  *   same call again.
- * - *Fair.* Due executions are handed out in the order in which they became due.
+ * - *Fair.* Due executions are handed out in the order in which they became due. What a limit held back keeps its place.
  * - *Clean.* What is left of a settled execution disappears after the record's time to live.
  * - *Its own clock.* The store decides what is due and which lease has expired. Times that leave the store are epoch
  *   milliseconds on its clock; waits that it recommends are relative, so that a caller with a wrong clock is not misled.
@@ -21,7 +21,7 @@ import type * as Option from "effect/Option"
 import type * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import type { DatabaseSync } from "node:sqlite"
-import type { Control } from "./Admission.ts"
+import type { Contract, Terms } from "./Admission.ts"
 import type { StoreError } from "./DocketError.ts"
 import type { Strike, StrikeSet } from "./Strike.ts"
 
@@ -85,11 +85,8 @@ export interface ScheduleRequest {
   readonly replace: boolean
   /** The trace to which the run will link: a W3C `traceparent`, or empty. */
   readonly trace: string
-  /**
-   * The values by which the task's controls treat this payload, one for each control in order; `undefined` when the
-   * contract is not at hand, so that a worker has to find them (see `Determined`).
-   */
-  readonly values: ReadonlyArray<string> | undefined
+  /** What the task's contract says of this payload; `undefined` when it is not at hand: a worker has to tell (`Determined`). */
+  readonly terms: Terms | undefined
   /**
    * Whether the caller judged the payload, with its defaults, by the strikes that it knows, and none of them matched. A
    * worker judges it otherwise, and when the strikes in force are others by then.
@@ -148,6 +145,17 @@ export interface Delivery {
 }
 
 /**
+ * An execution about which the store asks.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Undetermined extends Delivery {
+  /** Why the store will not start it: it is only asked with which run the key goes on (`Skipped`). */
+  readonly skipped?: "dropped" | undefined
+}
+
+/**
  * How a run ended, as far as the store is concerned.
  *
  * - `Completed`: it succeeded; `result` is the encoded success value, absent when there is none.
@@ -158,8 +166,10 @@ export interface Delivery {
  * - `Released`: it goes back to the ready stream as if it had not been delivered.
  * - `Held`: a strike holds it; it waits, as if it had not been delivered, until a strike is restored. It names the version
  *   of the strikes by which it was judged: when others are in force by now, it is judged again.
- * - `Determined`: it was handed out only for what the contract knows of it (see `ExchangeReply.undetermined`): the values
- *   of its controls, and that no strike of this version matches. It is the first to be claimed from then on.
+ * - `Determined`: it was handed out only for what the contract knows of it (see `ExchangeReply.undetermined`): its terms,
+ *   and that no strike of this version matches. It has its turn at once.
+ * - `Skipped`: it was handed out since the store will not start it, and its key recurs (see `Undetermined.skipped`). It ends
+ *   as the store had decided; with `next` the key goes on with that run, as if this one had never been scheduled.
  * - `Unreadable`: the worker knows the task, but not this version of its payload. It goes back as if it had not been
  *   delivered, and waits for a worker that knows what it needs, like an execution of an unknown task.
  *
@@ -183,7 +193,8 @@ export type Outcome =
   | { readonly _tag: "Released" }
   | { readonly _tag: "Held"; readonly strikes: string }
   | { readonly _tag: "Unreadable"; readonly needs: string }
-  | { readonly _tag: "Determined"; readonly values: ReadonlyArray<string>; readonly strikes: string }
+  | { readonly _tag: "Determined"; readonly terms: Terms; readonly strikes: string }
+  | { readonly _tag: "Skipped"; readonly next: Next | undefined }
 
 /**
  * The next run of a key that recurs. Without a payload of its own it keeps the present one.
@@ -252,12 +263,12 @@ export interface ExchangeReply {
   readonly settled: ReadonlyArray<SettlementStatus>
   readonly deliveries: ReadonlyArray<Delivery>
   /**
-   * Executions of which the store cannot tell whether they may start: those of tasks with controls that were scheduled
-   * without the values that these need, and those that were not judged by the strikes in force. They are under a lease,
-   * and queued, not running: the worker settles each as `Determined`, or as `Held`, `Cancelled` or `Failed`. They count
-   * against `take`.
+   * Executions about which the store has to be told something: those whose terms are not known, or were found by another
+   * contract than this worker's, those that were not judged by the strikes in force, and those of recurring tasks that it
+   * will not start. They are under a lease, and queued, not running: the worker settles each as `Determined`, or as `Held`,
+   * `Cancelled`, `Failed` or `Skipped`. They count against `take`.
    */
-  readonly undetermined: ReadonlyArray<Delivery>
+  readonly undetermined: ReadonlyArray<Undetermined>
   /** The strikes in force, when the worker knows others. */
   readonly strikes: StrikeSet | undefined
   /** Executions that a control dropped instead of starting them (cooldown, debounce, a rate limit that drops). */
@@ -387,8 +398,13 @@ export interface WorkerOptions {
   readonly name: string
   /** The tasks that it can run, and what else an execution may need; `"any"` when it has a fallback for unknown ones. */
   readonly tasks: ReadonlySet<string> | "any"
-  /** The admission controls of its tasks, by task name; tasks without any are left out. */
-  readonly controls: ReadonlyMap<string, ReadonlyArray<Control>>
+  /**
+   * The admission controls of its tasks, by task name; tasks without any are left out. What the session that opened last
+   * says of a limit holds for the whole docket, also for what waits.
+   */
+  readonly contracts: ReadonlyMap<string, Contract>
+  /** Those of its tasks that recur: when the store will not start a run, it asks which is the next. */
+  readonly recurring: ReadonlySet<string>
   /** What its contracts say, by task name. The store keeps it for a week after the last heartbeat of any worker. */
   readonly facts: ReadonlyMap<string, TaskFacts>
   /** How long a lease lives unless it is renewed, in milliseconds. */
@@ -501,8 +517,8 @@ export interface LastRun {
 
 /**
  * Why an execution was not started when it was its turn: all slots of a concurrency limit were taken; a rate limit had
- * no start left until its due time; a debounce waits for quiet; a strike holds it; no worker that met it knew its task; or
- * a control dropped it, so that it is settled as cancelled.
+ * no start left; a debounce waits for quiet; a strike holds it; no worker that met it knew its task; or a control dropped
+ * it, so that it is settled as cancelled.
  *
  * @category models
  * @since 0.1.0
@@ -518,8 +534,22 @@ export type Hindrance =
       /** How many wait before this one. */
       readonly ahead: number
     }
-  | { readonly _tag: "RateLimit"; readonly scope: string; readonly value: string }
-  | { readonly _tag: "Debounce"; readonly scope: string; readonly value: string }
+  | {
+      readonly _tag: "RateLimit"
+      readonly scope: string
+      readonly value: string
+      /** When the limit has its next start, epoch milliseconds; absent when that is now. */
+      readonly opens: number | undefined
+      /** How many wait before this one. */
+      readonly ahead: number
+    }
+  | {
+      readonly _tag: "Debounce"
+      readonly scope: string
+      readonly value: string
+      /** When it runs if nothing else is submitted, epoch milliseconds. */
+      readonly until: number | undefined
+    }
   | { readonly _tag: "Held" }
   | { readonly _tag: "UnknownTask" }
   | {

@@ -27,7 +27,8 @@ export interface ControlInfo {
  * - `Struck`: a strike matches it; when it is its turn, it is cancelled.
  * - `Held`: a strike holds it until that is restored, or resumed when it is a pause.
  * - `AwaitingSlot`: all slots of a concurrency limit are taken, by `holders` (at most 100), and others wait before it.
- * - `RateLimited`: it has a start in a rate limit when a start leaves the window, at `until`.
+ * - `RateLimited`: a rate limit has no start for it, and others wait before it. The limit has its next start at `until`;
+ *   without that, now.
  * - `Debouncing`: it runs once there was no other submission until then.
  * - `Retrying`: it failed, and waits for another attempt.
  * - `Due`: it is scheduled for later.
@@ -86,7 +87,8 @@ export type Reason =
       readonly _tag: "RateLimited"
       readonly task: string
       readonly control: ControlInfo
-      readonly until: DateTime.Utc
+      readonly until: DateTime.Utc | undefined
+      readonly ahead: number
     }
   | {
       readonly _tag: "Debouncing"
@@ -141,8 +143,11 @@ const sentence = (reason: Exclude<Reason, { readonly _tag: "Unknown" }>): string
       const slot = limit === 1 ? "the only slot" : `one of ${limit} slots`
       return `waits for ${slot}${of(control)}, held by ${shown}${ahead === 0 ? "" : `, behind ${others(ahead)}`}`
     }
-    case "RateLimited":
-      return `waits for a rate limit${of(reason.control)}, which has a start for it at ${time(reason.until)}`
+    case "RateLimited": {
+      const { ahead, control, until } = reason
+      const opens = until === undefined ? "" : `, which has its next start at ${time(until)}`
+      return `waits for a rate limit${of(control)}${opens}${ahead === 0 ? "" : `, behind ${others(ahead)}`}`
+    }
     case "Debouncing":
       return `waits for quiet${of(reason.control)}, until ${time(reason.until)} if nothing else is submitted`
     case "Retrying": {

@@ -428,7 +428,7 @@ const checkAutomatic = (task: Any): void => {
     )
   }
   try {
-    task.behaviour.controls.valuesOf(encoded.value.payload)
+    task.behaviour.controls.termsOf(encoded.value.payload)
   } catch (cause) {
     throw new TypeError(
       `${isAutomatic} the values by which its limits tell executions apart cannot be computed then: ${errorText(cause)}`,

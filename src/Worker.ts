@@ -13,7 +13,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
-import type { Control } from "./Admission.ts"
+import type { Contract } from "./Admission.ts"
 import * as BuiltIn from "./BuiltIn.ts"
 import { Docket } from "./Docket.ts"
 import { DocketError, InvalidRequest } from "./DocketError.ts"
@@ -298,7 +298,8 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
       docket.store.open({
         name,
         tasks: registry.any ? "any" : registry.names,
-        controls: controlsOf(tasks),
+        contracts: contractsOf(tasks),
+        recurring: recurringOf(tasks),
         facts: new Map(Array.from(tasks.tasks.values(), (task) => [task.name, factsOf(task)])),
         leaseMillis,
         maxDeliveries,
@@ -432,11 +433,18 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
 /** However soon leases expire, heartbeats do not follow each other faster; in milliseconds. */
 const shortestBeat = 50
 
-/** The controls of those tasks that have any. */
-const controlsOf = <T extends Task.Any>(tasks: TaskGroup.TaskGroup<T>): ReadonlyMap<string, ReadonlyArray<Control>> =>
+/** The contracts of those tasks that have controls. */
+const contractsOf = <T extends Task.Any>(tasks: TaskGroup.TaskGroup<T>): ReadonlyMap<string, Contract> =>
   new Map(
     Array.from(tasks.tasks.values()).flatMap(({ behaviour: { controls }, name }) =>
-      controls.controls.length === 0 ? [] : [[name, controls.controls] as const]
+      controls.controls.length === 0 ? [] : [[name, controls] as const]
+    )
+  )
+
+const recurringOf = <T extends Task.Any>(tasks: TaskGroup.TaskGroup<T>): ReadonlySet<string> =>
+  new Set(
+    Array.from(tasks.tasks.values()).flatMap(({ behaviour, name }) =>
+      behaviour.recurrence === undefined ? [] : [name]
     )
   )
 

@@ -3,7 +3,7 @@ import { Option, Redacted } from "effect"
 import * as Admission from "../src/Admission.ts"
 
 const valueOf = (value: unknown) =>
-  Admission.make("send", { concurrency: { limit: 1, by: () => value } }).valuesOf({})[0]!
+  Admission.make("send", { concurrency: { limit: 1, by: () => value } }).termsOf({}).values[0]!
 
 it("ADM-06 values differ in kind as well, and equal ones have equal texts", () => {
   const values = ["1", 1, true, null, undefined, "", [1], { a: 1 }, "null", Option.none(), Option.some(1)]

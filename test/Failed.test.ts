@@ -386,7 +386,8 @@ onEveryStore("The failed executions of a docket", (it) => {
       const session = yield* docket.store.open({
         name: "gone",
         tasks: "any",
-        controls: new Map(),
+        contracts: new Map(),
+        recurring: new Set(),
         leaseMillis: 60_000,
         maxDeliveries: 1,
         facts: new Map(),

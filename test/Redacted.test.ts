@@ -211,6 +211,6 @@ const noJson = {
   due: { _tag: "After", millis: 0 },
   replace: false,
   trace: "",
-  values: undefined,
+  terms: undefined,
   judged: false
 } as const

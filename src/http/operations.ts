@@ -312,7 +312,7 @@ export const make = (dockets: ReadonlyArray<Docket["Service"]>, tasks: ReadonlyA
           due: dueNow,
           replace: true,
           trace: record.trace,
-          values: undefined,
+          terms: undefined,
           judged: false
         }
         const { version } = yield* reading(failWith(docket.store.strikes))

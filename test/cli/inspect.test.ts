@@ -89,7 +89,8 @@ it.layer(App.layer(), { excludeTestServices: true })("commands that look at a do
       const session = yield* shop.docket.store.open({
         name: "idle",
         tasks: new Set(),
-        controls: new Map(),
+        contracts: new Map(),
+        recurring: new Set(),
         leaseMillis: 60_000,
         maxDeliveries: 10,
         facts: new Map(),

@@ -4,13 +4,15 @@ import { TestClock } from "effect/testing"
 import { DocketStore, isSettled } from "../../src/DocketStore.ts"
 import type { Entry } from "../../src/store/memory/Entry.ts"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
+import { admissionFaults } from "./admissionFaults.ts"
 import { Harness, suite } from "./conformance.ts"
 import { after, openWorker, request } from "./conformance/kit.ts"
 
 /** What is wrong with where a docket keeps its executions, and what it still holds for those who are gone. */
 const faults = ({ executions, sessions, wakeups }: MemoryStore.Docket): ReadonlyArray<string> => {
-  const { asked, aside, entries, events, failed, front, grants, held, leases, limits, ready, schedule, settled } =
+  const { asked, aside, entries, events, failed, grants, held, leases, overtaken, ready, schedule, settled, space } =
     executions
+  const { sets } = space
   const faults: Array<string> = []
   const expect = (condition: boolean, fault: string) => {
     if (!condition) faults.push(fault)
@@ -18,12 +20,12 @@ const faults = ({ executions, sessions, wakeups }: MemoryStore.Docket): Readonly
   const linesOf = (entry: Entry) => {
     if (entry.apart === "asked") return [grants.get(entry.lease)]
     if (entry.apart === "held") return [held]
-    if (entry.apart === "waiting") return [limits.get(entry.admission.waits ?? "")?.line]
+    if (entry.apart === "line" || entry.apart === "turn") return [undefined]
     switch (entry.state) {
       case "scheduled":
         return [undefined]
       case "queued":
-        return [ready, front, aside.get(entry.task)]
+        return [ready, aside.get(entry.task)]
       case "running":
         return [grants.get(entry.lease)]
       default:
@@ -33,7 +35,7 @@ const faults = ({ executions, sessions, wakeups }: MemoryStore.Docket): Readonly
   const counts = { queued: 0, scheduled: 0, running: 0, settled: 0 }
   for (const entry of entries.values()) {
     counts[isSettled(entry.state) ? "settled" : (entry.state as "queued" | "scheduled" | "running")]++
-    expect(linesOf(entry).includes(entry.place?.line), `${entry.key} is ${entry.state}, and stands in the wrong line`)
+    expect(linesOf(entry).includes(entry.spot?.line), `${entry.key} is ${entry.state}, and stands in the wrong line`)
     const usual = entry.state === "scheduled" ? schedule : entry.state === "running" ? leases : undefined
     const heap = entry.apart === "asked" ? asked : entry.apart === undefined ? usual : undefined
     expect(
@@ -43,9 +45,10 @@ const faults = ({ executions, sessions, wakeups }: MemoryStore.Docket): Readonly
       `${entry.key} is ${entry.state}, and in the wrong heap`
     )
   }
+  const turns = sets.size("turns")
   const sizes = {
-    queued: asked.nodes.length + front.size + ready.size + [...aside.values()].reduce((sum, { size }) => sum + size, 0),
-    scheduled: schedule.nodes.length + executions.waiting + held.size,
+    queued: asked.nodes.length + turns + ready.size + [...aside.values()].reduce((sum, { size }) => sum + size, 0),
+    scheduled: schedule.nodes.length + sets.size("waiting") + held.size,
     running: leases.nodes.length,
     settled: settled.size + failed.size
   }
@@ -54,24 +57,13 @@ const faults = ({ executions, sessions, wakeups }: MemoryStore.Docket): Readonly
     [...aside.values(), ...grants.values()].every(({ size }) => size > 0),
     "there are empty lines"
   )
-  for (const [name, { holders, limit, line }] of limits) {
-    expect(holders.size > 0 || line.size > 0, `the limit ${name} is kept for nobody`)
-    expect(line.size === 0 || holders.size >= limit, `some wait for the limit ${name}, which has free slots`)
-    for (const [holder, key] of holders) {
-      const entry = entries.get(key)
-      const isIts = entry?.admission.slot === name && holder === `${entry.generation}:${key}`
-      expect(isIts || executions.overtaken.get(holder)?.name === name, `${key} holds a slot that it does not know of`)
-    }
+  for (const { apart, key, standing } of entries.values()) {
+    expect((apart === "line") === (standing.line !== undefined), `${key} waits in a line, or not`)
+    expect((sets.score("turns", key) !== undefined) === (apart === "turn"), `${key} has a turn, or not`)
+    expect((sets.score("waiting", key) !== undefined) === (apart === "line"), `${key} waits, or not`)
   }
-  for (const entry of entries.values()) {
-    const { slot, waits } = entry.admission
-    expect((entry.apart === "waiting") === (waits !== undefined), `${entry.key} waits for a slot, or not`)
-    expect(
-      slot === undefined || limits.get(slot)?.holders.has(`${entry.generation}:${entry.key}`) === true,
-      `${entry.key} has lost its slot`
-    )
-    expect(slot === undefined || !isSettled(entry.state), `${entry.key} is settled, and has a slot`)
-  }
+  const slots = new Map(Array.from(overtaken, ([holder, { slots }]) => [holder, slots]))
+  faults.push(...admissionFaults(space, entries, slots))
   expect(events.byKey.size === 0 && events.all.size === 0, "someone still follows")
   expect(sessions.size === 0, "a session is still open")
   expect(wakeups.waiters.size === 0 && wakeups.woken.size === 0, "a worker still waits")

@@ -8,6 +8,7 @@
 import { layer } from "@effect/vitest"
 import { Effect, type Layer } from "effect"
 import { TestClock } from "effect/testing"
+import { admission } from "./conformance/admission.ts"
 import { cancelling } from "./conformance/cancelling.ts"
 import { Harness, makeKit, type Test } from "./conformance/kit.ts"
 import { limits, limitsModel } from "./conformance/limits.ts"
@@ -49,6 +50,7 @@ export const suite = <E>(
     needs(test)
     leases(test)
     limits(test)
+    admission(test)
     strikes(test)
     wakeups(test)
     operating(test)

@@ -6,19 +6,38 @@ import * as RedisStore from "../../src/store/redis/RedisStore.ts"
 import { Harness } from "./conformance.ts"
 
 /** Keys that a docket always has, or that empty themselves. */
-const fixed = new Set(["stream", "queue", "leases", "wake", "parked", "workers", "failed", "strikes", "front"])
+const fixed = new Set(["stream", "queue", "leases", "wake", "parked", "workers", "failed", "strikes"])
 
 /** Keys for as long as something of theirs waits: sorted sets of the keys of executions. */
-const gathering = new Set(["failed-chains", "parked", "waiting", "held", "asked", "plans"])
+const gathering = new Set(["failed-chains", "parked", "waiting", "turns", "line", "held", "asked"])
 
 /** The keys of executions that a key belongs to. */
 const ownersOf = async (redis: Redis, key: string, segment: string, owner: string) => {
   if (gathering.has(segment)) return redis.zrange(key, "0", "-1")
   if (segment === "overtaken" || segment === "slots") {
-    const holders = (await redis.hkeys(key)).filter((holder) => holder !== "limit")
-    return holders.map((holder) => holder.slice(holder.indexOf(":") + 1))
+    return (await redis.hkeys(key)).map((holder) => holder.slice(holder.indexOf(":") + 1))
   }
   return [owner]
+}
+
+/** The keys of lines, and of gates at which lines wait, to which a key belongs; nothing when it belongs to executions. */
+const linesOf = async (redis: Redis, key: string, segment: string) => {
+  const gate = (name: string) => `at:${name}`
+  const line = (name: string) => `line:${name}`
+  switch (segment) {
+    case "lines":
+      return Object.entries(await redis.hgetall(key)).flatMap(([name, at]) =>
+        at === "" ? [line(name)] : [line(name), gate(at)]
+      )
+    case "at":
+      return (await redis.zrange(key, "0", "-1")).map(line)
+    case "gates":
+      return (await redis.zrange(key, "0", "-1")).map((turn) => (turn.startsWith("l") ? line : gate)(turn.slice(1)))
+    case "opens":
+      return (await redis.zrange(key, "0", "-1")).map(gate)
+    default:
+      return undefined
+  }
 }
 
 /**
@@ -57,6 +76,9 @@ export const makeHarness = Effect.fnUntraced(function* (
       const [, docket = "", rest = ""] = /^(\{[^}]*\}):(.*)$/s.exec(key) ?? []
       const [, segment = "", owner = ""] = /^([^:]*):?(.*)$/s.exec(rest) ?? []
       if (fixed.has(rest)) continue
+      const lines = await linesOf(redis, key, segment)
+      for (const name of lines ?? []) if ((await redis.exists(`${docket}:${name}`)) === 0) left.push(key)
+      if (lines !== undefined) continue
       for (const execution of await ownersOf(redis, key, segment, owner)) {
         if (!isLive(await redis.hget(`${docket}:runs:${execution}`, "state"))) left.push(key)
       }
@@ -69,26 +91,24 @@ export const makeHarness = Effect.fnUntraced(function* (
     const left: Array<string> = []
     for (const key of await redis.keys("*}:runs:*")) {
       const [, docket = "", execution = ""] = /^(\{[^}]*\}):runs:(.*)$/s.exec(key) ?? []
-      const { aside, gen, id: place, slot, state, task, waits } = await redis.hgetall(key)
+      const { aside, gen, id: place, line, slot, state, task } = await redis.hgetall(key)
       const isIn = async (place: string) => (await redis.zscore(`${docket}:${place}`, execution)) !== null
       const places = {
         ready: (await redis.xrange(`${docket}:stream`, "-", "+")).some(
           ([id, [, member]]) => member === execution && id === place
         ),
-        first: (await redis.xrange(`${docket}:front`, "-", "+")).some(
-          ([id, [, member]]) => member === execution && id === place
-        ),
+        turn: await isIn("turns"),
         aside: await isIn(`parked:${task}`),
         asked: await isIn("asked"),
         held: await isIn("held"),
-        waiting: (await isIn("waiting")) && (await isIn(`waiting:${waits}`)),
+        waiting: (await isIn("waiting")) && (await isIn(`line:${line}`)),
         scheduled: await isIn("queue"),
         running: await isIn("leases"),
         hasSlot: (await redis.hexists(`${docket}:slots:${slot}`, `${gen}:${execution}`)) === 1
       }
       const expected = {
         ready: state === "queued" && aside === undefined,
-        first: aside === "f",
+        turn: aside === "n",
         aside: aside === "t",
         asked: aside === "a",
         held: aside === "h",

@@ -6,6 +6,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import * as SqliteStore from "../../src/store/sqlite/SqliteStore.ts"
+import { admissionFaults } from "./admissionFaults.ts"
+import * as Standing from "../../src/store/admission/Standing.ts"
 import { Harness } from "./conformance.ts"
 
 /** A folder for files that are gone with the scope. */
@@ -17,10 +19,10 @@ export const temporaryFolder = Effect.acquireRelease(
 /** Which states the executions of a place have. */
 const statesOf: Record<string, ReadonlyArray<string>> = {
   later: ["scheduled"],
-  waiting: ["scheduled"],
+  line: ["scheduled"],
   held: ["scheduled"],
   ready: ["queued"],
-  front: ["queued"],
+  turn: ["queued"],
   aside: ["queued"],
   asked: ["queued"],
   running: ["running"],
@@ -31,7 +33,8 @@ const statesOf: Record<string, ReadonlyArray<string>> = {
 /** What is wrong with where the dockets of a file keep their executions, and what they still hold for those who are gone. */
 export const faultsOf = (path: string): ReadonlyArray<string> => {
   const database = new DatabaseSync(path, { timeout: 1000 })
-  const all = (sql: string) => database.prepare(sql).all() as Array<Record<string, string | number | null>>
+  const all = (sql: string, ...parameters: ReadonlyArray<string | number>) =>
+    database.prepare(sql).all(...parameters) as Array<Record<string, string | number | null>>
   const faults: Array<string> = []
   // A docket that nothing was asked of makes no tables.
   if (all("SELECT name FROM sqlite_schema WHERE name = 'docket_executions'").length === 0) return faults
@@ -62,24 +65,53 @@ export const faultsOf = (path: string): ReadonlyArray<string> => {
       "docket_payloads WHERE execution NOT IN (SELECT id FROM docket_executions WHERE payload IS NULL)",
     "a payload is lost":
       "docket_executions WHERE payload IS NULL AND id NOT IN (SELECT execution FROM docket_payloads)",
-    "a slot is held by nobody": `docket_slots AS s WHERE NOT EXISTS (SELECT 1 FROM docket_executions AS e
-      WHERE e.docket = s.docket AND e.key = s.key AND e.generation = s.generation AND e.admission ->> 'slot' = s.name)
-      AND NOT EXISTS (SELECT 1 FROM docket_overtaken AS o
-      WHERE o.docket = s.docket AND o.key = s.key AND o.generation = s.generation AND o.name = s.name)`,
-    "a slot is lost": `docket_executions AS e WHERE e.admission ->> 'slot' IS NOT NULL AND NOT EXISTS (SELECT 1
-      FROM docket_slots AS s WHERE s.docket = e.docket AND s.key = e.key AND s.name = e.admission ->> 'slot')`,
-    "a settled execution has something of a control": `docket_executions WHERE place IN ('settled', 'failed') AND
-      (admission ->> 'slot' IS NOT NULL OR admission ->> 'waits' IS NOT NULL OR admission ->> 'round' IS NOT NULL
-      OR admission ->> 'plans' <> '[]')`,
-    "a limit is kept for nobody": `docket_limits AS l WHERE NOT EXISTS (SELECT 1 FROM docket_slots AS s
-      WHERE s.docket = l.docket AND s.name = l.name) AND NOT EXISTS (SELECT 1 FROM docket_executions AS e
-      WHERE e.docket = l.docket AND e.place = 'waiting' AND e.line = l.name)`,
-    "a start is planned for nobody": `docket_plans AS p WHERE NOT EXISTS (SELECT 1 FROM docket_executions AS e
-      WHERE e.docket = p.docket AND e.key = p.key AND e.state = 'scheduled')`,
     "someone still follows": "docket_followers"
   }
   for (const [fault, where] of Object.entries(owned)) {
     for (const row of all(`SELECT * FROM ${where}`)) faults.push(`${fault}: ${JSON.stringify(row)}`)
+  }
+  for (const { id } of all("SELECT id FROM docket_dockets")) {
+    const rows = all(`SELECT key, generation, state, place, admission FROM docket_executions WHERE docket = ${id}`)
+    const executions = rows.map(({ admission, generation, key, place, state }) => {
+      const standing = admission === null ? Standing.make() : (JSON.parse(String(admission)) as Standing.Standing)
+      if ((standing.line !== undefined) !== (place === "line"))
+        faults.push(`${key} is in ${place}, and in a line or not`)
+      return { key: String(key), generation: Number(generation), state: String(state), standing }
+    })
+    const ofSet = (name: string) =>
+      all(
+        "SELECT member, score FROM docket_sets WHERE docket = ? AND name = ? ORDER BY score, member",
+        Number(id),
+        name
+      )
+    const ofHash = (name: string) =>
+      all("SELECT field, value FROM docket_hashes WHERE docket = ? AND name = ?", Number(id), name)
+    const member = (row: Record<string, string | number | null> | undefined) =>
+      row === undefined ? undefined : { member: String(row["member"]), score: Number(row["score"]) }
+    const overtaken = all(`SELECT generation, key, slots FROM docket_overtaken WHERE docket = ${id}`).map(
+      ({ generation, key, slots }) =>
+        [`${generation}:${key}`, JSON.parse(String(slots)) as ReadonlyArray<string>] as const
+    )
+    const keep = {
+      sets: {
+        at: (name: string, rank: number) => member(ofSet(name)[rank]),
+        score: (name: string, of: string) => member(ofSet(name).find((row) => row["member"] === of))?.score,
+        size: (name: string) => ofSet(name).length
+      },
+      hashes: {
+        fields: (name: string) => ofHash(name).map(({ field }) => String(field)),
+        get: (name: string, of: string) =>
+          ofHash(name).flatMap(({ field, value }) => (field === of ? [String(value)] : []))[0],
+        size: (name: string) => ofHash(name).length
+      }
+    }
+    const byKey = new Map(executions.map((execution) => [execution.key, execution]))
+    faults.push(...admissionFaults(keep, byKey, new Map(overtaken)))
+    for (const name of ["gates", "opens"]) {
+      const [docket] = all(`SELECT ${name} AS count FROM docket_dockets WHERE id = ${id}`)
+      if (docket?.["count"] !== ofSet(name).length)
+        faults.push(`${docket?.["count"]} of ${ofSet(name).length} are counted in ${name}`)
+    }
   }
   database.close()
   return faults

@@ -47,12 +47,16 @@ const belongs = ({ name, size, ttl }: Key, all: ReadonlyArray<Key>): boolean => 
   const anyIsLive = all.some(({ name, state }) => name.startsWith(keys.prefix) && liveStates.has(state))
   if (name === keys.workers) return true
   if (name === keys.wake) return size === 1
-  if (name === keys.stream || name === keys.front) return size === 0 || anyIsLive
+  if (name === keys.stream) return size === 0 || anyIsLive
   const shared = [
     keys.queue,
     keys.leases,
     keys.parked,
     keys.waiting,
+    keys.turns,
+    keys.gates,
+    keys.opens,
+    keys.prefix + Keys.segments.lines,
     keys.held,
     keys.release,
     keys.asked,
@@ -64,8 +68,8 @@ const belongs = ({ name, size, ttl }: Key, all: ReadonlyArray<Key>): boolean => 
   for (const segment of [Keys.segments.record, Keys.segments.payload, Keys.segments.attempts]) {
     if (name.startsWith(keys.prefix + segment)) return isLive(name.slice(keys.prefix.length + segment.length))
   }
-  const { parked, plans, slots, waiting } = Keys.segments
-  return [parked, plans, slots, waiting].some((segment) => name.startsWith(keys.prefix + segment)) && anyIsLive
+  const { gate, line, parked, slots } = Keys.segments
+  return [gate, line, parked, slots].some((segment) => name.startsWith(keys.prefix + segment)) && anyIsLive
 }
 
 const liveStates = new Set(["scheduled", "queued", "running"])

@@ -4,6 +4,7 @@
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Admission from "../../Admission.ts"
 import type { DocketError } from "../../DocketError.ts"
 import type { DocketStore, ExecutionRecord } from "../../DocketStore.ts"
 import * as Explanation from "../../Explanation.ts"
@@ -69,9 +70,15 @@ export const reasonOf: <E>(
       return { _tag: "AwaitingSlot", task, control: controlOf(hindrance), limit, holders, ahead }
     }
     case "RateLimit":
-      return { _tag: "RateLimited", task, control: controlOf(hindrance), until: due }
+      return {
+        _tag: "RateLimited",
+        task,
+        control: controlOf(hindrance),
+        until: moment(hindrance.opens),
+        ahead: hindrance.ahead
+      }
     case "Debounce":
-      return { _tag: "Debouncing", task, control: controlOf(hindrance), until: due }
+      return { _tag: "Debouncing", task, control: controlOf(hindrance), until: moment(hindrance.until) ?? due }
   }
   if (state === "scheduled" && hindrance === undefined) {
     return attempt > 1 ? { _tag: "Retrying", task, attempt, due, error: record.error } : { _tag: "Due", task, due }
@@ -85,6 +92,6 @@ const moment = (epochMillis: number | undefined) =>
   epochMillis === undefined ? undefined : DateTime.makeUnsafe(epochMillis)
 
 const controlOf = ({ scope, value }: { readonly scope: string; readonly value: string }): Explanation.ControlInfo => ({
-  scope: scope.startsWith("scope:") ? scope.slice("scope:".length) : undefined,
+  scope: scope.startsWith("scope:") ? Admission.scopeName(scope) : undefined,
   value: value === "" ? undefined : ControlValue.shown(value)
 })

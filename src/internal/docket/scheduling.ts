@@ -8,6 +8,7 @@ import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import type { DatabaseSync } from "node:sqlite"
+import type { Terms } from "../../Admission.ts"
 import { DocketError, InvalidPayload, InvalidRequest } from "../../DocketError.ts"
 import { type Disposition, type DocketStore, type Due, dueNow, type ScheduleRequest } from "../../DocketStore.ts"
 import { currentTrace, traceOf } from "../../observability/Tracing.ts"
@@ -117,7 +118,7 @@ export const makeScheduler = Effect.fnUntraced(function* (
         if (Exit.isFailure(due)) return Effect.failCause(due.cause)
         const found = computed(task, payload, options.key)
         if (Exit.isFailure(found)) return Effect.failCause(found.cause)
-        const { key, values } = found.value
+        const { key, terms } = found.value
         const problem = key === undefined ? undefined : problemOfKey(task.name, key)
         if (problem !== undefined) return Effect.fail(invalid(problem))
         if (replace && key === undefined) {
@@ -134,7 +135,7 @@ export const makeScheduler = Effect.fnUntraced(function* (
           due: due.value,
           replace,
           trace: traceOf(fiber.context, isDueNow(due.value) && task.behaviour.recurrence === undefined),
-          values,
+          terms,
           judged: true,
           chain: chainOf(task)
         })
@@ -179,7 +180,7 @@ export const makeScheduler = Effect.fnUntraced(function* (
       due,
       replace: false,
       trace: yield* currentTrace,
-      values: undefined,
+      terms: undefined,
       // The contract is not at hand, and the payload may lack defaults: a worker judges it.
       judged: false
     }
@@ -193,7 +194,7 @@ const computed = (
   task: Task.Any,
   payload: unknown,
   given: string | undefined
-): Exit.Exit<{ readonly key: string | undefined; readonly values: ReadonlyArray<string> }, DocketError> => {
+): Exit.Exit<{ readonly key: string | undefined; readonly terms: Terms }, DocketError> => {
   let key = given
   try {
     // What recurs has one key, so that a second chain is not begun by whoever adds it once more.
@@ -202,7 +203,7 @@ const computed = (
     return Exit.fail(uncomputed(`The key of task "${task.name}" cannot be computed from this payload`, cause))
   }
   try {
-    return Exit.succeed({ key, values: task.behaviour.controls.valuesOf(payload) })
+    return Exit.succeed({ key, terms: task.behaviour.controls.termsOf(payload) })
   } catch (cause) {
     const what = `The values by which the limits of task "${task.name}" tell executions apart`
     return Exit.fail(uncomputed(`${what} cannot be computed from this payload`, cause))

@@ -68,7 +68,7 @@ export const seed: (options: {
       due,
       replace: false,
       trace: "",
-      values: task.behaviour.controls.valuesOf(payload),
+      terms: task.behaviour.controls.termsOf(payload),
       judged: true,
       chain: chainOf(task)
     } as const

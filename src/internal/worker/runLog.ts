@@ -89,6 +89,7 @@ export const ended = (
       return Effect.logInfo(`↫ ${took} ${call} given back, since this worker is shutting down`)
     case "Held":
     case "Determined":
+    case "Skipped":
     case "Unreadable":
       return Effect.logInfo(`↫ ${took} ${call} given back`)
     case "Postponed":

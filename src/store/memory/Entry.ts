@@ -3,6 +3,8 @@
  */
 import type * as DocketStore from "../../DocketStore.ts"
 import type * as Heap from "./Heap.ts"
+import type { Terms } from "../../Admission.ts"
+import * as Standing from "../admission/Standing.ts"
 import type * as Line from "./Line.ts"
 
 /** An execution: its record, and what the store needs to find its way. */
@@ -33,19 +35,29 @@ export interface Entry {
   /** How the run ended that was followed by this one, in its chain. */
   last: DocketStore.LastRun | undefined
   progress: DocketStore.ProgressRecord | undefined
-  readonly attempts: Array<DocketStore.AttemptRecord>
+  attempts: Array<DocketStore.AttemptRecord>
   /** Its last runs, if it recurs. */
   runs: Array<DocketStore.RunRecord>
   /** By which recurrence and payload it was scheduled, if it is of an automatic task. */
   chain: string | undefined
-  /** The values of its task's controls; see `ScheduleRequest.values`. */
-  values: ReadonlyArray<string> | undefined
+  /** What its task's contract says of its payload; see `ScheduleRequest.terms`. */
+  terms: Terms | undefined
   /** The version of the strikes by which its payload was judged, and not matched. */
   judged: string
-  /** What controls gave it, or let it wait for. */
-  readonly admission: Admission
+  /** When it became due among all others, once it has had its turn and was not started: it keeps that place. */
+  place: number | undefined
+  /** When it became due among all others, for one in the ready line. */
+  arrived: number
+  /** What admission has to do with it. */
+  standing: Standing.Standing
   /** Where it is, when that is not the usual place of its state. */
-  apart: "asked" | "waiting" | "held" | undefined
+  apart: "asked" | "turn" | "line" | "held" | undefined
+  /** Why it is lent to a worker that is to tell which run follows it. */
+  skipped: Standing.Dropped | undefined
+  /** Counts the schedules of the key, those that never ran included. */
+  schedules: number
+  /** What the last run of the key left, until this schedule begins. */
+  before: Ran | undefined
   /** The lease of the present run, or of the last one. */
   lease: string
   /** The lease whose settlement was the last to be applied: the same settlement sent again is known by it. */
@@ -54,36 +66,65 @@ export interface Entry {
   cancelled: boolean
   /** When the record of a settled execution ends. */
   expires: number
-  place: Line.Place<Entry> | undefined
+  spot: Line.Place<Entry> | undefined
   node: Heap.Node<Entry> | undefined
 }
 
-/** A start that a rate limit counts. */
-export interface Start {
-  readonly at: number
+/** What a run leaves, by the names of the fields. */
+const left = [
+  "task",
+  "payload",
+  "trace",
+  "state",
+  "generation",
+  "origin",
+  "attempt",
+  "deliveries",
+  "due",
+  "intended",
+  "worker",
+  "started",
+  "completed",
+  "error",
+  "result",
+  "failure",
+  "dead",
+  "last",
+  "chain",
+  "runs",
+  "attempts",
+  "expires",
+  "standing",
+  "lease",
+  "terms"
+] as const
+
+/** What a run left. */
+export type Ran = Pick<Entry, (typeof left)[number]>
+
+/** Notes what the last run of the key left, for one that is scheduled over it. */
+export const remember = (entry: Entry): void => {
+  const ran: Partial<Record<keyof Ran, unknown>> = {}
+  for (const field of left) ran[field] = entry[field]
+  // Each field was set, to what the entry has there.
+  entry.before = ran as Ran
+  entry.attempts = []
+  entry.standing = Standing.make()
 }
 
-/** The starts of what does not run, or is not limited. */
-export const noStarts: ReadonlyMap<string, Start> = new Map()
+/** Lets an entry be what the last run of its key left. */
+export const recall = (entry: Entry, ran: Ran): void => {
+  Object.assign(entry, ran)
+  entry.before = undefined
+}
 
-/** What the controls of a task have to do with an execution; controls by the name of their scope and value. */
-export interface Admission {
-  /** The limit of which it has a slot. */
-  slot: string | undefined
-  /** The limit for a slot of which it waits. */
-  waits: string | undefined
-  /** The rate limits in which it has a start in the future. */
-  plans: ReadonlyArray<string>
-  /** The debounce whose round it opened. */
-  round: string | undefined
-  /** The starts of its present run, by the rate limits that count them. */
-  starts: ReadonlyMap<string, Start>
-  /** The cooldowns that its present run opened. */
-  windows: ReadonlyArray<string>
-  /** Whether it was admitted before, in this schedule. */
-  passed: boolean
-  /** The control that dropped it. */
-  dropped: { readonly by: "RateLimit" | "Cooldown" | "Debounce"; readonly name: string } | undefined
+/** The generation that the next schedule of a key has. */
+export const nextGeneration = ({ generation, schedules }: Entry): number => Math.max(schedules, generation) + 1
+
+/** Begins the next generation of a key. */
+export const advance = (entry: Entry): void => {
+  entry.schedules = nextGeneration(entry)
+  entry.generation = entry.schedules
 }
 
 /** An execution of which only the key is known, and which is nowhere yet. */
@@ -112,23 +153,19 @@ export const makeEntry = (key: string): Entry => ({
   attempts: [],
   runs: [],
   chain: undefined,
-  values: undefined,
+  terms: undefined,
   judged: "",
-  admission: {
-    slot: undefined,
-    waits: undefined,
-    plans: [],
-    round: undefined,
-    starts: noStarts,
-    windows: [],
-    passed: false,
-    dropped: undefined
-  },
+  place: undefined,
+  arrived: 0,
+  standing: Standing.make(),
+  skipped: undefined,
+  schedules: 0,
+  before: undefined,
   apart: undefined,
   lease: "",
   settledLease: "",
   cancelled: false,
   expires: 0,
-  place: undefined,
+  spot: undefined,
   node: undefined
 })

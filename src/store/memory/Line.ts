@@ -16,11 +16,16 @@ export interface Line<A> {
 
 export const make = <A>(): Line<A> => ({ size: 0, first: undefined, last: undefined })
 
-export const append = <A>(line: Line<A>, value: A): Place<A> => {
-  const place: Place<A> = { value, line, before: line.last, after: undefined }
-  if (line.last === undefined) line.first = place
-  else line.last.after = place
-  line.last = place
+export const append = <A>(line: Line<A>, value: A): Place<A> => insert(line, value, line.last)
+
+/** Stands behind a place of the line, or at its head. */
+export const insert = <A>(line: Line<A>, value: A, before: Place<A> | undefined): Place<A> => {
+  const after = before === undefined ? line.first : before.after
+  const place: Place<A> = { value, line, before, after }
+  if (before === undefined) line.first = place
+  else before.after = place
+  if (after === undefined) line.last = place
+  else after.before = place
   line.size++
   return place
 }

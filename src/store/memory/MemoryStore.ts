@@ -161,10 +161,10 @@ const fromDocket = (docket: Docket, options: DocketStore.StoreOptions): DocketSt
       }
     })
 
-  const changeStrikes = (change: () => Strike.StrikeSet) =>
-    run(() => {
+  const changeStrikes = (change: (step: Executions.Step) => Strike.StrikeSet) =>
+    run((step) => {
       const before = executions.strikes
-      const strikes = change()
+      const strikes = change(step)
       if (strikes !== before) for (const feed of strikeFeeds) Queue.offerUnsafe(feed, undefined)
       return strikes
     })
@@ -188,7 +188,7 @@ const fromDocket = (docket: Docket, options: DocketStore.StoreOptions): DocketSt
     schedule: (requests, strikes) => run((step) => Operations.schedule(executions, requests, strikes, step)),
     strikes: run(() => executions.strikes),
     strike: (strike) => changeStrikes(() => Operations.strike(executions, strike)),
-    restore: (strikes) => changeStrikes(() => Operations.restore(executions, strikes)),
+    restore: (strikes) => changeStrikes((step) => Operations.restore(executions, strikes, step)),
     watchStrikes: Effect.acquireRelease(
       Effect.map(Queue.unbounded<void>(), (feed) => {
         strikeFeeds.add(feed)
@@ -270,6 +270,8 @@ const open = Effect.fnUntraced(function* (
         Queue.shutdown(session.cancellations)
       )
   )
+
+  yield* run((step) => Operations.tell(executions, worker, step))
 
   const nextDueMillis = (step: Executions.Step) => {
     session.toldDue = Executions.nextDue(executions)

@@ -2,9 +2,10 @@
 import * as DocketStore from "../../DocketStore.ts"
 import * as Events from "./Events.ts"
 import * as Strike from "../../Strike.ts"
-import type { Entry } from "./Entry.ts"
+import { type Control, noTerms } from "../../Admission.ts"
+import * as Admission from "../admission/Admission.ts"
+import { advance, type Entry, nextGeneration, remember } from "./Entry.ts"
 import * as Executions from "./Executions.ts"
-import * as Gate from "./Gate.ts"
 import * as Heap from "./Heap.ts"
 
 /** Schedules a batch, if the caller knows the strikes in force. */
@@ -28,15 +29,16 @@ export const schedule = (
     }
     const entry = present ?? add(executions, request.key)
     // What waits goes on, under another payload.
-    const origin = isLive && present.state !== "running" ? present.origin : entry.generation + 1
-    if (entry.state === "running") Gate.overtake(executions, entry)
-    Gate.leave(executions, entry, step)
-    Executions.detach(executions, entry)
+    const origin = isLive && present.state !== "running" ? present.origin : nextGeneration(entry)
+    if (entry.state === "running") Executions.overtake(executions, entry)
+    Executions.release(executions, entry, step)
+    Executions.detach(executions, entry, step)
+    if (present !== undefined && DocketStore.isSettled(present.state)) remember(entry)
     entry.task = request.task
     entry.needs = undefined
     entry.payload = request.payload
     entry.trace = request.trace
-    entry.values = request.values
+    entry.terms = request.terms
     entry.judged = request.judged ? strikes.version : ""
     entry.chain = request.chain
     scheduleAfresh(executions, entry, request.due, origin, step)
@@ -49,7 +51,7 @@ export const schedule = (
 /** Adds an execution. Of an earlier one of the key, whose record is gone, a run may go on. */
 const add = (executions: Executions.Executions, key: string): Entry => {
   const entry = Executions.add(executions, key)
-  entry.generation = Gate.lastOvertaken(executions, key)
+  entry.generation = Executions.lastOvertaken(executions, key)
   return entry
 }
 
@@ -61,12 +63,16 @@ export const strike = (executions: Executions.Executions, strike: Strike.Strike)
 }
 
 /** Takes strikes out of force, and lets go what is held, to be judged again. */
-export const restore = (executions: Executions.Executions, strikes: ReadonlyArray<Strike.Strike>): Strike.StrikeSet => {
+export const restore = (
+  executions: Executions.Executions,
+  strikes: ReadonlyArray<Strike.Strike>,
+  step: Executions.Step
+): Strike.StrikeSet => {
   const restored = new Set(strikes.map(({ id }) => id))
   const left = executions.strikes.strikes.filter(({ id }) => !restored.has(id))
   if (left.length === executions.strikes.strikes.length) return executions.strikes
-  for (let place = executions.held.first; place !== undefined; place = executions.held.first) {
-    Executions.letGo(executions, place.value, executions.ready)
+  for (let spot = executions.held.first; spot !== undefined; spot = executions.held.first) {
+    Executions.letGo(executions, spot.value, step)
   }
   return putInForce(executions, left)
 }
@@ -90,19 +96,20 @@ const scheduleAfresh = (
   entry.failure = undefined
   entry.last = undefined
   entry.dead = undefined
-  entry.attempts.length = 0
-  Gate.forget(entry)
+  entry.attempts = []
   startOver(entry, origin)
   Executions.wait(executions, entry, due, step)
 }
 
 /** Begins the next schedule of a key, at its first attempt. */
 const startOver = (entry: Entry, origin: number) => {
-  entry.generation++
+  advance(entry)
   entry.origin = origin
   entry.attempt = 1
   entry.deliveries = 0
   entry.intended = undefined
+  entry.skipped = undefined
+  Admission.forget(entry)
 }
 
 /** Cancels executions; returns the running ones, whose workers are to be told. */
@@ -125,14 +132,14 @@ export const cancel = (
   return running
 }
 
-/** Settles an execution, and passes on what it held. */
+/** Settles an execution, and gives back what it held. */
 const settleAs = (
   executions: Executions.Executions,
   entry: Entry,
   state: "completed" | "failed" | "cancelled",
   step: Executions.Step
 ): void => {
-  Gate.leave(executions, entry, step)
+  Executions.release(executions, entry, step)
   Executions.settle(executions, entry, state, step)
 }
 
@@ -141,11 +148,7 @@ export const clear = (executions: Executions.Executions, step: Executions.Step):
   const waiting = Array.from(executions.entries.values()).filter(
     ({ state }) => state === "scheduled" || state === "queued"
   )
-  // What is held back goes first: nothing is let go only to be cancelled.
-  for (const entry of waiting.filter(({ apart }) => apart !== undefined)) settleAs(executions, entry, "cancelled", step)
-  for (const entry of waiting) {
-    if (!DocketStore.isSettled(entry.state)) settleAs(executions, entry, "cancelled", step)
-  }
+  for (const entry of waiting) settleAs(executions, entry, "cancelled", step)
   return waiting.length
 }
 
@@ -158,7 +161,7 @@ export const settle = (
 ): DocketStore.SettlementStatus => {
   const { generation, key, lease, outcome } = settlement
   const entry = Executions.lookup(executions, key, step)
-  if (entry?.generation !== generation) Gate.endOvertaken(executions, { key, generation, lease })
+  if (entry?.generation !== generation) Executions.endOvertaken(executions, { key, generation, lease }, step)
   if (entry === undefined) return "lost"
   if (entry.generation !== generation) {
     if (entry.settledLease === lease) return "lost"
@@ -182,31 +185,58 @@ const endAsked = (
 ): void => {
   switch (outcome._tag) {
     case "Determined":
-      entry.values = outcome.values
+      entry.terms = outcome.terms
       entry.judged = outcome.strikes
-      Executions.takeBack(executions, entry)
+      Executions.takeBack(executions, entry, step)
       executions.determined.push(entry)
       return
     case "Held":
       // A strike that was restored meanwhile holds nothing any more.
-      if (outcome.strikes !== executions.strikes.version) return Executions.takeBack(executions, entry)
-      Gate.leave(executions, entry, step)
-      return Executions.holdBack(executions, entry, "held", executions.held)
+      if (outcome.strikes !== executions.strikes.version) return Executions.takeBack(executions, entry, step)
+      return Executions.hold(executions, entry, step)
     case "Unreadable":
       // Where it is now has nothing to do with what it needs.
       entry.needs = outcome.needs
-      return Executions.takeBack(executions, entry)
+      return Executions.takeBack(executions, entry, step)
     case "Failed":
       entry.error = outcome.error
       return settleAs(executions, entry, "failed", step)
     case "Cancelled":
-      if (entry.dead === undefined) return settleAs(executions, entry, "cancelled", step)
-      // A strike does not let one go that had failed, and was retried by hand: it stays what it was.
-      entry.error = entry.dead
-      return settleAs(executions, entry, "failed", step)
+      return refuse(executions, entry, step)
+    case "Skipped":
+      if (entry.skipped === undefined) return Executions.takeBack(executions, entry, step)
+      if (outcome.next !== undefined) {
+        announceEnd(executions, entry, { _tag: "Cancelled" }, step)
+        return goOn(executions, entry, outcome.next, step)
+      }
+      entry.standing.dropped = entry.skipped
+      return refuse(executions, entry, step)
     default:
-      return Executions.takeBack(executions, entry)
+      return Executions.takeBack(executions, entry, step)
   }
+}
+
+/** Ends an execution that is not to start. */
+const refuse = (executions: Executions.Executions, entry: Entry, step: Executions.Step): void => {
+  Executions.release(executions, entry, step)
+  if (Executions.undo(executions, entry, step)) return
+  if (entry.dead === undefined) return Executions.settle(executions, entry, "cancelled", step)
+  // One that had failed, and was retried by hand, stays what it was.
+  entry.error = entry.dead
+  Executions.settle(executions, entry, "failed", step)
+}
+
+/** Lets the key of a run that is over go on with the next one. */
+const goOn = (executions: Executions.Executions, entry: Entry, next: DocketStore.Next, step: Executions.Step): void => {
+  Admission.end(Executions.keepAt(executions, step), Executions.candidateOf(entry), "stay")
+  if (next.chain !== undefined) entry.chain = next.chain
+  if (next.payload !== undefined) {
+    entry.payload = next.payload
+    entry.terms = undefined
+    entry.judged = ""
+  }
+  startOver(entry, entry.origin)
+  Executions.wait(executions, entry, next.due, step)
 }
 
 /** Ends a run by whoever holds its lease. */
@@ -235,15 +265,7 @@ const end = (
       const { error, generation } = entry
       noteRun(entry, outcome, step)
       entry.last = { generation, state: outcome._tag === "Completed" ? "completed" : "failed", error }
-      Gate.end(executions, entry, step, { isUndone: false })
-      if (outcome.next.chain !== undefined) entry.chain = outcome.next.chain
-      if (outcome.next.payload !== undefined) {
-        entry.payload = outcome.next.payload
-        entry.values = undefined
-        entry.judged = ""
-      }
-      startOver(entry, entry.origin)
-      return Executions.wait(executions, entry, outcome.next.due, step)
+      return goOn(executions, entry, outcome.next, step)
     }
     case "Cancelled":
       return settleAs(executions, entry, "cancelled", step)
@@ -252,29 +274,28 @@ const end = (
   }
   // The run is to be followed by another of the same schedule.
   if (entry.cancelled) return settleAs(executions, entry, "cancelled", step)
-  Gate.end(executions, entry, step, { isUndone: outcome._tag !== "Retry" })
-  entry.generation++
+  const starts = outcome._tag === "Retry" ? "stay" : outcome._tag === "Released" ? "kept" : "undone"
+  Admission.end(Executions.keepAt(executions, step), Executions.candidateOf(entry), starts)
+  advance(entry)
+  if (outcome._tag !== "Retry") entry.deliveries--
   switch (outcome._tag) {
     case "Retry":
       entry.attempt++
       entry.deliveries = 0
       return Executions.putOff(executions, entry, outcome.due, step)
     case "Postponed":
-      entry.deliveries--
       return Executions.putOff(executions, entry, outcome.due, step)
     case "Held":
-      entry.deliveries--
-      if (outcome.strikes !== executions.strikes.version) return Executions.reclaim(executions, entry)
+      if (outcome.strikes !== executions.strikes.version) return Executions.reclaim(executions, entry, step)
       entry.progress = undefined
-      return Executions.holdBack(executions, entry, "held", executions.held)
+      return Executions.hold(executions, entry, step)
     case "Unreadable":
       entry.needs = outcome.needs
-      entry.deliveries--
-      return Executions.reclaim(executions, entry)
+      return Executions.reclaim(executions, entry, step)
     case "Released":
     case "Determined":
-      entry.deliveries--
-      return Executions.reclaim(executions, entry)
+    case "Skipped":
+      return Executions.reclaim(executions, entry, step)
   }
 }
 
@@ -315,6 +336,13 @@ const announceEnd = (
   }
 }
 
+/** Takes note of what a worker says of its tasks, when its session opens. */
+export const tell = (
+  executions: Executions.Executions,
+  worker: DocketStore.WorkerOptions,
+  step: Executions.Step
+): void => Admission.tell(Executions.keepAt(executions, step), worker, (key) => executions.entries.get(key)?.task)
+
 /** Whether a worker knows a task. */
 export const knows = (worker: DocketStore.WorkerOptions, task: string): boolean =>
   worker.tasks === "any" || worker.tasks.has(task)
@@ -326,22 +354,19 @@ const isSuspect = ({ deliveries }: Entry, { maxDeliveries }: DocketStore.WorkerO
 /** How long such an execution waits, before it is seen whether another one still runs. */
 const suspectPauseMillis = 1000
 
-/**
- * Whether the worker has another suspect, in its first lease. Then this one is looked at again a second later, unless
- * others wait for its slot.
- */
+/** Whether the worker has another suspect, in its first lease. Then this one is looked at again a second later. */
 const isBesideAnother = (
   executions: Executions.Executions,
   entry: Entry,
   { name }: DocketStore.WorkerOptions,
-  { now }: Executions.Step
+  step: Executions.Step
 ): boolean => {
+  const { now } = step
   const other = executions.suspects.get(name)
   if (other === undefined || other.expires <= now || other.entry === entry) return false
   const { apart, lease, state } = other.entry
   if (lease !== other.lease || !(state === "running" || apart === "asked")) return false
-  if (entry.admission.slot !== undefined) return false
-  Executions.pause(executions, entry, Math.min(other.expires, now + suspectPauseMillis))
+  Executions.pause(executions, entry, Math.min(other.expires, now + suspectPauseMillis), step)
   return true
 }
 
@@ -356,7 +381,7 @@ export const exchange = (
   reclaimExpired(executions, step)
   Executions.moveDue(executions, step)
   for (const task of executions.aside.keys()) {
-    if (knows(worker, task)) Executions.putBack(executions, task)
+    if (knows(worker, task)) Executions.putBack(executions, task, step)
   }
 
   const { deliveries, undetermined } = request.resent
@@ -370,12 +395,52 @@ export const exchange = (
   const markSuspect = (entry: Entry) =>
     executions.suspects.set(worker.name, { entry, lease: request.lease, expires: step.now + worker.leaseMillis })
 
+  const ask = (entry: Entry) => {
+    if (isSuspect(entry, worker)) markSuspect(entry)
+    Executions.ask(executions, entry, hold, step)
+    undetermined.push({ ...toDelivery(entry, step), skipped: entry.skipped && "dropped" })
+  }
+
+  /** Lets an execution pass its controls; tells whether it may start. */
+  const admit = (entry: Entry, controls: ReadonlyArray<Control>): boolean => {
+    const { values } = entry.terms ?? noTerms
+    const starting = {
+      ...Executions.candidateOf(entry),
+      ownLine: JSON.stringify([Executions.needsOf(entry), entry.terms]),
+      id: `${request.lease}:${entry.key}`,
+      values
+    }
+    const verdict = Admission.pass(Executions.keepAt(executions, step), starting, controls)
+    if (verdict._tag === "Admitted") return true
+    if (verdict._tag === "Waits") {
+      if (entry.apart !== "line") Executions.leaveTurn(executions, entry)
+      Executions.heldBack(executions, entry, verdict.due)
+      return false
+    }
+    const first = verdict.postponed && executions.entries.get(verdict.postponed.key)
+    if (verdict.postponed !== undefined && first?.apart === "line" && !first.standing.quiet) {
+      Executions.putOffUntil(first, verdict.postponed.due)
+    }
+    const { key, task } = entry
+    if (worker.recurring.has(task)) {
+      entry.skipped = verdict.dropped
+      ask(entry)
+    } else {
+      entry.standing.dropped = verdict.dropped
+      refuse(executions, entry, step)
+      dropped.push({ key, task })
+    }
+    return false
+  }
+
   const consider = (entry: Entry) => {
     const { key, task } = entry
     const needs = Executions.needsOf(entry)
+    const hadTurn = entry.place !== undefined
+    entry.place ??= entry.arrived
+    entry.skipped = undefined
     if (!knows(worker, needs)) {
-      Gate.leave(executions, entry, step)
-      unknown.set(needs, Executions.setAside(executions, entry))
+      unknown.set(needs, Executions.setAside(executions, entry, step))
     } else if (entry.deliveries >= worker.maxDeliveries) {
       exhausted.push({ key, task, deliveries: entry.deliveries })
       entry.error = `DeliveriesExhausted: delivered ${entry.deliveries} times without being settled; its workers died, or lost their leases`
@@ -383,18 +448,11 @@ export const exchange = (
     } else if (isSuspect(entry, worker) && isBesideAnother(executions, entry, worker, step)) {
       return
     } else {
-      const controls = worker.controls.get(task) ?? []
-      if (
-        (controls.length > 0 && entry.values?.length !== controls.length) ||
-        entry.judged !== executions.strikes.version
-      ) {
-        if (isSuspect(entry, worker)) markSuspect(entry)
-        Executions.ask(executions, entry, hold, step)
-        return void undetermined.push(toDelivery(entry, step))
-      }
-      const verdict = controls.length === 0 ? "admitted" : Gate.pass({ executions, entry, step }, controls)
-      if (verdict === "dropped") dropped.push({ key, task })
-      if (verdict !== "admitted") return
+      const contract = worker.contracts.get(task)
+      const isKnown = contract === undefined || entry.terms?.contract === contract.fingerprint
+      if (!isKnown || entry.judged !== executions.strikes.version) return ask(entry)
+      if (contract !== undefined && !admit(entry, contract.controls)) return
+      if (contract === undefined && !hadTurn) entry.place = undefined
       if (isSuspect(entry, worker)) markSuspect(entry)
       Executions.start(executions, entry, hold, step)
       deliveries.push(toDelivery(entry, step))
@@ -402,12 +460,12 @@ export const exchange = (
   }
   const isRoom = () => deliveries.length + undetermined.length < request.take
 
-  // What was told in this call has had its turn in the line.
+  // What was told in this call has its turn at once.
   for (const entry of executions.determined.splice(0)) {
-    if (isRoom() && entry.place?.line === executions.front) consider(entry)
+    if (isRoom() && entry.apart === "turn") consider(entry)
   }
   while (isRoom()) {
-    const entry = Executions.nextReady(executions)
+    const entry = Executions.nextReady(executions, step)
     if (entry === undefined) break
     consider(entry)
   }
@@ -431,12 +489,12 @@ const grantedBefore = (
   step: Executions.Step
 ) => {
   const deliveries: Array<DocketStore.Delivery> = []
-  const undetermined: Array<DocketStore.Delivery> = []
-  for (let place = executions.grants.get(lease)?.first; place !== undefined; place = place.after) {
-    const entry = place.value
+  const undetermined: Array<DocketStore.Undetermined> = []
+  for (let spot = executions.grants.get(lease)?.first; spot !== undefined; spot = spot.after) {
+    const entry = spot.value
     Executions.extend(executions, entry, step.now + worker.leaseMillis)
-    const granted = entry.apart === "asked" ? undetermined : deliveries
-    granted.push(toDelivery(entry, step))
+    if (entry.apart !== "asked") deliveries.push(toDelivery(entry, step))
+    else undetermined.push({ ...toDelivery(entry, step), skipped: entry.skipped && "dropped" })
   }
   return { deliveries, undetermined }
 }
@@ -487,11 +545,11 @@ export const renew = (
 
 /** Takes back what was not renewed in time; returns how many executions are to be delivered again. */
 export const reclaimExpired = (executions: Executions.Executions, step: Executions.Step): number => {
-  Gate.reclaimOvertaken(executions, step)
+  Executions.reclaimOvertaken(executions, step)
   for (let first = Heap.peek(executions.asked); first !== undefined && first.at <= step.now;) {
     // It may have taken its worker down.
     first.value.deliveries++
-    Executions.takeBack(executions, first.value)
+    Executions.takeBack(executions, first.value, step)
     first = Heap.peek(executions.asked)
   }
   let reclaimed = 0
@@ -501,8 +559,10 @@ export const reclaimExpired = (executions: Executions.Executions, step: Executio
     if (first.value.cancelled) {
       settleAs(executions, first.value, "cancelled", step)
     } else {
-      // It keeps its slot, for the run that takes over.
-      Executions.reclaim(executions, first.value)
+      // It has its place, and so is the next at its limits; where starts are counted, its next one is another.
+      first.value.standing.starts = []
+      Executions.release(executions, first.value, step)
+      Executions.reclaim(executions, first.value, step)
       reclaimed++
     }
   }
@@ -533,7 +593,9 @@ export const retryFailed = (
     const entry = Executions.lookup(executions, key, step)
     if (entry?.state !== "failed") return false
     const { error } = entry
-    scheduleAfresh(executions, entry, DocketStore.dueNow, entry.generation + 1, step)
+    Executions.detach(executions, entry, step)
+    remember(entry)
+    scheduleAfresh(executions, entry, DocketStore.dueNow, nextGeneration(entry), step)
     entry.dead = error
     return true
   })
@@ -565,6 +627,6 @@ export const discardFailed = (
   keys.map((key) => {
     const entry = Executions.lookup(executions, key, step)
     if (entry?.state !== "failed") return false
-    Executions.forget(executions, entry)
+    Executions.forget(executions, entry, step)
     return true
   })

@@ -1,9 +1,11 @@
 /** What an operator sees of a docket. Nothing here changes anything. */
 import * as DocketStore from "../../DocketStore.ts"
+import * as Admission from "../admission/Admission.ts"
 import type { Entry } from "./Entry.ts"
 import * as Executions from "./Executions.ts"
-import * as Gate from "./Gate.ts"
 import type * as Heap from "./Heap.ts"
+import type * as Line from "./Line.ts"
+import type * as Keep from "../admission/Keep.ts"
 
 /** The record of an execution. */
 export const toRecord = (
@@ -29,17 +31,31 @@ export const toRecord = (
   last: entry.last,
   chain: entry.chain,
   progress: entry.progress,
-  hindrance: Gate.hindranceOf(executions, entry, step),
+  hindrance: hindranceOf(executions, entry, step),
   trace: entry.trace
 })
 
-/** How many executions in the ready line come before one; nothing when it is not there. */
+/** What keeps an execution from starting, or dropped it. */
+const hindranceOf = (
+  executions: Executions.Executions,
+  entry: Entry,
+  step: Executions.Step
+): DocketStore.Hindrance | undefined => {
+  if (entry.apart === "held") return { _tag: "Held" }
+  const isAside = entry.spot !== undefined && entry.spot.line === executions.aside.get(Executions.needsOf(entry))
+  if (isAside) return { _tag: "UnknownTask" }
+  return Admission.hindranceOf(Executions.keepAt(executions, step), Executions.candidateOf(entry), entry.state)
+}
+
+/** How many executions that have their turn come before one; nothing when it is not among them. */
 export const ahead = (executions: Executions.Executions, key: string, step: Executions.Step): number | undefined => {
-  const place = Executions.lookup(executions, key, step)?.place
-  const { front, ready } = executions
-  if (place === undefined || (place.line !== ready && place.line !== front)) return undefined
-  let count = place.line === ready ? front.size : 0
-  for (let before = place.before; before !== undefined && count < 10_000; before = before.before) count++
+  const entry = Executions.lookup(executions, key, step)
+  const { ready, space } = executions
+  if (entry?.apart === "turn") return space.sets.countBelow("turns", Executions.candidateOf(entry).score)
+  const spot = entry?.spot
+  if (spot === undefined || spot.line !== ready) return undefined
+  let count = space.sets.size("turns")
+  for (let before = spot.before; before !== undefined && count < 10_000; before = before.before) count++
   return count
 }
 
@@ -50,8 +66,8 @@ export const failed = (
   step: Executions.Step
 ): DocketStore.FailedReply => {
   const entries: Array<Entry> = []
-  for (let place = executions.failed.last; place !== undefined; place = place.before) {
-    const entry = place.value
+  for (let spot = executions.failed.last; spot !== undefined; spot = spot.before) {
+    const entry = spot.value
     if (entry.expires <= step.now || (before !== undefined && byFailure(before, placeOf(entry)) >= 0)) continue
     // Those of one millisecond are in the order of their keys.
     if (entries.length >= limit && entries.at(-1)?.completed !== entry.completed) break
@@ -95,12 +111,24 @@ export const snapshot = (
   const running = executions.leases.nodes.map(({ value }) => value)
   running.sort((a, b) => (a.started ?? 0) - (b.started ?? 0))
   const waiting: Array<Entry> = []
-  const heldBack = Array.from(executions.limits.values(), ({ line }) => line)
-  for (const line of [executions.front, executions.ready, ...executions.aside.values(), ...heldBack, executions.held]) {
-    for (let place = line.first; place !== undefined && waiting.length < limit; place = place.after) {
-      waiting.push(place.value)
+  const addAll = (keys: ReadonlyArray<Keep.Member>) => {
+    for (const { member } of keys) {
+      const entry = executions.entries.get(member)
+      if (entry !== undefined && waiting.length < limit) waiting.push(entry)
     }
   }
+  const addLines = (...lines: ReadonlyArray<Line.Line<Entry>>) => {
+    for (const line of lines) {
+      for (let spot = line.first; spot !== undefined && waiting.length < limit; spot = spot.after) {
+        waiting.push(spot.value)
+      }
+    }
+  }
+  const { sets } = executions.space
+  addAll(sets.some("turns", 0, limit))
+  addLines(executions.ready, ...executions.aside.values())
+  addAll(sets.some("waiting", 0, limit))
+  addLines(executions.held)
   for (const { value } of executions.asked.nodes) if (waiting.length < limit) waiting.push(value)
   for (const entry of waiting.length < limit ? inOrder(executions.schedule) : []) {
     if (waiting.length >= limit) break

@@ -1,7 +1,9 @@
 /** Idle workers that wait for work, and who of them is woken by it. */
 import * as Latch from "effect/Latch"
 import type { WorkerOptions } from "../../DocketStore.ts"
+import type { Entry } from "./Entry.ts"
 import * as Executions from "./Executions.ts"
+import type * as Line from "./Line.ts"
 import * as Operations from "./Operations.ts"
 
 /** A worker, as far as waiting goes. */
@@ -59,16 +61,19 @@ export const forget = (self: Wakeups, sleeper: Sleeper): void => {
   }
 }
 
-/** Calls one worker for each execution that none was called for. */
+/** Calls one worker for each turn that none was called for. */
 export const callForWork = (self: Wakeups, executions: Executions.Executions): void => {
+  const waiting = self.waiters.size
   // Who was called before comes for the beginning of the line; what is new stands at its end.
-  let left = Executions.readySize(executions) - self.woken.size
-  for (const line of [executions.ready, executions.front]) {
-    for (let place = line.last; left > 0 && place !== undefined; place = place.before) {
-      // A worker that does not know the task is better than none: it can tell that nobody does.
-      if (!call(self, whoKnows(self, Executions.needsOf(place.value))) && !callAnyone(self)) return
-      left--
-    }
+  const uncalled = Math.min(Executions.readySize(executions) - self.woken.size, waiting)
+  const turns = [
+    ...lastOf(executions.ready, uncalled),
+    ...["turns", "gates"].flatMap((set) => executions.space.sets.some(set, 0, waiting).map(({ member }) => member))
+  ]
+  for (const turn of turns.slice(0, Math.max(0, uncalled))) {
+    const entry = typeof turn === "string" ? executions.entries.get(turn) : turn
+    // A worker that does not know the task is better than none: it can tell that nobody does.
+    if (entry === undefined || !call(self, whoKnows(self, Executions.needsOf(entry)))) callAnyone(self)
   }
   if (self.waiters.size === 0) return
   for (const [task, line] of executions.aside) {
@@ -76,6 +81,13 @@ export const callForWork = (self: Wakeups, executions: Executions.Executions): v
       if (!call(self, whoKnows(self, task))) break
     }
   }
+}
+
+/** The last of a line, from its end on. */
+const lastOf = (line: Line.Line<Entry>, count: number): ReadonlyArray<Entry> => {
+  const last: Array<Entry> = []
+  for (let spot = line.last; last.length < count && spot !== undefined; spot = spot.before) last.push(spot.value)
+  return last
 }
 
 /** Calls a worker to set its timer, unless there is one that will look in time anyway. */

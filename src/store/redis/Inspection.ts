@@ -181,20 +181,29 @@ const settingOf = (reply: unknown, name: string): string | undefined => {
 export const probesOf = (keys: Keys.Keys, id: string): ReadonlyArray<ReadonlyArray<string>> => {
   const of = (segment: keyof typeof Keys.segments) => keys.prefix + Keys.segments[segment] + id
   const [record, payload, result] = [of("record"), of("payload"), of("result")]
-  const sets = (["parked", "waiting", "starts", "plans"] as const).map(of)
+  const sets = (["parked", "line", "gate", "starts"] as const).map(of)
   const hashes = (["progress", "slots", "debounce", "worker"] as const).map(of)
   const strings = [result, of("cooldown"), of("suspect")]
   const lists = [of("attempts"), keys.wakeOf(id)]
   return [
     ["TIME"],
     ["XADD", keys.prefix + id, "NOMKSTREAM", "*", "key", id],
-    ...[keys.stream, keys.front].flatMap((key) => [
-      ["XLEN", key],
-      ["XRANGE", key, "-", "+", "COUNT", "1"],
-      ["XDEL", key, "0-1"],
-      ["XTRIM", key, "MINID", "0"]
-    ]),
-    ...[keys.queue, keys.leases, keys.failed, keys.workers, keys.held, keys.asked, keys.waiting].flatMap((key) => [
+    ["XLEN", keys.stream],
+    ["XRANGE", keys.stream, "-", "+", "COUNT", "1"],
+    ["XDEL", keys.stream, "0-1"],
+    ["XTRIM", keys.stream, "MINID", "0"],
+    ...[
+      keys.queue,
+      keys.leases,
+      keys.failed,
+      keys.workers,
+      keys.held,
+      keys.asked,
+      keys.waiting,
+      keys.turns,
+      keys.gates,
+      keys.opens
+    ].flatMap((key) => [
       ["ZADD", key, "XX", "0", id],
       ["ZREM", key, id],
       ["ZCARD", key],
@@ -207,7 +216,7 @@ export const probesOf = (keys: Keys.Keys, id: string): ReadonlyArray<ReadonlyArr
     ]),
     ...sets.flatMap((key) => [
       ["ZADD", key, "0", id],
-      ["ZPOPMIN", key]
+      ["ZCOUNT", key, "1", "0"]
     ]),
     ["SADD", keys.prefix + id, id],
     ["SREM", keys.parked, id],
@@ -218,6 +227,7 @@ export const probesOf = (keys: Keys.Keys, id: string): ReadonlyArray<ReadonlyArr
     ["HGET", record, "task"],
     ["HMGET", record, "task", "state"],
     ["HGETALL", record],
+    ["HSCAN", record, "0"],
     ["HINCRBY", record, "gen", "1"],
     ["HSETNX", record, "task", id],
     ["HDEL", record, "task"],
@@ -247,6 +257,7 @@ export const probesOf = (keys: Keys.Keys, id: string): ReadonlyArray<ReadonlyArr
     ["PUBSUB", "NUMSUB", keys.events],
     ["SCAN", "0", "COUNT", "1"],
     ["TYPE", keys.stream],
+    ["COPY", keys.prefix + id, of("misplaced"), "REPLACE"],
     ["RENAME", keys.prefix + id, of("misplaced")],
     ["DEL", keys.prefix + Keys.segments.none],
     ["DEL", of("misplaced"), record, payload, ...sets, ...hashes, ...strings, ...lists, keys.prefix + id]

@@ -148,9 +148,11 @@ export const make: (
 
       read: (executions) =>
         inBatches(executions, batchSize.read, (batch) =>
-          Effect.map(
-            run.read(keys, batch.map(asStored)),
-            Arr.map((found, i) => Record.decode(batch[i] ?? "", found))
+          Effect.flatMap(now, (now) =>
+            Effect.map(
+              run.read(keys, now, batch.map(asStored)),
+              Arr.map((found, i) => Record.decode(batch[i] ?? "", found))
+            )
           )
         ),
 

@@ -9,6 +9,7 @@ import type * as Scope from "effect/Scope"
 import type { StoreError } from "../../DocketError.ts"
 import type * as DocketStore from "../../DocketStore.ts"
 import { batchSize, inBatches } from "./batches.ts"
+import * as Contracts from "./scripts/contracts.ts"
 import * as Exchange from "./scripts/exchange.ts"
 import type * as Keys from "./scripts/keys.ts"
 import { progress } from "./scripts/progress.ts"
@@ -47,18 +48,20 @@ export const open: (
     // What was missed comes with the next renewal.
     onGap: () => {}
   })
+  const said = Contracts.encode(worker)
   const { awaitWork } = yield* Wakeups.make(keys, worker.name)
 
   const caller: Exchange.Caller = {
     name: worker.name,
     leaseMillis: Math.ceil(worker.leaseMillis),
     maxDeliveries: worker.maxDeliveries,
-    known: Exchange.encodeTasks(worker.tasks),
-    controls: Exchange.encodeControls(worker.controls)
+    contract: said.digest
   }
   // A worker makes its calls again and again, and says in its log why it has to.
   const patienceMillis = 1000
   const run = {
+    tell: redis.eval(Contracts.tell, patienceMillis),
+    lookAnew: redis.eval(Contracts.lookAnew, patienceMillis),
     exchange: redis.eval(Exchange.exchange, patienceMillis),
     renew: redis.eval(Renew.renew, patienceMillis),
     progress: redis.eval(progress, patienceMillis),
@@ -73,11 +76,28 @@ export const open: (
   const repairs = Repairs.make((step) => Effect.flatMap(now, (now) => run.repair(keys, now, step, caller.leaseMillis)))
   const { orMend } = repairs
 
+  /** Says what the worker knows of its tasks, and lets what waits under other words be looked at anew. */
+  const tell = Effect.fnUntraced(function* (isAgain: boolean) {
+    const changed = yield* run.tell(keys, said, isAgain)
+    if (changed.length === 0) return
+    let cursor = "0"
+    do {
+      cursor = yield* run.lookAnew(keys, yield* now, cursor, changed)
+    } while (cursor !== "0")
+  }, orMend)
+  yield* tell(false)
+
+  const exchange = (request: DocketStore.ExchangeRequest): Effect.Effect<DocketStore.ExchangeReply, StoreError> =>
+    Effect.flatMap(now, (now) =>
+      Effect.flatMap(run.exchange(keys, now, caller, keeping, request), (reply) =>
+        reply === null
+          ? Effect.andThen(tell(true), exchange(request))
+          : Effect.succeed(Exchange.decode(request.lease, reply))
+      )
+    )
+
   return {
-    exchange: (request) =>
-      Effect.flatMap(now, (now) =>
-        Effect.map(run.exchange(keys, now, caller, keeping, request), (reply) => Exchange.decode(request.lease, reply))
-      ).pipe(orMend),
+    exchange: (request) => orMend(exchange(request)),
 
     awaitWork: orMend(awaitWork),
 
@@ -92,7 +112,7 @@ export const open: (
 
     heartbeat: Effect.gen(function* () {
       const [reclaimed, isWorkThere, nextDueMillis, nextExpiryMillis, depth, notices, failedChains] =
-        yield* run.heartbeat(keys, yield* now, keeping.executionTtlMillis, worker, isFirst)
+        yield* run.heartbeat(keys, yield* now, keeping.executionTtlMillis, worker, said.digest, isFirst)
       isFirst = false
       const found = yield* repairs.some
       return {

@@ -19,7 +19,7 @@ export const publishState = (
     key,
     task,
     state,
-    isHeldBack: row.place === "waiting" || row.place === "held",
+    isHeldBack: row.place === "line" || row.place === "held",
     generation,
     deliveries,
     due: state === "scheduled" || state === "queued" ? due : undefined,

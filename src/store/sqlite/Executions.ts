@@ -2,9 +2,11 @@
  * The steps of an execution from one place to the next. Each of them writes the record, keeps count, and publishes what it
  * changed.
  */
+import type { Terms } from "../../Admission.ts"
 import type * as DocketStore from "../../DocketStore.ts"
 import { query } from "./Connection.ts"
 import * as Events from "./Events.ts"
+import * as Gate from "./Gate.ts"
 import * as Row from "./Row.ts"
 import type { Docket, Step } from "./Step.ts"
 
@@ -17,15 +19,16 @@ export const tally = (docket: Docket, place: Row.Place, difference: 1 | -1): voi
   if (isCounted(place)) docket[place] += difference
 }
 
-/** Moves an execution to a place, at its end, and writes its record. */
+/** Moves an execution to a place, at its end or where it is kept for it, and writes its record. */
 const move = (step: Step, row: Row.Row, place: Row.Place, at = 0, line = ""): void => {
   const { docket } = step
+  if (row.place === "line") Gate.leaveLine(step, row)
   tally(docket, row.place, -1)
   tally(docket, place, 1)
   row.place = place
   row.line = line
   row.at = at
-  row.seq = ++docket.seq
+  row.seq = (place === "turn" || place === "line" ? row.kept : null) ?? ++docket.seq
   Row.save(step, row)
 }
 
@@ -54,7 +57,7 @@ export const add = (
     task: request.task,
     trace: request.trace,
     judged,
-    controlValues: request.values === undefined ? null : JSON.stringify(request.values),
+    terms: encodeTerms(request.terms),
     chain: request.chain ?? null,
     payload: request.payload
   })
@@ -66,6 +69,10 @@ export const add = (
   return place
 }
 
+/** Terms as a row keeps them. */
+export const encodeTerms = (terms: Terms | undefined): string | null =>
+  terms === undefined ? null : JSON.stringify(terms)
+
 /** Lets an execution wait until it is due: in the ready line when it is due already, else in the schedule. */
 export const wait = (step: Step, row: Row.Row, due: DocketStore.Due): void => {
   row.due = dueTime(due, step.now)
@@ -74,8 +81,9 @@ export const wait = (step: Step, row: Row.Row, due: DocketStore.Due): void => {
   row.completed = null
   row.progress = null
   row.cancelled = 0
-  if (row.due <= step.now) return enqueue(step, row)
+  row.kept = null
   row.state = "scheduled"
+  if (row.due <= step.now) return enqueue(step, row)
   move(step, row, "later", row.due)
   Events.publishState(step, row)
 }
@@ -105,50 +113,88 @@ export const pause = (step: Step, row: Row.Row, until: number): void => {
 /** The most that one step moves of what could be very many. */
 export const batch = 200
 
-/** Moves what has become due to the ready line: the earliest, if there are very many. */
+/** Moves what has become due to the ready line, and wakes gates: the earliest, if there are very many. */
 export const moveDue = (step: Step): void => {
+  Gate.wakeDue(step, batch)
   if (step.docket.later === 0) return
   for (const row of Row.due(step, "later", batch)) enqueue(step, row)
 }
 
-/** Puts an execution at the end of the ready line, or of those that come first. */
-export const enqueue = (step: Step, row: Row.Row, line: "ready" | "front" = "ready"): void => {
+/** Puts an execution at the end of the ready line, or where its place is when it had its turn before. */
+export const enqueue = (step: Step, row: Row.Row): void => {
+  const isKnown = row.state === "queued"
   row.state = "queued"
-  move(step, row, line)
-  Events.publishState(step, row)
+  move(step, row, row.kept === null ? "ready" : "turn")
+  if (!isKnown) Events.publishState(step, row)
 }
 
 /** What a worker has to know to run an execution. */
 export const needsOf = ({ needs, task }: Row.Row): string => needs ?? task
 
-/** Sets a queued execution aside, to wait for a worker that knows its task. */
-export const setAside = (step: Step, row: Row.Row): void => move(step, row, "aside", 0, needsOf(row))
-
-/** Puts what was set aside for a task back into the ready line: as much as a step moves, or as is asked for. */
-export const putBack = (step: Step, task: string, atLeast: number): void => {
-  for (const row of Row.first(step, "aside", task, Math.max(batch, atLeast))) move(step, row, "ready")
+/** Sets an execution aside, to wait for a worker that knows its task. */
+export const setAside = (step: Step, row: Row.Row): void => {
+  const isKnown = row.state === "queued"
+  row.state = "queued"
+  move(step, row, "aside", 0, needsOf(row))
+  if (!isKnown) Events.publishState(step, row)
 }
 
-/** Lets an execution wait in a line, held back. */
-export const holdBack = (step: Step, row: Row.Row, place: "waiting" | "held", line = ""): void => {
+/** Gives what was set aside for a task its turn again: as much as a step moves, or as is asked for. */
+export const putBack = (step: Step, task: string, atLeast: number): void => {
+  for (const row of Row.first(step, "aside", task, Math.max(batch, atLeast))) enqueue(step, row)
+}
+
+/** Lets an execution wait until a strike is restored. */
+export const hold = (step: Step, row: Row.Row): void => {
   row.worker = null
   row.started = null
   row.state = "scheduled"
-  move(step, row, place, 0, line)
+  move(step, row, "held")
   Events.publishState(step, row)
 }
 
-/** Lets an execution that is held back go, with the next generation. */
-export const letGo = (step: Step, row: Row.Row, line: "ready" | "front"): void => {
-  row.generation++
-  enqueue(step, row, line)
+/** Lets an execution that a strike holds go, with the next generation. */
+export const letGo = (step: Step, row: Row.Row): void => {
+  advance(row)
+  enqueue(step, row)
 }
 
-/** Moves an execution that is scheduled for later to another time. */
-export const reschedule = (step: Step, row: Row.Row, due: number): void => {
-  if (row.place !== "later") return
+/** Lets an execution wait that is in a line by now; `due` is when it runs, if that is known. */
+export const heldBack = (step: Step, row: Row.Row, due: number | undefined): void => {
+  const { docket } = step
+  const isKnown = row.state === "scheduled"
+  if (due !== undefined) putOffUntil(row, due)
+  tally(docket, row.place, -1)
+  tally(docket, "line", 1)
+  row.place = "line"
+  row.seq = row.kept ?? row.seq
+  row.state = "scheduled"
+  Row.save(step, row)
+  if (!isKnown) Events.publishState(step, row)
+}
+
+/** Says of an execution in a line when it runs. */
+export const putOffUntil = (row: Row.Row, due: number): void => {
+  row.intended ??= row.due
   row.due = due
-  move(step, row, "later", due)
+}
+
+/** The generation that the next schedule of a key has. */
+export const nextGeneration = ({ generation, schedules }: Row.Row): number => Math.max(schedules, generation) + 1
+
+/** Begins the next generation of a key. */
+export const advance = (row: Row.Row): void => {
+  row.schedules = nextGeneration(row)
+  row.generation = row.schedules
+}
+
+/** The one that has the next turn. */
+export const nextReady = (step: Step): Row.Row | undefined => {
+  const { docket } = step
+  const turn = docket.turn === 0 ? undefined : Row.first(step, "turn", "", 1)[0]
+  const ready = docket.ready === 0 ? undefined : Row.first(step, "ready", "", 1)[0]
+  const other = turn === undefined || (ready !== undefined && Gate.scoreOf(ready) < Gate.scoreOf(turn)) ? ready : turn
+  return Gate.nextHead(step, other === undefined ? Number.POSITIVE_INFINITY : Gate.scoreOf(other)) ?? other
 }
 
 /** What a worker is given to hold executions by. */
@@ -160,12 +206,12 @@ export interface Hold {
 
 /** Lends a queued execution to a worker that is to tell something about it. */
 export const ask = (step: Step, row: Row.Row, { lease, leaseMillis }: Hold): void => {
+  const isKnown = row.state === "queued"
+  row.state = "queued"
   row.lease = lease
   move(step, row, "asked", step.now + leaseMillis)
+  if (!isKnown) Events.publishState(step, row)
 }
-
-/** Takes back what was lent to a worker. */
-export const takeBack = (step: Step, row: Row.Row): void => move(step, row, "front")
 
 const startRow = query<ReadonlyArray<string | number | null>>(
   `UPDATE docket_executions SET place = 'running', line = '', at = ?, seq = ?, state = 'running', lease = ?, deliveries = ?,
@@ -176,6 +222,10 @@ const startRow = query<ReadonlyArray<string | number | null>>(
 /** Hands a queued execution to a worker. What controls noted of it was saved before. */
 export const start = (step: Step, row: Row.Row, { lease, leaseMillis, worker }: Hold): void => {
   const { docket, now, sql } = step
+  if (row.state === "scheduled") {
+    row.state = "queued"
+    Events.publishState(step, row)
+  }
   tally(docket, row.place, -1)
   docket.running++
   row.place = "running"
@@ -199,17 +249,18 @@ export const extend = ({ sql }: Step, row: Row.Row, expires: number): void => {
   sql.run(extendLease, expires, row.id)
 }
 
-/** Takes a running execution from its worker, to be delivered again: before all others when it has a slot. */
-export const reclaim = (step: Step, row: Row.Row, hasSlot: boolean): void => {
+/** Takes a running execution from its worker, to be delivered again. */
+export const reclaim = (step: Step, row: Row.Row): void => {
   row.worker = null
   row.started = null
   row.progress = null
-  enqueue(step, row, hasSlot ? "front" : "ready")
+  enqueue(step, row)
 }
 
 /** Settles an execution, and keeps its record for its time to live. */
 export const settle = (step: Step, row: Row.Row, state: "completed" | "failed" | "cancelled"): void => {
   const { docket, now, options } = step
+  row.before = null
   row.state = state
   row.chainFailed = null
   row.completed = now
@@ -234,6 +285,14 @@ export const settle = (step: Step, row: Row.Row, state: "completed" | "failed" |
       Row.erase(step, oldest)
     }
   }
+}
+
+/** Lets an execution be what the last run of its key left, which is in its row. */
+export const restore = (step: Step, row: Row.Row, payload: string): void => {
+  const { at } = row
+  const isListed = row.state === "failed" && step.options.failedMaximum > 0
+  Row.setPayload(step, row, payload)
+  move(step, row, isListed ? "failed" : "settled", at)
 }
 
 /** How long a record is kept. */
@@ -267,14 +326,17 @@ export const sweep = (step: Step, limit: number): boolean => {
 
 /** Counts what is live. */
 export const depth = ({ docket }: Step): DocketStore.Depth => ({
-  queued: docket.ready + docket.front + docket.aside + docket.asked,
-  scheduled: docket.later + docket.waiting + docket.held,
+  queued: docket.ready + docket.turn + docket.aside + docket.asked,
+  scheduled: docket.later + docket.line + docket.held,
   running: docket.running
 })
 
-/** When something scheduled for later is due next. */
-export const nextDue = (step: Step): number | undefined =>
-  step.docket.later === 0 ? undefined : Row.earliest(step, "later")
+/** When something scheduled for later is due next, or a gate opens. */
+export const nextDue = (step: Step): number | undefined => {
+  const due = step.docket.later === 0 ? undefined : Row.earliest(step, "later")
+  const opens = Gate.nextOpening(step)
+  return due === undefined || opens === undefined ? (due ?? opens) : Math.min(due, opens)
+}
 
 /** Keeps and publishes how far a run has come. */
 export const report = (step: Step, row: Row.Row, progress: DocketStore.ProgressRecord): void => {

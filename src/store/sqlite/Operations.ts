@@ -1,6 +1,8 @@
 /** What the port's operations do to the executions of a docket, one function for each. */
 import * as Option from "effect/Option"
+import type { Control } from "../../Admission.ts"
 import * as DocketStore from "../../DocketStore.ts"
+import type { Dropped } from "../admission/Standing.ts"
 import * as Facts from "../facts.ts"
 import type * as Strike from "../../Strike.ts"
 import { query } from "./Connection.ts"
@@ -8,7 +10,7 @@ import * as Events from "./Events.ts"
 import * as Executions from "./Executions.ts"
 import * as Gate from "./Gate.ts"
 import * as Row from "./Row.ts"
-import { encodeStrikes, type Step, strikesOf, strikesVersion } from "./Step.ts"
+import { encodeStrikes, readySize, type Step, strikesOf, strikesVersion } from "./Step.ts"
 
 /** Schedules a batch, if the caller knows the strikes in force. */
 export const schedule = (
@@ -52,14 +54,15 @@ const scheduleOne = (
   const isLive = !DocketStore.isSettled(found.state) && found.cancelled === 0
   if (isLive && !request.replace) return ["already-scheduled", found.origin]
   // What waits goes on, under another payload.
-  const origin = isLive && found.state !== "running" ? found.origin : found.generation + 1
+  const origin = isLive && found.state !== "running" ? found.origin : Executions.nextGeneration(found)
   if (found.state === "running") Gate.overtake(step, found)
   Gate.leave(step, found)
+  if (DocketStore.isSettled(found.state)) remember(step, found)
   found.task = request.task
   found.needs = null
   Row.setPayload(step, found, request.payload)
   found.trace = request.trace
-  found.controlValues = request.values === undefined ? null : JSON.stringify(request.values)
+  found.terms = Executions.encodeTerms(request.terms)
   found.judged = judged
   found.chain = request.chain ?? null
   scheduleAfresh(step, found, request.due, origin)
@@ -107,7 +110,7 @@ const letHeldGo = (step: Step) => {
   for (const row of Row.first(step, "held", "", Executions.batch)) {
     isMore = row.seq <= docket.release
     if (!isMore) break
-    Executions.letGo(step, row, "ready")
+    Executions.letGo(step, row)
   }
   if (!isMore || docket.held === 0) docket.release = 0
 }
@@ -121,18 +124,78 @@ const scheduleAfresh = (step: Step, row: Row.Row, due: DocketStore.Due, origin: 
   row.chainFailed = null
   row.dead = null
   row.attempts = null
-  Gate.forget(row)
   startOver(row, origin)
   Executions.wait(step, row, due)
 }
 
 /** Begins the next schedule of a key, at its first attempt. */
 const startOver = (row: Row.Row, origin: number) => {
-  row.generation++
+  Executions.advance(row)
   row.origin = origin
   row.attempt = 1
   row.deliveries = 0
   row.intended = null
+  row.skipped = null
+  Gate.forget(row)
+}
+
+/** What a run leaves: these columns, and the payload. */
+const left = [
+  "task",
+  "needs",
+  "trace",
+  "state",
+  "generation",
+  "origin",
+  "attempt",
+  "deliveries",
+  "due",
+  "intended",
+  "worker",
+  "started",
+  "completed",
+  "error",
+  "result",
+  "failure",
+  "dead",
+  "last",
+  "chain",
+  "runs",
+  "chainFailed",
+  "attempts",
+  "admission",
+  "lease",
+  "terms",
+  "judged",
+  "at"
+] as const
+
+type Ran = Pick<Row.Row, (typeof left)[number]>
+
+/** Notes what the last run of the key left, for one that is scheduled over it. */
+const remember = (step: Step, row: Row.Row): void => {
+  const ran = Object.fromEntries(left.map((column) => [column, row[column]]))
+  row.before = JSON.stringify({ ran, payload: Row.payloadOf(step, row) })
+}
+
+/**
+ * Ends an execution that never ran. What the last run of its key left is what it was, if it is kept still; otherwise the
+ * execution reads as cancelled.
+ */
+const refuse = (step: Step, row: Row.Row): void => {
+  // Written by `remember`.
+  const before = row.before === null ? undefined : (JSON.parse(row.before) as { ran: Ran; payload: string })
+  if (before === undefined || before.ran.at <= step.now) {
+    if (row.dead === null) return settleAs(step, row, "cancelled")
+    // One that had failed, and was retried by hand, stays what it was.
+    row.error = row.dead
+    return settleAs(step, row, "failed")
+  }
+  Gate.leave(step, row)
+  row.state = "cancelled"
+  row.completed = step.now
+  Events.publishState(step, row)
+  Executions.restore(step, Object.assign(row, before.ran, { before: null }), before.payload)
 }
 
 /** Cancels executions; tells whether there are running ones, whose workers are to be told. */
@@ -152,23 +215,20 @@ export const cancel = (step: Step, keys: ReadonlyArray<string>): void => {
 
 /** A worker that runs until all is finished may be asleep until work that is now gone. */
 const callIfNothingWaits = ({ before, docket }: Step) => {
-  const waiting = (d: typeof docket) => d.ready + d.front + d.aside + d.asked + d.later + d.waiting + d.held
+  const waiting = (d: typeof docket) => d.ready + d.turn + d.aside + d.asked + d.later + d.line + d.held
   if (waiting(docket) === 0 && waiting(before) > 0) docket.token = 1
 }
 
-/** Settles an execution, and passes on what it held. */
+/** Settles an execution, and gives back what it held. */
 const settleAs = (step: Step, row: Row.Row, state: "completed" | "failed" | "cancelled"): void => {
   Gate.leave(step, row)
   Executions.settle(step, row, state)
 }
 
-/**
- * Cancels some of what waits: what is held back first, so that nothing is let go only to be cancelled. Returns how many
- * there were; fewer than a batch when nothing is left.
- */
+/** Cancels some of what waits. Returns how many there were; fewer than a batch when nothing is left. */
 export const clear = (step: Step): number => {
   let cleared = 0
-  for (const place of ["waiting", "held", "asked", "front", "ready", "aside", "later"] as const) {
+  for (const place of ["line", "held", "asked", "turn", "ready", "aside", "later"] as const) {
     if (step.docket[place] === 0) continue
     for (const row of Row.firstOf(step, place, Executions.batch - cleared)) {
       settleAs(step, row, "cancelled")
@@ -239,29 +299,47 @@ export const settle = (
 const endAsked = (step: Step, row: Row.Row, outcome: DocketStore.Outcome): void => {
   switch (outcome._tag) {
     case "Determined":
-      row.controlValues = JSON.stringify(outcome.values)
+      row.terms = Executions.encodeTerms(outcome.terms)
       row.judged = outcome.strikes
-      return Executions.takeBack(step, row)
+      return Executions.enqueue(step, row)
     case "Held":
       // A strike that was restored meanwhile holds nothing any more.
-      if (outcome.strikes !== strikesVersion(step)) return Executions.takeBack(step, row)
-      Gate.leave(step, row)
-      return Executions.holdBack(step, row, "held")
+      if (outcome.strikes !== strikesVersion(step)) return Executions.enqueue(step, row)
+      return Executions.hold(step, row)
     case "Unreadable":
       // Where it is now has nothing to do with what it needs.
       row.needs = outcome.needs
-      return Executions.takeBack(step, row)
+      return Executions.enqueue(step, row)
     case "Failed":
       row.error = outcome.error
       return settleAs(step, row, "failed")
     case "Cancelled":
-      if (row.dead === null) return settleAs(step, row, "cancelled")
-      // A strike does not let one go that had failed, and was retried by hand: it stays what it was.
-      row.error = row.dead
-      return settleAs(step, row, "failed")
+      return refuse(step, row)
+    case "Skipped":
+      if (row.skipped === null) return Executions.enqueue(step, row)
+      if (outcome.next !== undefined) {
+        announceEnd(step, row, { _tag: "Cancelled" })
+        return goOn(step, row, outcome.next)
+      }
+      // Written by the exchange that lent it.
+      Gate.noteDropped(row, JSON.parse(row.skipped) as Dropped)
+      return refuse(step, row)
     default:
-      return Executions.takeBack(step, row)
+      return Executions.enqueue(step, row)
   }
+}
+
+/** Lets the key of a run that is over go on with the next one. */
+const goOn = (step: Step, row: Row.Row, next: DocketStore.Next): void => {
+  Gate.end(step, row, "stay")
+  if (next.chain !== undefined) row.chain = next.chain
+  if (next.payload !== undefined) {
+    Row.setPayload(step, row, next.payload)
+    row.terms = null
+    row.judged = ""
+  }
+  startOver(row, row.origin)
+  Executions.wait(step, row, next.due)
 }
 
 /** Ends a run by whoever holds its lease. */
@@ -287,15 +365,7 @@ const end = (step: Step, row: Row.Row, outcome: DocketStore.Outcome): void => {
       const state = outcome._tag === "Completed" ? "completed" : "failed"
       noteRun(step, row, outcome)
       row.last = JSON.stringify({ generation, state, error: error ?? undefined } satisfies DocketStore.LastRun)
-      Gate.end(step, row, { isUndone: false })
-      if (outcome.next.chain !== undefined) row.chain = outcome.next.chain
-      if (outcome.next.payload !== undefined) {
-        Row.setPayload(step, row, outcome.next.payload)
-        row.controlValues = null
-        row.judged = ""
-      }
-      startOver(row, row.origin)
-      return Executions.wait(step, row, outcome.next.due)
+      return goOn(step, row, outcome.next)
     }
     case "Cancelled":
       return settleAs(step, row, "cancelled")
@@ -304,29 +374,27 @@ const end = (step: Step, row: Row.Row, outcome: DocketStore.Outcome): void => {
   }
   // The run is to be followed by another of the same schedule.
   if (isCancelled) return settleAs(step, row, "cancelled")
-  Gate.end(step, row, { isUndone: outcome._tag !== "Retry" })
-  row.generation++
+  Gate.end(step, row, outcome._tag === "Retry" ? "stay" : outcome._tag === "Released" ? "kept" : "undone")
+  Executions.advance(row)
+  if (outcome._tag !== "Retry") row.deliveries--
   switch (outcome._tag) {
     case "Retry":
       row.attempt++
       row.deliveries = 0
       return Executions.putOff(step, row, outcome.due)
     case "Postponed":
-      row.deliveries--
       return Executions.putOff(step, row, outcome.due)
     case "Held":
-      row.deliveries--
-      if (outcome.strikes !== strikesVersion(step)) return Executions.reclaim(step, row, false)
+      if (outcome.strikes !== strikesVersion(step)) return Executions.reclaim(step, row)
       row.progress = null
-      return Executions.holdBack(step, row, "held")
+      return Executions.hold(step, row)
     case "Unreadable":
       row.needs = outcome.needs
-      row.deliveries--
-      return Executions.reclaim(step, row, false)
+      return Executions.reclaim(step, row)
     case "Released":
     case "Determined":
-      row.deliveries--
-      return Executions.reclaim(step, row, false)
+    case "Skipped":
+      return Executions.reclaim(step, row)
   }
 }
 
@@ -396,17 +464,13 @@ const keepSuspect = query<[docket: number, worker: string, key: string, lease: s
   `INSERT OR REPLACE INTO docket_suspects (docket, worker, key, lease, expires) VALUES (?, ?, ?, ?, ?)`
 )
 
-/**
- * Whether the worker has another suspect, in its first lease. Then this one is looked at again a second later, unless
- * others wait for its slot.
- */
+/** Whether the worker has another suspect, in its first lease. Then this one is looked at again a second later. */
 const isBesideAnother = (step: Step, row: Row.Row, { name }: DocketStore.WorkerOptions): boolean => {
   const { docket, now, sql } = step
   const other = sql.get(findSuspect, docket.id, name)
   if (other === undefined || other.expires <= now || other.key === row.key) return false
   const run = Row.lookup(step, other.key)
   if (run?.lease !== other.lease || !(run.place === "running" || run.place === "asked")) return false
-  if (Gate.hasSlot(row)) return false
   Executions.pause(step, row, Math.min(other.expires, now + suspectPauseMillis))
   return true
 }
@@ -437,11 +501,45 @@ export const exchange = (
   const markSuspect = (key: string) =>
     step.sql.run(keepSuspect, docket.id, worker.name, key, hold.lease, step.now + hold.leaseMillis)
 
+  const ask = (row: Row.Row) => {
+    if (isSuspect(row, worker)) markSuspect(row.key)
+    Executions.ask(step, row, hold)
+    undetermined.push(toUndetermined(step, row))
+  }
+
+  /** Lets an execution pass its controls; tells whether it may start. */
+  const admit = (row: Row.Row, controls: ReadonlyArray<Control>): boolean => {
+    const { key, task } = row
+    const line = JSON.stringify([Executions.needsOf(row), row.terms])
+    const verdict = Gate.pass(step, row, controls, { line, id: `${request.lease}:${key}` })
+    if (verdict._tag === "Admitted") return true
+    if (verdict._tag === "Waits") {
+      Executions.heldBack(step, row, verdict.due)
+      return false
+    }
+    const first = verdict.postponed && Row.lookup(step, verdict.postponed.key)
+    if (verdict.postponed !== undefined && first !== undefined && Gate.isDebounced(first)) {
+      Executions.putOffUntil(first, verdict.postponed.due)
+      Row.save(step, first)
+    }
+    if (worker.recurring.has(task)) {
+      row.skipped = JSON.stringify(verdict.dropped)
+      ask(row)
+    } else {
+      Gate.noteDropped(row, verdict.dropped)
+      refuse(step, row)
+      dropped.push({ key, task })
+    }
+    return false
+  }
+
   const consider = (row: Row.Row) => {
     const { key, task } = row
     const needs = Executions.needsOf(row)
+    const hadTurn = row.kept !== null
+    row.kept ??= row.seq
+    row.skipped = null
     if (!knows(worker, needs)) {
-      Gate.leave(step, row)
       unknown.add(needs)
       return Executions.setAside(step, row)
     }
@@ -451,41 +549,43 @@ export const exchange = (
       return settleAs(step, row, "failed")
     }
     if (isSuspect(row, worker) && isBesideAnother(step, row, worker)) return
-    const controls = worker.controls.get(task) ?? []
-    if ((controls.length > 0 && Gate.valuesOf(row)?.length !== controls.length) || row.judged !== version) {
-      if (isSuspect(row, worker)) markSuspect(key)
-      Executions.ask(step, row, hold)
-      undetermined.push(toDelivery(step, row))
-      return
-    }
-    const verdict = controls.length === 0 ? "admitted" : Gate.pass(step, row, controls)
-    if (verdict === "dropped") dropped.push({ key, task })
-    if (verdict !== "admitted") return
+    const contract = worker.contracts.get(task)
+    const terms = Gate.termsOf(row)
+    const isKnown = contract === undefined || terms?.contract === contract.fingerprint
+    if (!isKnown || row.judged !== version) return ask(row)
+    if (contract !== undefined && !admit(row, contract.controls)) return
+    if (contract === undefined && !hadTurn) row.kept = null
     if (isSuspect(row, worker)) markSuspect(key)
+    if (contract !== undefined || hadTurn || row.before !== null) {
+      row.before = null
+      if (row.place === "line") Gate.leaveLine(step, row)
+      Row.save(step, row)
+    }
     Executions.start(step, row, hold)
     deliveries.push(toDelivery(step, row))
   }
   const room = () => request.take - deliveries.length - undetermined.length
 
-  // What was told in this call has had its turn in the line.
+  // What was told in this call has its turn at once.
   for (const { key, outcome } of request.finished) {
     if (outcome._tag !== "Determined" || room() <= 0) continue
     const row = Row.lookup(step, key)
-    if (row?.place === "front") consider(row)
+    if (row?.place === "turn") consider(row)
   }
-  // One that is considered is not where it was; what a control lets go meanwhile comes to the front.
+  const isAnyTurn = () => docket.turn + docket.gates > 0
   for (let budget = request.take + Executions.batch; room() > 0 && budget > 0;) {
-    const place = docket.front > 0 ? "front" : "ready"
-    if (docket[place] === 0) break
-    const rows = Row.first(step, place, "", Math.min(room(), budget))
+    const next = isAnyTurn() ? Executions.nextReady(step) : undefined
+    const rows =
+      next !== undefined ? [next] : docket.ready > 0 ? Row.first(step, "ready", "", Math.min(room(), budget)) : []
     if (rows.length === 0) break
     for (const row of rows) {
       budget--
       consider(row)
-      if (place === "ready" && docket.front > 0) break
+      // It may come before the others of these.
+      if (isAnyTurn()) break
     }
   }
-  if (docket.ready + docket.front > 0) docket.token = 1
+  if (readySize(docket) > 0) docket.token = 1
   return {
     settled,
     deliveries,
@@ -500,13 +600,21 @@ export const exchange = (
 
 /** What an exchange granted whose reply was lost, in the same order, as far as it is still held. */
 const grantedBefore = (step: Step, worker: DocketStore.WorkerOptions, lease: string) => {
-  const granted = (place: "running" | "asked") =>
-    Row.granted(step, place, lease).map((row) => {
-      Executions.extend(step, row, step.now + Math.ceil(worker.leaseMillis))
-      return toDelivery(step, row)
-    })
-  return { deliveries: granted("running"), undetermined: granted("asked") }
+  const granted = (place: "running" | "asked") => {
+    const rows = Row.granted(step, place, lease)
+    for (const row of rows) Executions.extend(step, row, step.now + Math.ceil(worker.leaseMillis))
+    return rows
+  }
+  return {
+    deliveries: granted("running").map((row) => toDelivery(step, row)),
+    undetermined: granted("asked").map((row) => toUndetermined(step, row))
+  }
 }
+
+const toUndetermined = (step: Step, row: Row.Row): DocketStore.Undetermined => ({
+  ...toDelivery(step, row),
+  skipped: row.skipped === null ? undefined : "dropped"
+})
 
 const toDelivery = (step: Step, row: Row.Row): DocketStore.Delivery => ({
   key: row.key,
@@ -553,15 +661,16 @@ const reclaimExpired = (step: Step): number => {
   for (const row of step.docket.asked > 0 ? Row.due(step, "asked", Executions.batch) : []) {
     // It may have taken its worker down.
     row.deliveries++
-    Executions.takeBack(step, row)
+    Executions.enqueue(step, row)
   }
   let reclaimed = 0
   for (const row of step.docket.running > 0 ? Row.due(step, "running", Executions.batch) : []) {
     if (row.cancelled === 1) {
       settleAs(step, row, "cancelled")
     } else {
-      // It keeps its slot, for the run that takes over.
-      Executions.reclaim(step, row, Gate.hasSlot(row))
+      // It has its place, and so is the next at its limits; where starts are counted, its next one is another.
+      Gate.reclaim(step, row)
+      Executions.reclaim(step, row)
       reclaimed++
     }
   }
@@ -590,10 +699,10 @@ export const heartbeat = (
   const tasks = worker.tasks === "any" ? ["*"] : Array.from(worker.tasks).toSorted()
   sql.run(announce, docket.id, worker.name, now, now + presence, JSON.stringify(tasks))
   const reclaimed = reclaimExpired(step)
-  Gate.sweep(step)
+  Gate.sweep(step, Executions.batch)
   Executions.sweep(step, Executions.batch)
   Events.tidy(step, realNow)
-  const isReady = docket.ready + docket.front > 0
+  const isReady = readySize(docket) > 0
   // Makes up for a wake-up that was lost with whoever took it.
   if (isReady) docket.token = 1
   const untilDue = nextDueMillis(step)
@@ -674,7 +783,8 @@ export const retryFailed = (step: Step, keys: ReadonlyArray<string>, knownStrike
     const row = Row.lookup(step, key)
     if (row?.state !== "failed") return false
     const { error } = row
-    scheduleAfresh(step, row, DocketStore.dueNow, row.generation + 1)
+    remember(step, row)
+    scheduleAfresh(step, row, DocketStore.dueNow, Executions.nextGeneration(row))
     row.dead = error
     Row.save(step, row)
     return true

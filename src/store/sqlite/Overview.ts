@@ -43,8 +43,8 @@ const progressOf = (json: string): DocketStore.ProgressRecord => {
 /** How many executions in the ready line come before one; nothing when it is not there. */
 export const ahead = (step: Step, key: string): number | undefined => {
   const row = Row.lookup(step, key)
-  if (row?.place !== "ready" && row?.place !== "front") return undefined
-  const first = row.place === "ready" ? step.docket.front : 0
+  if (row?.place !== "ready" && row?.place !== "turn") return undefined
+  const first = row.place === "ready" ? step.docket.turn : 0
   return Math.min(mostAhead, first + Row.before(step, row, mostAhead))
 }
 
@@ -72,7 +72,7 @@ const byStart = query<[docket: number], { readonly key: string; readonly started
 export const snapshot = (step: Step, limit: number): DocketStore.SnapshotRecord => {
   const running = step.docket.running === 0 ? [] : step.sql.all(byStart, step.docket.id).slice(0, limit)
   const waiting: Array<Row.Row> = []
-  for (const place of ["front", "ready", "aside", "waiting", "held", "asked", "later"] as const) {
+  for (const place of ["turn", "ready", "aside", "line", "held", "asked", "later"] as const) {
     if (waiting.length >= limit) break
     if (step.docket[place] > 0) waiting.push(...Row.firstOf(step, place, limit - waiting.length))
   }

@@ -9,10 +9,10 @@ import type { Step } from "./Step.ts"
  * | place | state | line | at | left by |
  * | --- | --- | --- | --- | --- |
  * | `later` | `scheduled` | | when it is due | `moveDue` |
- * | `waiting` | `scheduled` | the limit for a slot of which it waits | | whoever frees a slot |
+ * | `line` | `scheduled` | | | a claim: it waits in a line (see `admission/Lines.ts`) |
  * | `held` | `scheduled` | | | an exchange after a restore |
  * | `ready` | `queued` | | | a claim |
- * | `front` | `queued` | | | a claim, before all that is ready: it had its turn |
+ * | `turn` | `queued` | | | a claim: it had its turn before, and comes by the place that it had |
  * | `aside` | `queued` | what a worker has to know for it | | an exchange of such a worker |
  * | `asked` | `queued` | | when its loan expires | a settlement, a heartbeat |
  * | `running` | `running` | | when its lease expires | a settlement, a heartbeat |
@@ -21,7 +21,7 @@ import type { Step } from "./Step.ts"
  * | `nowhere` | any | | | the same step |
  */
 export type Place =
-  "later" | "waiting" | "held" | "ready" | "front" | "aside" | "asked" | "running" | "failed" | "settled" | "nowhere"
+  "later" | "line" | "held" | "ready" | "turn" | "aside" | "asked" | "running" | "failed" | "settled" | "nowhere"
 
 export interface Row {
   readonly id: number
@@ -30,10 +30,14 @@ export interface Row {
   line: string
   at: number
   seq: number
+  /** Its place among all that became due, once it has had its turn and was not started: it keeps that. */
+  kept: number | null
   state: DocketStore.State
   generation: number
   /** The generation with which it began. */
   origin: number
+  /** Counts the schedules of the key, those that never ran included; not told as long as that is the generation. */
+  schedules: number
   attempt: number
   deliveries: number
   due: number
@@ -54,9 +58,9 @@ export interface Row {
   trace: string
   /** The version of the strikes by which its payload was judged, and not matched. */
   judged: string
-  /** The values of its task's controls, as JSON; see `ScheduleRequest.values`. */
-  controlValues: string | null
-  /** What controls gave it, or let it wait for, as JSON (see `Gate.ts`); nothing as long as they did neither. */
+  /** What its task's contract says of its payload, as JSON; see `ScheduleRequest.terms`. */
+  terms: string | null
+  /** What admission has to do with it, as JSON (see `admission/Standing.ts`); nothing as long as that is nothing. */
   admission: string | null
   /** The error with which it had failed before it was retried by hand, as long as it has not begun since. */
   dead: string | null
@@ -66,6 +70,10 @@ export interface Row {
   runs: string | null
   /** When the last run failed, of a key that goes on. */
   chainFailed: number | null
+  /** Why it is lent to a worker that is to tell which run follows it: a control that dropped it, as JSON. */
+  skipped: string | null
+  /** What the last run of the key left, until this schedule begins, as JSON (see `Operations.ts`). */
+  before: string | null
   /** `DocketStore.LastRun`, as JSON. */
   last: string | null
   /** `DocketStore.ProgressRecord`, as JSON. */
@@ -80,9 +88,9 @@ export interface Row {
 }
 
 const columns =
-  "id, key, place, line, at, seq, state, generation, origin, attempt, deliveries, due, intended, started, completed, cancelled, " +
-  "worker, lease, settledLease, task, needs, trace, judged, controlValues, admission, last, dead, chain, runs, chainFailed, progress, error, " +
-  "attempts, result, failure, payload"
+  "id, key, place, line, at, seq, kept, state, generation, origin, schedules, attempt, deliveries, due, intended, started, " +
+  "completed, cancelled, worker, lease, settledLease, task, needs, trace, judged, terms, admission, skipped, before, last, " +
+  "dead, chain, runs, chainFailed, progress, error, attempts, result, failure, payload"
 
 const byKey = query<[docket: number, key: string], Row>(
   `SELECT ${columns} FROM docket_executions WHERE docket = ? AND key = ?`
@@ -138,13 +146,14 @@ const forgetLongPayload = query<[execution: number]>(`DELETE FROM docket_payload
 
 const insert = query<ReadonlyArray<string | number | null>, { readonly id: number }>(
   `INSERT INTO docket_executions (docket, key, place, line, at, seq, state, generation, origin, attempt, deliveries, due, cancelled,
-    task, trace, judged, controlValues, chain, payload)
+    task, trace, judged, terms, chain, payload)
   VALUES (?, ?, ?, '', ?, ?, ?, ?, ?, 1, 0, ?, 0, ?, ?, ?, ?, ?, ?) RETURNING id`
 )
 const update = query<ReadonlyArray<string | number | null>>(
-  `UPDATE docket_executions SET place = ?, line = ?, at = ?, seq = ?, state = ?, generation = ?, origin = ?, attempt = ?,
-    deliveries = ?, due = ?, intended = ?, started = ?, completed = ?, cancelled = ?, worker = ?, lease = ?, settledLease = ?, task = ?,
-    needs = ?, trace = ?, judged = ?, controlValues = ?, admission = ?, last = ?, dead = ?, chain = ?, runs = ?, chainFailed = ?, progress = ?, error = ?, attempts = ?,
+  `UPDATE docket_executions SET place = ?, line = ?, at = ?, seq = ?, kept = ?, state = ?, generation = ?, origin = ?, schedules = ?,
+    attempt = ?, deliveries = ?, due = ?, intended = ?, started = ?, completed = ?, cancelled = ?, worker = ?, lease = ?,
+    settledLease = ?, task = ?, needs = ?, trace = ?, judged = ?, terms = ?, admission = ?, skipped = ?, before = ?, last = ?,
+    dead = ?, chain = ?, runs = ?, chainFailed = ?, progress = ?, error = ?, attempts = ?,
     result = ?, failure = ?, payload = ?
   WHERE id = ?`
 )
@@ -195,7 +204,7 @@ export const earliest = (step: Step, place: Place): number | undefined =>
   step.sql.get(firstAt, step.docket.id, place)?.at
 
 /** The lines of a place in which anyone stands. */
-export const lines = (step: Step, place: "aside" | "waiting"): ReadonlyArray<string> => {
+export const lines = (step: Step, place: "aside"): ReadonlyArray<string> => {
   const found: Array<string> = []
   for (let line = ""; ;) {
     const next = step.sql.get(nextLine, step.docket.id, place, line)
@@ -235,18 +244,7 @@ export const add = (
   { docket, sql }: Step,
   row: Pick<
     Row,
-    | "key"
-    | "place"
-    | "at"
-    | "seq"
-    | "state"
-    | "generation"
-    | "due"
-    | "task"
-    | "trace"
-    | "judged"
-    | "controlValues"
-    | "chain"
+    "key" | "place" | "at" | "seq" | "state" | "generation" | "due" | "task" | "trace" | "judged" | "terms" | "chain"
   > & { readonly payload: string }
 ): void => {
   const isLong = row.payload.length > inlinePayload
@@ -264,7 +262,7 @@ export const add = (
     row.task,
     row.trace,
     row.judged,
-    row.controlValues,
+    row.terms,
     row.chain,
     isLong ? null : row.payload
   )
@@ -279,9 +277,11 @@ export const save = ({ sql }: Step, row: Row): void => {
     row.line,
     row.at,
     row.seq,
+    row.kept,
     row.state,
     row.generation,
     row.origin,
+    row.schedules,
     row.attempt,
     row.deliveries,
     row.due,
@@ -296,8 +296,10 @@ export const save = ({ sql }: Step, row: Row): void => {
     row.needs,
     row.trace,
     row.judged,
-    row.controlValues,
+    row.terms,
     row.admission,
+    row.skipped,
+    row.before,
     row.last,
     row.dead,
     row.chain,

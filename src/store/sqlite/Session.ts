@@ -7,6 +7,7 @@ import type * as DocketStore from "../../DocketStore.ts"
 import * as RealTime from "../../internal/realTime.ts"
 import type { Run } from "./Followers.ts"
 import type { Idle, Sleeper } from "./Idle.ts"
+import * as Gate from "./Gate.ts"
 import * as Operations from "./Operations.ts"
 
 export interface Options {
@@ -19,7 +20,10 @@ export interface Options {
 /** Opens the session of a worker, which hears of cancellations when this returns. */
 export const open: (options: Options) => Effect.Effect<DocketStore.WorkerSession, StoreError, Scope.Scope> =
   Effect.fnUntraced(function* ({ idle, reconnected, run, worker }) {
-    yield* run("DocketStore.open", "write", (step) => Operations.say(step, worker))
+    yield* run("DocketStore.open", "write", (step) => {
+      Operations.say(step, worker)
+      Gate.tell(step, worker)
+    })
     const sleeper = yield* Effect.acquireRelease(
       Effect.map(Queue.unbounded<DocketStore.Cancellation>(), (cancellations): Sleeper => {
         const sleeper = { worker, cancellations, told: new Set<string>(), isWoken: false, turn: undefined }

@@ -18,11 +18,17 @@ export interface Docket {
   /** The latest time of a step. */
   clock: number
   ready: number
-  front: number
+  /** How many had their turn before, and have it again. */
+  turn: number
   aside: number
   asked: number
   later: number
-  waiting: number
+  /** How many wait in lines. */
+  line: number
+  /** How many gates and lines have a turn. */
+  gates: number
+  /** How many gates open by themselves. */
+  opens: number
   held: number
   running: number
   failed: number
@@ -48,14 +54,14 @@ export interface Step {
 }
 
 const readDocket = query<[realNow: number, name: string], Docket>(/* sql */ `
-SELECT id, seq, position, token, clock, ready, front, aside, asked, later, waiting, held, running, failed, overtaken, release,
+SELECT id, seq, position, token, clock, ready, turn, aside, asked, later, line, gates, opens, held, running, failed, overtaken, release,
   strikesChanged, strikes,
   EXISTS (SELECT 1 FROM docket_followers AS f WHERE f.docket = d.id AND f.until > ?) AS isFollowed
 FROM docket_dockets AS d WHERE name = ?`)
 
 const writeDocket = query<ReadonlyArray<number | string | null>>(/* sql */ `
-UPDATE docket_dockets SET seq = ?, position = ?, token = ?, clock = ?, ready = ?, front = ?, aside = ?, asked = ?, later = ?,
-  waiting = ?, held = ?, running = ?, failed = ?, overtaken = ?, release = ?, strikesChanged = ?, strikes = ?
+UPDATE docket_dockets SET seq = ?, position = ?, token = ?, clock = ?, ready = ?, turn = ?, aside = ?, asked = ?, later = ?,
+  line = ?, gates = ?, opens = ?, held = ?, running = ?, failed = ?, overtaken = ?, release = ?, strikesChanged = ?, strikes = ?
 WHERE id = ?`)
 
 const addDocket = query<[name: string]>(/* sql */ `INSERT OR IGNORE INTO docket_dockets (name) VALUES (?)`)
@@ -97,11 +103,14 @@ export const create = (sql: Connection, name: string): void => {
   if (sql.get(readDocket, 0, name) === undefined) sql.run(addDocket, name)
 }
 
+/** How much has a turn: executions, and gates or lines at which some wait. */
+export const readySize = ({ gates, ready, turn }: Docket): number => ready + turn + gates
+
 /** Writes what a step changed of the docket. */
 export const end = ({ before, docket, now, sql }: Step): void => {
   const d = docket
-  // New work, and what was let go: one idle worker is to look. It leaves the token to another while more is left.
-  if (d.ready + d.front > before.ready + before.front) d.token = 1
+  // New work, and gates that have opened: one idle worker is to look. It leaves the token to another while more is left.
+  if (readySize(d) > readySize(before)) d.token = 1
   if (d.clock >= before.clock && fields.every((field) => d[field] === before[field])) return
   sql.run(
     writeDocket,
@@ -110,11 +119,13 @@ export const end = ({ before, docket, now, sql }: Step): void => {
     d.token,
     Math.max(d.clock, now),
     d.ready,
-    d.front,
+    d.turn,
     d.aside,
     d.asked,
     d.later,
-    d.waiting,
+    d.line,
+    d.gates,
+    d.opens,
     d.held,
     d.running,
     d.failed,
@@ -131,11 +142,13 @@ const fields = [
   "position",
   "token",
   "ready",
-  "front",
+  "turn",
   "aside",
   "asked",
   "later",
-  "waiting",
+  "line",
+  "gates",
+  "opens",
   "held",
   "running",
   "failed",

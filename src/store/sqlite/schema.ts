@@ -14,9 +14,7 @@
  * - `docket_executions`: the records. `place` says where an execution is (see `Executions.ts`), and `line`, `at`, `seq` its
  *   order there; the index over these is every queue that the docket has.
  * - `docket_payloads`: payloads that are too long to be written again with each change of their record.
- * - `docket_slots`, `docket_limits`: who has the slots of concurrency limits, and how many there are.
- * - `docket_starts`, `docket_plans`: the starts that rate limits count, and those to come.
- * - `docket_windows`, `docket_rounds`: open cooldowns and debounces.
+ * - `docket_sets`, `docket_hashes`: lines, gates and what these count (see `admission/Gates.ts` and `admission/Lines.ts`).
  * - `docket_overtaken`: slots of runs whose keys were scheduled anew.
  * - `docket_suspects`: of executions whose workers died again and again, the last that each worker was given.
  * - `docket_workers`: who is listed, until when.
@@ -33,11 +31,13 @@ CREATE TABLE docket_dockets (
   token INTEGER NOT NULL DEFAULT 0,
   clock INTEGER NOT NULL DEFAULT 0,
   ready INTEGER NOT NULL DEFAULT 0,
-  front INTEGER NOT NULL DEFAULT 0,
+  turn INTEGER NOT NULL DEFAULT 0,
   aside INTEGER NOT NULL DEFAULT 0,
   asked INTEGER NOT NULL DEFAULT 0,
   later INTEGER NOT NULL DEFAULT 0,
-  waiting INTEGER NOT NULL DEFAULT 0,
+  line INTEGER NOT NULL DEFAULT 0,
+  gates INTEGER NOT NULL DEFAULT 0,
+  opens INTEGER NOT NULL DEFAULT 0,
   held INTEGER NOT NULL DEFAULT 0,
   running INTEGER NOT NULL DEFAULT 0,
   failed INTEGER NOT NULL DEFAULT 0,
@@ -54,9 +54,11 @@ CREATE TABLE docket_executions (
   line TEXT NOT NULL,
   at INTEGER NOT NULL,
   seq INTEGER NOT NULL,
+  kept INTEGER,
   state TEXT NOT NULL,
   generation INTEGER NOT NULL,
   origin INTEGER NOT NULL,
+  schedules INTEGER NOT NULL DEFAULT 0,
   attempt INTEGER NOT NULL,
   deliveries INTEGER NOT NULL,
   due INTEGER NOT NULL,
@@ -71,8 +73,10 @@ CREATE TABLE docket_executions (
   needs TEXT,
   trace TEXT NOT NULL,
   judged TEXT NOT NULL,
-  controlValues TEXT,
+  terms TEXT,
   admission TEXT,
+  skipped TEXT,
+  before TEXT,
   last TEXT,
   dead TEXT,
   chain TEXT,
@@ -90,37 +94,17 @@ CREATE INDEX docket_places ON docket_executions (docket, place, line, at, seq);
 CREATE INDEX docket_cancelled ON docket_executions (docket, worker) WHERE cancelled = 1;
 CREATE INDEX docket_failed_chains ON docket_executions (docket, chainFailed) WHERE chainFailed IS NOT NULL;
 CREATE TABLE docket_payloads (execution INTEGER PRIMARY KEY, payload TEXT NOT NULL);
-CREATE TABLE docket_slots (
-  docket INTEGER NOT NULL, name TEXT NOT NULL, generation INTEGER NOT NULL, key TEXT NOT NULL,
-  PRIMARY KEY (docket, name, key, generation)
+CREATE TABLE docket_sets (
+  docket INTEGER NOT NULL, name TEXT NOT NULL, member TEXT NOT NULL, score INTEGER NOT NULL,
+  PRIMARY KEY (docket, name, member)
 ) WITHOUT ROWID;
-CREATE TABLE docket_limits (
-  docket INTEGER NOT NULL, name TEXT NOT NULL, capacity INTEGER NOT NULL,
-  PRIMARY KEY (docket, name)
-) WITHOUT ROWID;
-CREATE TABLE docket_starts (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, docket INTEGER NOT NULL, name TEXT NOT NULL, at INTEGER NOT NULL,
-  expires INTEGER NOT NULL
+CREATE INDEX docket_sets_by_score ON docket_sets (docket, name, score, member);
+CREATE TABLE docket_hashes (
+  id INTEGER PRIMARY KEY, docket INTEGER NOT NULL, name TEXT NOT NULL, field TEXT NOT NULL, value TEXT NOT NULL
 );
-CREATE INDEX docket_starts_by_time ON docket_starts (docket, name, at, id);
-CREATE INDEX docket_starts_by_expiry ON docket_starts (docket, expires);
-CREATE TABLE docket_plans (
-  docket INTEGER NOT NULL, name TEXT NOT NULL, key TEXT NOT NULL, at INTEGER NOT NULL,
-  PRIMARY KEY (docket, name, key)
-) WITHOUT ROWID;
-CREATE TABLE docket_windows (
-  docket INTEGER NOT NULL, name TEXT NOT NULL, key TEXT NOT NULL, expires INTEGER NOT NULL,
-  PRIMARY KEY (docket, name)
-) WITHOUT ROWID;
-CREATE INDEX docket_windows_by_expiry ON docket_windows (docket, expires);
-CREATE TABLE docket_rounds (
-  docket INTEGER NOT NULL, name TEXT NOT NULL, first TEXT NOT NULL, due INTEGER NOT NULL, deadline INTEGER NOT NULL,
-  expires INTEGER NOT NULL,
-  PRIMARY KEY (docket, name)
-) WITHOUT ROWID;
-CREATE INDEX docket_rounds_by_expiry ON docket_rounds (docket, expires);
+CREATE UNIQUE INDEX docket_fields ON docket_hashes (docket, name, field);
 CREATE TABLE docket_overtaken (
-  docket INTEGER NOT NULL, key TEXT NOT NULL, generation INTEGER NOT NULL, name TEXT NOT NULL, lease TEXT NOT NULL,
+  docket INTEGER NOT NULL, key TEXT NOT NULL, generation INTEGER NOT NULL, slots TEXT NOT NULL, lease TEXT NOT NULL,
   expires INTEGER NOT NULL,
   PRIMARY KEY (docket, key, generation)
 ) WITHOUT ROWID;

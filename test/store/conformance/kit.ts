@@ -2,6 +2,7 @@
 import { assert } from "@effect/vitest"
 import { Context, Effect, Fiber, Option, Queue, type Scope } from "effect"
 import { TestClock } from "effect/testing"
+import { type Contract, type Control, noTerms, type Terms } from "../../../src/Admission.ts"
 import type { StoreError } from "../../../src/DocketError.ts"
 import type {
   Delivery,
@@ -82,7 +83,7 @@ export interface Kit {
   /** Another docket, or this one with other options. */
   readonly open: (options: Partial<StoreOptions>) => Effect.Effect<Store, unknown, Scope.Scope>
   /** Opens a session. The worker knows the task `send`, unless told otherwise. */
-  readonly worker: (options?: Partial<WorkerOptions>) => Effect.Effect<TestWorker, unknown, Scope.Scope>
+  readonly worker: (options?: TestWorkerOptions) => Effect.Effect<TestWorker, unknown, Scope.Scope>
   /** Lets time pass. */
   readonly pass: (millis: number) => Effect.Effect<void, unknown>
   readonly add: (key: string, options?: RequestOptions) => Effect.Effect<Disposition, unknown>
@@ -93,7 +94,32 @@ export interface Kit {
   readonly watch: (key: string) => Effect.Effect<Feed, unknown, Scope.Scope>
 }
 
-export type RequestOptions = Partial<Omit<ScheduleRequest, "key" | "replace">>
+export interface RequestOptions extends Partial<Omit<ScheduleRequest, "key" | "replace">> {
+  /** The values of its terms (see `termsOf`), or `undefined` when these are not known. */
+  readonly values?: ReadonlyArray<string> | undefined
+}
+
+export interface TestWorkerOptions extends Partial<WorkerOptions> {
+  /** The controls of its tasks, of which the contracts consist. */
+  readonly controls?: ReadonlyMap<string, ReadonlyArray<Control>>
+}
+
+/** The terms of a contract that is told from others by the number of its controls. */
+export const termsOf = (values: ReadonlyArray<string>): Terms =>
+  values.length === 0 ? noTerms : { contract: fingerprintOf(values), values }
+
+/** Such contracts. */
+export const contractsOf = (controls: ReadonlyMap<string, ReadonlyArray<Control>>): ReadonlyMap<string, Contract> =>
+  new Map(Array.from(controls, ([task, all]) => [task, { fingerprint: fingerprintOf(all), controls: all }]))
+
+const fingerprintOf = (all: ReadonlyArray<unknown>) => `of ${all.length}`
+
+/** What a worker answers that is asked about an execution. */
+export const determined = (values: ReadonlyArray<string> = [], strikes = ""): Outcome => ({
+  _tag: "Determined",
+  terms: termsOf(values),
+  strikes
+})
 
 export type Changed = Extract<ExecutionEvent, { readonly _tag: "Changed" }>
 
@@ -132,17 +158,23 @@ export const released: Outcome = { _tag: "Released" }
 export const postponed = (millis: number): Outcome => ({ _tag: "Postponed", due: after(millis) })
 export const retry = (millis: number): Outcome => ({ _tag: "Retry", error: "Flaky: try again", due: after(millis) })
 
-export const request = (key: string, options?: RequestOptions & { readonly replace?: boolean }): ScheduleRequest => ({
-  key,
-  task: "send",
-  payload: "{}",
-  due: after(0),
-  replace: false,
-  trace: "",
-  values: [],
-  judged: true,
-  ...options
-})
+export const request = (
+  key: string,
+  options: RequestOptions & { readonly replace?: boolean } = {}
+): ScheduleRequest => {
+  const { values, ...others } = { values: [], ...options }
+  return {
+    key,
+    task: "send",
+    payload: "{}",
+    due: after(0),
+    replace: false,
+    trace: "",
+    terms: values === undefined ? undefined : termsOf(values),
+    judged: true,
+    ...others
+  }
+}
 
 export const settlement = (delivery: Delivery, outcome: Outcome = completed): Settlement => ({
   key: delivery.key,
@@ -210,13 +242,14 @@ let workers = 0
 
 export const openWorker = Effect.fnUntraced(function* (
   store: Pick<Store, "open">,
-  options?: Partial<WorkerOptions>
+  { controls = new Map(), ...options }: TestWorkerOptions = {}
 ): Effect.fn.Return<TestWorker, unknown, Scope.Scope> {
-  const name = options?.name ?? `worker-${++workers}`
+  const name = options.name ?? `worker-${++workers}`
   const session = yield* store.open({
     name,
     tasks: new Set(["send"]),
-    controls: new Map(),
+    contracts: contractsOf(controls),
+    recurring: new Set(),
     facts: new Map(),
     leaseMillis,
     maxDeliveries: 10,

@@ -7,6 +7,7 @@ import {
   after,
   cancelled,
   completed,
+  determined,
   failed,
   freshLease,
   keysOf,
@@ -363,9 +364,7 @@ export const leases = (test: Test) => {
           yield* session.heartbeat
           continue
         }
-        const finished = undetermined.map((delivery) =>
-          settlement(delivery, { _tag: "Determined", values: [], strikes: version })
-        )
+        const finished = undetermined.map((delivery) => settlement(delivery, determined([], version)))
         for (const delivery of (yield* exchange({ finished, take: 10, strikes: version })).deliveries) {
           yield* exchange({ finished: [settlement(delivery)], strikes: version })
           ended.push(delivery.key)

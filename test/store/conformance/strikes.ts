@@ -6,6 +6,7 @@ import { empty, Strike } from "../../../src/Strike.ts"
 import {
   after,
   completed,
+  determined,
   type Ended,
   failed,
   type Kit,
@@ -22,7 +23,7 @@ const onField = new Strike({ field: "customer", operator: ">=", value: 7, hold: 
 const pause = new Strike({ operator: "==", value: null, hold: true })
 
 const held = (strikes: string): Outcome => ({ _tag: "Held", strikes })
-const determined = (strikes: string): Outcome => ({ _tag: "Determined", values: [], strikes })
+const judged = (strikes: string): Outcome => determined([], strikes)
 
 /** Adds a key for a worker to judge. */
 const addUnjudged = (kit: Kit, key: string, strikes: string) =>
@@ -181,8 +182,8 @@ export const strikes = (test: Test) => {
       const second = yield* exchange({
         finished: [
           settlement(a!, { _tag: "Cancelled" }),
-          settlement(b!, determined(version)),
-          settlement(c!, determined("the version before"))
+          settlement(b!, judged(version)),
+          settlement(c!, judged("the version before"))
         ],
         take: 5
       })

@@ -16,7 +16,8 @@ const openWorker = (store: Store, tasks: ReadonlyArray<string> = ["send"]) =>
   store.open({
     name: `worker-${++workers}`,
     tasks: new Set(tasks),
-    controls: new Map(),
+    contracts: new Map(),
+    recurring: new Set(),
     leaseMillis: 300_000,
     maxDeliveries: 10,
     facts: new Map(),

@@ -26,9 +26,8 @@ const prefix = "{orders}:"
 
 /** All that a record can have. */
 const fields = `task state due gen id attempt deliveries worker lease started completed error trace was aside cancel
-  progress failures judged values slot waits round plans starts windows passed dropped needs intended p1 p2 p3 p4`.split(
-  /\s+/
-)
+  progress failures judged terms slot place line round quiet starts windows passed dropped needs intended before gens p1 p2 p3
+  p4`.split(/\s+/)
 
 const junk: Readonly<Record<string, Buffer | undefined>> = {
   "no value": undefined,
@@ -108,7 +107,10 @@ it.layer(RedisServer.RedisServer.layer(), { excludeTestServices: true })("Hostil
   }
 
   const lists = [
-    "front",
+    "turns",
+    "gates",
+    "opens",
+    "lines",
     "stream",
     "queue",
     "leases",
@@ -124,8 +126,7 @@ it.layer(RedisServer.RedisServer.layer(), { excludeTestServices: true })("Hostil
   for (const list of [...lists, "asked", "waiting", "overtaken", "runs:k", "payload:k", "result:k", "progress:k"]) {
     test(`something else where ${list} should be is put aside, and the work goes on`, (redis, store, worker) =>
       Effect.gen(function* () {
-        const isHash =
-          list === "stream" || list === "front" || list === "wake" || list === "watchers" || list.includes("load")
+        const isHash = list === "stream" || list === "wake" || list === "watchers" || list.includes("load")
         yield* Effect.promise<unknown>(() =>
           isHash ? redis.hset(prefix + list, "not", "what it was") : redis.set(prefix + list, "not what it was")
         )

@@ -53,8 +53,9 @@ const harms: Readonly<Record<string, (redis: Redis, key: string) => Promise<unkn
 }
 
 /** Keys, or those that begin like that. */
-const places = `stream front queue leases held asked waiting waiting:* slots:* parked parked:* strikes release overtaken
-  wake wake:* workers worker:* failed watchers`.split(/\s+/)
+const places =
+  `stream turns queue leases held asked waiting gates opens lines line:* at:* slots:* limits contracts contract:*
+  parked parked:* strikes release overtaken wake wake:* workers worker:* failed watchers`.split(/\s+/)
 
 const scenario = Effect.fnUntraced(function* (url: string, place: string, harm: (typeof harms)[string]) {
   const redis = yield* Effect.acquireRelease(
@@ -96,18 +97,18 @@ const scenario = Effect.fnUntraced(function* (url: string, place: string, harm: 
   const keys: Array<string> = []
   const note = <A extends { readonly key: string }, E>(added: Effect.Effect<A, E>) =>
     Effect.map(added, ({ key }) => void keys.push(key))
-  const controls = new Map([["limited", Limited.behaviour.controls.controls]])
+  const contracts = new Map([["limited", Limited.behaviour.controls]])
   const tasks = new Set(["limited", "plain"])
   const store = withoutStrikes(docket.store)
   for (let i = 0; i < 2; i++) yield* note(docket.addNamed("limited", { group: "a" }))
   const lent = yield* (yield* openWorker(store, {
-    controls,
+    contracts,
     tasks,
     leaseMillis: 1_000
   })).exchange({ take: 2 })
   assert.strictEqual(lent.undetermined.length, 2)
   for (let i = 0; i < 2; i++) yield* note(docket.add(Limited, { group: "b" }))
-  const dead = yield* openWorker(store, { controls, tasks, leaseMillis: 1 })
+  const dead = yield* openWorker(store, { contracts, tasks, leaseMillis: 1 })
   assert.strictEqual((yield* dead.take(2)).length, 2)
   for (let i = 0; i < 3; i++) yield* note(docket.add(Strange))
   for (const group of ["c", "d", "b", "c", "d", "c", "d", "c", "d", "b", "a"]) {
@@ -123,11 +124,11 @@ const scenario = Effect.fnUntraced(function* (url: string, place: string, harm: 
   for (let i = 0; i < 4; i++) yield* note(docket.add(Plain, {}, { delay: "300 millis" }))
   for (let i = 0; i < 3; i++) yield* note(docket.add(Paused))
 
-  if (place === "front") {
+  if (place === "turns") {
     yield* waitUntil(
       "the loan is over",
       Effect.map(
-        Effect.promise(() => redis.xlen(`${prefix}front`)),
+        Effect.promise(() => redis.zcard(`${prefix}turns`)),
         (length) => length === 2
       )
     )

@@ -1,18 +1,13 @@
 /** Lists that someone deleted: what they held is found by its records, and put back. */
 import { assert, it } from "@effect/vitest"
 import { Effect, type Scope } from "effect"
-import type { Control } from "../../../src/Admission.ts"
 import type { DocketStore, HeartbeatReply } from "../../../src/DocketStore.ts"
 import * as RedisStore from "../../../src/store/redis/RedisStore.ts"
-import { Strike } from "../../../src/Strike.ts"
 import * as RedisServer from "../../support/RedisServer.ts"
 import { after, keysOf, openWorker, request, type TestWorker, withoutStrikes } from "../conformance/kit.ts"
 
 const options = { name: "orders*[x]", executionTtlMillis: 900_000, failedTtlMillis: 0, failedMaximum: 100 }
 const prefix = "{orders*[x]}:"
-/** Of another task. */
-const elsewhere = new Strike({ task: "other", operator: "==", value: null, hold: false })
-
 it.layer(RedisServer.RedisServer.layer(), { excludeTestServices: true })("Repair", (it) => {
   const test = (
     title: string,
@@ -145,33 +140,50 @@ it.layer(RedisServer.RedisServer.layer(), { excludeTestServices: true })("Repair
       assert.deepStrictEqual(yield* worker.take(1), [])
     }))
 
-  test("CON-01 whoever had a slot is found again wherever it is by now, when the slots are gone", (server, store) =>
+  test("CON-01 whoever has a slot is found again when the slots are gone, before anything more starts", (server, store) =>
     Effect.gen(function* () {
-      const worker = yield* openLimited(store, 4)
-      const dies = yield* openLimited(store, 4, 1)
+      const worker = yield* openLimited(store, 2)
       yield* addLimited(store, "runs", "overtaken")
       const [runs] = yield* worker.take(2)
       yield* withoutStrikes(store).schedule([{ ...limited("overtaken"), replace: true, due: after(60_000) }])
-      yield* addLimited(store, "asked about", "in front")
-      assert.strictEqual((yield* dies.take(2)).length, 2)
       yield* addLimited(store, "waits")
       assert.deepStrictEqual(yield* worker.take(1), [])
-      yield* Effect.sleep(5)
-      assert.strictEqual((yield* worker.session.heartbeat).reclaimed, 2)
-      const { strikes } = yield* store.strike(elsewhere)
-      assert.deepStrictEqual(keysOf((yield* worker.exchange({ take: 1 })).undetermined), ["asked about"])
-      yield* store.restore(strikes)
-      yield* addLimited(store, "comes late")
       const holders = Effect.map(server.cli("HKEYS", slots), (keys) => keys.split("\n").toSorted())
-      assert.deepStrictEqual(yield* holders, ["1:asked about", "1:in front", "1:overtaken", "1:runs", "limit"])
+      assert.deepStrictEqual(yield* holders, ["1:overtaken", "1:runs"])
       yield* server.cli("DEL", slots)
-
       yield* worker.settle(runs!)
-      assert.deepStrictEqual(yield* holders, ["1:asked about", "1:in front", "1:overtaken"])
-      // One of the four slots is free, for the one that waits longest.
-      assert.deepStrictEqual(keysOf(yield* worker.take(2)), ["in front"])
-      assert.deepStrictEqual(yield* holders, ["1:asked about", "1:in front", "1:overtaken", "2:waits", "limit"])
+      assert.deepStrictEqual(yield* holders, ["1:overtaken"])
       assert.deepStrictEqual(keysOf(yield* worker.take(2)), ["waits"])
+      assert.deepStrictEqual(yield* holders, ["1:overtaken", "1:waits"])
+      yield* addLimited(store, "comes late")
+      assert.deepStrictEqual(yield* worker.take(1), [])
+    }))
+
+  for (const lost of ["waiting", "lines", `at:s${scope}`, "line:*"]) {
+    test(`CON-02 what waits in a line is found again when ${lost} is gone`, (server, store) =>
+      Effect.gen(function* () {
+        const worker = yield* openLimited(store, 1)
+        yield* addLimited(store, "a", "b", "c")
+        const [a] = yield* worker.take(5)
+        const [key] = (yield* server.cli("KEYS", `*:${lost}`)).split("\n")
+        yield* server.cli("DEL", key!)
+        assert.isAbove(yield* heartbeats(worker), 0)
+        assert.deepStrictEqual(yield* worker.take(5), [])
+        yield* worker.settle(a!)
+        const [b] = yield* worker.take(5)
+        yield* worker.settle(b!)
+        assert.deepStrictEqual([b?.key, ...keysOf(yield* worker.take(5))], ["b", "c"])
+      }))
+  }
+
+  test("CON-09 RAT-02 one whose record is gone holds up nobody behind it", (server, store) =>
+    Effect.gen(function* () {
+      const worker = yield* openLimited(store, 1)
+      yield* addLimited(store, "a", "gone", "c")
+      const [a] = yield* worker.take(5)
+      yield* server.cli("DEL", `${prefix}runs:gone`)
+      yield* worker.settle(a!)
+      assert.deepStrictEqual(keysOf(yield* worker.take(5)), ["c"])
     }))
 
   test("CON-07 one whose record is damaged passes on the slot that it was given", (server, store) =>
@@ -194,45 +206,6 @@ it.layer(RedisServer.RedisServer.layer(), { excludeTestServices: true })("Repair
       yield* server.cli("HDEL", `${prefix}runs:a`, "task")
       yield* Effect.sleep(5)
       assert.strictEqual((yield* worker.session.heartbeat).reclaimed, 1)
-      assert.deepStrictEqual(keysOf(yield* worker.take(5)), ["b"])
-    }))
-
-  const openRateLimited = (store: DocketStore["Service"]) => {
-    const control: Control = {
-      _tag: "RateLimit",
-      scope: "task:send:rate0",
-      limit: 1,
-      perMillis: 3_600_000,
-      onExceeded: "delay"
-    }
-    return openWorker(withoutStrikes(store), { controls: new Map([["send", [control]]]) })
-  }
-
-  test("RAT-01 one whose record is damaged plans no start any more", (server, store) =>
-    Effect.gen(function* () {
-      const worker = yield* openRateLimited(store)
-      yield* addLimited(store, "a", "b")
-      assert.deepStrictEqual(keysOf(yield* worker.take(5)), ["a"])
-      assert.strictEqual(yield* server.cli("ZRANGE", `${prefix}plans:task:send:rate0`, "0", "-1"), "b")
-      yield* server.cli("ZADD", `${prefix}queue`, "1", "b")
-      yield* server.cli("HSET", `${prefix}runs:b`, "due", "never")
-      assert.deepStrictEqual(yield* worker.take(5), [])
-      assert.strictEqual(yield* server.cli("HGET", `${prefix}runs:b`, "state"), "failed")
-      assert.strictEqual(yield* server.cli("EXISTS", `${prefix}plans:task:send:rate0`), "0")
-    }))
-
-  test("RAT-02 nobody waits for the planned start of an execution whose record is gone", (server, store) =>
-    Effect.gen(function* () {
-      const worker = yield* openRateLimited(store)
-      yield* addLimited(store, "a", "gone", "later")
-      assert.deepStrictEqual(keysOf(yield* worker.take(5)), ["a"])
-      // The time that it was planned for comes.
-      yield* server.cli("DEL", `${prefix}runs:gone`, `${prefix}starts:task:send:rate0`)
-      yield* server.cli("ZADD", `${prefix}plans:task:send:rate0`, "1", "gone", "1", "later")
-      assert.strictEqual(yield* heartbeats(worker), 1)
-      assert.strictEqual(yield* server.cli("ZRANGE", `${prefix}plans:task:send:rate0`, "0", "-1"), "later")
-      yield* withoutStrikes(store).cancel(["later"])
-      yield* addLimited(store, "b")
       assert.deepStrictEqual(keysOf(yield* worker.take(5)), ["b"])
     }))
 

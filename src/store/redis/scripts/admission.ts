@@ -1,182 +1,156 @@
 /** Whether an execution may start, as a step of `exchange`. */
+import { fragment, type Fragment } from "./fragment.ts"
+import { holdings } from "./gates.ts"
 import * as Keys from "./keys.ts"
 
 /**
- * Sets `admit(key, found, mine, values)`: lets an execution, with the fields that `consider` found, pass the controls
- * of its task; or holds it back, or drops it, and returns `false`. All controls are asked before it takes anything from
- * any of them.
+ * Defines `pass(one, contract)`: lets an execution pass the controls of its task, or lets it wait in a line, or says that it is to
+ * be dropped. All controls are asked before it takes anything from any of them. Returns `'admitted'`, `'waits'`, with the time
+ * at which it is due if that is another one now, or `'dropped'`, with a letter and the control.
  *
- * Builds on `exchange`: `dropped` takes what was dropped. Costs a few calls for each control; O(log n), n being the starts
- * within a window.
+ * `one` has the `key`, the `generation`, the `score`, the `line` in which it waits, if it does, and the text of its `terms`.
+ *
+ * Costs a few calls for each control; O(log n), n being the starts within a window.
  */
-export const admit = /* lua */ `
-local startsOf, plansOf = prefix .. '${Keys.segments.starts}', prefix .. '${Keys.segments.plans}'
-local cooldownOf, debounceOf = prefix .. '${Keys.segments.cooldown}', prefix .. '${Keys.segments.debounce}'
+export const pass: Fragment = fragment(
+  [holdings],
+  /* lua */ `
+local startsOf, cooldownOf, debounceOf = prefix .. '${Keys.segments.starts}', prefix .. '${Keys.segments.cooldown}', prefix .. '${Keys.segments.debounce}'
 
-local function drop(key, found, how)
-  giveUp(key, found[4])
-  call('HSET', records .. key, 'state', 'cancelled', 'completed', nowText, 'dropped', how)
-  if isFollowed(key) then announce(key) end
-  bury(key, ttl, true)
-  dropped[#dropped + 1] = key
-  dropped[#dropped + 1] = found[3]
-  return false
-end
-
--- Holds an execution back until a moment; it keeps no slot meanwhile.
-local function later(key, found, due, slot)
-  noteIntended(key)
-  call('HSET', records .. key, 'state', 'scheduled', 'due', text(due), 'gen', text(found[4] + 1))
-  call('ZADD', queueKey, text(due), key)
-  if slot then
-    call('HDEL', records .. key, 'slot')
-    freeSlot(slot, key, found[4])
-  end
-  if isFollowed(key) then announce(key) end
-  return false
-end
-
--- Rate limit: when an execution may start, as far as one limit is concerned. "counted" is the start that it has had.
-local function startOf(key, counted, control)
-  local starts, plans = startsOf .. control.name, plansOf .. control.name
-  call('ZREMRANGEBYSCORE', starts, '-inf', text(now - control.per))
-  local wasPlanned = call('ZREM', plans, key) == 1
-  if counted and call('ZSCORE', starts, counted) then return 0 end
-  if wasPlanned and call('ZCARD', starts) < control.limit then return 0 end
-  -- The start that has to leave the window first: the one "limit" places from the end, of those that were and will be.
-  -- What was planned for a time that is over will be now, at the earliest.
-  local planned, oldest = call('ZCARD', plans), nil
-  if planned >= control.limit then
-    oldest = math.max(now, call('ZREVRANGE', plans, control.limit - 1, control.limit - 1, 'WITHSCORES')[2])
+-- Lets an execution wait at a gate: the line as a whole whose head it is, else only itself, in its line.
+local function waitAt(one, line, gate)
+  if one.line == line then
+    moveLine(line, gate)
+    wakeGate(gate)
   else
-    local place = control.limit - planned - 1
-    oldest = call('ZREVRANGE', starts, place, place, 'WITHSCORES')[2]
+    if one.line then leaveLine(one.key, one.line) end
+    enterLine(one.key, text(one.score), line, gate)
   end
-  return oldest and oldest + control.per or 0
+  one.line = line
+  return 'waits'
 end
 
--- Debounce: whether the first submission has waited for long enough. The others are dropped, and make it wait anew.
-local function isQuiet(key, found, control, hasRound, slot)
-  local round = debounceOf .. control.name
+-- The first submission waits for quiet, the others make it wait anew.
+local function debounce(one, control, own)
+  local round, gate, line = debounceOf .. control.name, 'd' .. control.name, one.ownLine .. 'd'
   local present = call('HMGET', round, 'first', 'due', 'deadline')
-  local due = now + control.settle
-  -- A round of its own that has expired is long over.
-  if hasRound and not present[1] then return true end
-  if present[1] == key and hasRound then
-    if tonumber(present[2]) <= now then return true end
-    return later(key, found, tonumber(present[2]), slot)
+  local first, isOwn, quiet = present[1], own.round == control.name, now + control.settle
+  if isOwn and (not first or first == one.key) then
+    -- A round of its own that has expired is long over.
+    local due = first and tonumber(present[2]) or now
+    if due > now then return waitAt(one, line, gate), due end
+    own.quiet = '1'
+    if one.line then leaveLine(one.key, one.line) end
+    one.line = nil
+    call('HSET', records .. one.key, 'quiet', '1')
+    return
   end
-  if not present[1] or present[1] == key then
+  if not first or first == one.key then
     local deadline = control.maximum and now + control.maximum
-    if deadline then due = math.min(due, deadline) end
+    local due = deadline and math.min(quiet, deadline) or quiet
     call('DEL', round)
-    call('HSET', round, 'first', key, 'due', text(due), 'deadline', deadline and text(deadline) or '')
+    call('HSET', round, 'first', one.key, 'due', text(due), 'deadline', deadline and text(deadline) or '')
     call('PEXPIRE', round, text(10 * control.settle))
-    call('HSET', records .. key, 'round', control.name)
-    return later(key, found, due, slot)
+    call('HSET', records .. one.key, 'round', control.name)
+    return waitAt(one, line, gate), due
   end
-  due = math.min(due, tonumber(present[3]) or due)
+  local due = math.min(quiet, tonumber(present[3]) or quiet)
   call('HSET', round, 'due', text(due))
   call('PEXPIRE', round, text(10 * control.settle))
-  -- One that a rate limit makes wait beyond its round keeps its time.
-  local first = call('HMGET', records .. present[1], 'state', 'plans', 'aside')
-  if first[1] == 'scheduled' and not first[2] and not first[3] then
-    call('ZADD', queueKey, text(due), present[1])
-    call('HSET', records .. present[1], 'due', text(due))
+  wakeGate(gate)
+  local record = records .. first
+  local found = call('HMGET', record, 'aside', 'quiet', 'intended', 'due')
+  if found[1] == 'w' and not found[2] then
+    if not found[3] then call('HSET', record, 'intended', found[4] or nowText) end
+    call('HSET', record, 'due', text(due))
   end
-  return drop(key, found, 'd' .. control.name)
+  return 'dropped', gate
 end
 
-function admit(key, found, mine, values)
-  local record, generation = records .. key, found[4]
-  local holder = generation .. ':' .. key
-  local own = call('HMGET', record, 'slot', 'plans', 'round', 'passed', 'counted', 'windows')
-  local slot, passed, counted = own[1], own[4], own[5]
-  local limit, debounce, rates, cooldowns = nil, nil, {}, {}
-  for i, control in ipairs(mine) do
-    control.name = values[i] == '' and control.scope or control.scope .. ':' .. values[i]
-    if control.kind == 'slot' then
-      limit = control
-    elseif control.kind == 'debounce' then
-      debounce = control
-    elseif control.kind == 'rate' then
-      rates[#rates + 1] = control
-    else
+-- Whether a gate keeps an execution from starting: it is closed, or others wait there that come before it.
+local function isBarred(one, gate)
+  if opensAt(gate) > now then return true end
+  local head = tonumber(call('ZRANGE', atOf .. gate, 0, 0, 'WITHSCORES')[2])
+  return head and head < one.score
+end
+
+local function pass(one, contract)
+  local key, record = one.key, records .. one.key
+  local found = call('HMGET', record, 'passed', 'quiet', 'round', 'counted', 'windows')
+  local own = { passed = found[1], quiet = found[2], round = found[3], counted = found[4] }
+  -- Tasks of one version have the same line if nothing else tells them apart.
+  one.ownLine = string.sub(redis.sha1hex(one.needs .. '\0' .. one.terms), 1, 16)
+  local values, gates, cooldowns, quieter, drops = decode(one.terms), {}, {}, nil, nil
+  for i, control in ipairs(contract.controls) do
+    local value = values[i + 1] or ''
+    control.name = value == '' and control.scope or control.scope .. '=' .. value
+    if control.kind == 'c' then
+      local ends = tonumber(string.match(call('GET', cooldownOf .. control.name) or '', '^%d+'))
+      control.isOpen = ends and ends > now
+      if control.isOpen and not own.passed then return 'dropped', 'c' .. control.name end
       cooldowns[#cooldowns + 1] = control
+    elseif control.kind == 'd' then
+      quieter = control
+    else
+      local gate = control.kind .. control.name
+      if not limitOf(gate) then
+        -- Someone deleted what was said of it.
+        call('HSET', prefix .. '${Keys.segments.limits}', control.kind .. control.scope, control.limit .. ' ' .. (control.per or 0))
+        limits[control.kind .. control.scope] = nil
+      end
+      -- Several controls of a task may be the same one.
+      if not gates[gate] then
+        gates[gate] = control
+        gates[#gates + 1] = gate
+      elseif control.drops then
+        gates[gate].drops = true
+      end
     end
-  end
-  -- Of a contract that has changed since.
-  if slot and not (limit and limit.name == slot) then
-    call('HDEL', record, 'slot')
-    freeSlot(slot, key, generation)
-    slot = false
   end
 
-  for _, control in ipairs(cooldowns) do
-    local ends, opener = string.match(call('GET', cooldownOf .. control.name) or '', '^(%d+) (.*)$')
-    control.isOpen = ends and tonumber(ends) > now
-    if control.isOpen and not (opener == key and passed) then return drop(key, found, 'c' .. control.name) end
-  end
-  if debounce and not passed and not isQuiet(key, found, debounce, own[3] == debounce.name, slot) then
-    if own[2] then
-      leavePlans(key, own[2])
-      call('HDEL', record, 'plans')
+  -- What began once in this schedule is not dropped any more, whoever has started since.
+  if not own.passed then
+    if quieter and not own.quiet then
+      local verdict, detail = debounce(one, quieter, own)
+      if verdict then return verdict, detail end
     end
-    return false
+    for _, gate in ipairs(gates) do
+      if gates[gate].drops and opensAt(gate) > now then return 'dropped', gate end
+    end
   end
 
-  local at, excess = 0, nil
-  for _, control in ipairs(rates) do
-    local start = startOf(key, counted and counted .. ':' .. key, control)
-    if start > now and control.drops then excess = control end
-    at = math.max(at, start)
-  end
-  if own[2] then
-    leavePlans(key, own[2])
-    call('HDEL', record, 'plans')
-  end
-  if excess and tonumber(found[5] or 1) == 1 then return drop(key, found, 'r' .. excess.name) end
-  if at > now then
-    local plans = {}
-    for i, control in ipairs(rates) do
-      plans[i] = control.name
-      call('ZADD', plansOf .. control.name, text(at), key)
+  -- The starts that a run which was given back has still.
+  local kept, isAnyKept = {}, false
+  for _, gate in ipairs(gates) do
+    local control = gates[gate]
+    if control.kind == 'r' then
+      local at = own.counted and tonumber(call('ZSCORE', startsOf .. control.name, own.counted .. ':' .. key) or '')
+      local _, per = limitOf(gate)
+      kept[gate] = at and at > now - per
+      isAnyKept = isAnyKept or kept[gate]
+    elseif call('EXISTS', slotsOf .. control.name) == 0 and call('EXISTS', atOf .. gate) == 1 and not call('ZSCORE', gatesKey, 'g' .. gate) then
+      -- Lines wait at a limit that nobody holds, and that has no turn: its holders were deleted.
+      findHolders(control.name)
     end
-    call('HSET', record, 'plans', cjson.encode(plans))
-    return later(key, found, at, slot)
+    if not kept[gate] and isBarred(one, gate) then return waitAt(one, one.ownLine, gate) end
   end
 
-  if limit and not slot then
-    local holders, line = slotsOf .. limit.name, linesOf .. limit.name
-    local known = call('HGET', holders, 'limit')
-    if not known and call('EXISTS', holders, line) > 0 then
-      -- Somebody deleted it: as a rule nobody waits for a limit that nobody holds.
-      findHolders(limit.name)
-      known = limit.limit
-      call('HSET', holders, 'limit', known)
+  local fields, starts, windows = { 'passed', '1', 'place', text(one.place) }, {}, {}
+  local counted = isAnyKept and own.counted or lease
+  for _, gate in ipairs(gates) do
+    local control = gates[gate]
+    if control.kind == 'r' then
+      if not kept[gate] then
+        local _, per = limitOf(gate)
+        call('ZADD', startsOf .. control.name, nowText, counted .. ':' .. key)
+        call('PEXPIRE', startsOf .. control.name, text(2 * per))
+      end
+      starts[#starts + 1] = control.name
+    else
+      call('HSET', slotsOf .. control.name, one.generation .. ':' .. key, '1')
+      fields[#fields + 1] = 'slot'
+      fields[#fields + 1] = control.name
     end
-    if known and (call('HLEN', holders) - 1 >= limit.limit or call('EXISTS', line) == 1) then
-      if tonumber(known) ~= limit.limit then call('HSET', holders, 'limit', limit.limit) end
-      local place = text((call('ZRANGE', waitingKey, -1, -1, 'WITHSCORES')[2] or 0) + 1)
-      call('ZADD', line, place, key)
-      call('ZADD', waitingKey, place, key)
-      call('HSET', record, 'state', 'scheduled', 'aside', 'w', 'waits', limit.name)
-      if isFollowed(key) then announce(key) end
-      -- The limit may be higher than it was.
-      handOn(limit.name)
-      return false
-    end
-    call('HSET', holders, 'limit', limit.limit, holder, '1')
-  end
-
-  local fields, starts, windows = { 'passed', '1' }, {}, {}
-  if limit and not slot then
-    fields[3], fields[4] = 'slot', limit.name
-  end
-  for i, control in ipairs(rates) do
-    call('ZADD', startsOf .. control.name, 'NX', nowText, (counted or lease) .. ':' .. key)
-    call('PEXPIRE', startsOf .. control.name, text(2 * control.per))
-    starts[i] = control.name
   end
   for _, control in ipairs(cooldowns) do
     if not control.isOpen then
@@ -185,18 +159,18 @@ function admit(key, found, mine, values)
       windows[#windows + 1] = control.name
     end
   end
-  if own[3] then
-    call('DEL', debounceOf .. own[3])
+  if own.round then
+    endRound(key, own.round)
     call('HDEL', record, 'round')
   end
   if #starts > 0 then
     fields[#fields + 1] = 'starts'
     fields[#fields + 1] = cjson.encode(starts)
     fields[#fields + 1] = 'counted'
-    fields[#fields + 1] = counted or lease
+    fields[#fields + 1] = counted
   end
   -- A redelivery does not open again what the execution has open.
-  for _, name in ipairs(own[6] and decode(own[6]) or {}) do
+  for _, name in ipairs(found[5] and decode(found[5]) or {}) do
     windows[#windows + 1] = name
   end
   if #windows > 0 then
@@ -204,6 +178,11 @@ function admit(key, found, mine, values)
     fields[#fields + 1] = cjson.encode(windows)
   end
   call('HSET', record, unpack(fields))
-  return true
+  if one.line then
+    leaveLine(key, one.line)
+    one.line = nil
+  end
+  return 'admitted'
 end
 `
+)

@@ -45,7 +45,7 @@ for i = 4, #ARGV do
     end
   end
 end
-if isAnyLetGo then wake() end
+if isAnyTurn then wake() end
 if isAnyGone then wakeIfEmpty() end
 `
   }
@@ -85,7 +85,7 @@ local function clear(key)
   left = left - 1
 end
 
-for _, aside in ipairs({ waitingKey, heldKey, askedKey }) do
+for _, aside in ipairs({ waitingKey, heldKey, askedKey, turnsKey }) do
   if left > 0 then
     for _, key in ipairs(call('ZRANGE', aside, 0, left - 1)) do
       clear(key)
@@ -94,13 +94,11 @@ for _, aside in ipairs({ waitingKey, heldKey, askedKey }) do
     end
   end
 end
-for _, stream in ipairs({ frontKey, streamKey }) do
-  if left > 0 then
-    for _, entry in ipairs(call('XRANGE', stream, '-', '+', 'COUNT', left)) do
-      clear(entry[2][2])
-      -- Also one that its record does not name.
-      call('XDEL', stream, entry[1])
-    end
+if left > 0 then
+  for _, entry in ipairs(call('XRANGE', streamKey, '-', '+', 'COUNT', left)) do
+    clear(entry[2][2])
+    -- Also one that its record does not name.
+    call('XDEL', streamKey, entry[1])
   end
 end
 for _, task in ipairs(call('SMEMBERS', parkedKey)) do
@@ -118,7 +116,7 @@ if left > 0 then
     call('ZREM', queueKey, key)
   end
 end
-if isAnyLetGo then wake() end
+if isAnyTurn then wake() end
 if cleared > 0 then wakeIfEmpty() end
 
 local live = depth()

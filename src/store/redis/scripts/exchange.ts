@@ -1,11 +1,10 @@
-import type { Control } from "../../../Admission.ts"
 import type * as DocketStore from "../../../DocketStore.ts"
 import { claim } from "./claiming.ts"
 import { compose } from "./fragment.ts"
 import * as fragments from "./fragments.ts"
 import * as Keys from "./keys.ts"
 import * as Redis from "../connection/Redis.ts"
-import { encodeDue } from "./schedule.ts"
+import { encodeDue, encodeTerms } from "./schedule.ts"
 import { settle } from "./settling.ts"
 import * as Strikes from "./strikes.ts"
 
@@ -14,10 +13,8 @@ export interface Caller {
   readonly name: string
   readonly leaseMillis: number
   readonly maxDeliveries: number
-  /** See `encodeTasks`. */
-  readonly known: string
-  /** See `encodeControls`. */
-  readonly controls: string
+  /** The digest of what it says of its tasks (see `contracts.ts`). */
+  readonly contract: string
 }
 
 /** How long what is settled is kept, and how many failures are listed. */
@@ -33,10 +30,10 @@ export interface Keeping {
  * due time or -1, now, for each delivery the four values that `decodeDeliveries` names, the payloads of the deliveries; and
  * then, unless there is nothing of all this: pairs of a task set aside and how many wait for it, triples of a key failed
  * for too many deliveries, its task and their number, pairs of a key that a control dropped and its task, what the worker
- * is asked about and its payloads, as the deliveries are given, and the strikes in force, or nothing when the worker knows
- * them.
+ * is asked about and its payloads, as the deliveries are given, the keys of these that are skipped, and the strikes in force,
+ * or nothing when the worker knows them.
  */
-type Reply = readonly [
+export type Reply = readonly [
   settled: string,
   nextDueMillis: number,
   now: number,
@@ -47,6 +44,7 @@ type Reply = readonly [
   dropped?: ReadonlyArray<string>,
   asked?: ReadonlyArray<string | number>,
   askedPayloads?: ReadonlyArray<string | null>,
+  skipped?: ReadonlyArray<string>,
   strikes?: Strikes.Found | null
 ]
 
@@ -60,18 +58,17 @@ type Reply = readonly [
  * ARGV[4]    id of the leases that this call grants
  * ARGV[5]    how long they live, ms
  * ARGV[6]    deliveries after which an execution is failed
- * ARGV[7]    the tasks that the worker knows (see `encodeTasks`)
+ * ARGV[7]    the digest of what the worker says of its tasks (see `contracts.ts`)
  * ARGV[8]    the most executions to claim
  * ARGV[9]    `1` if the call is sent again because its reply was lost
  * ARGV[10]   how long settled executions are kept, ms
  * ARGV[11]   how long failed ones are, ms
  * ARGV[12]   how many failed ones are listed
  * ARGV[13]   the version of the strikes that the worker knows
- * ARGV[14]   the controls of its tasks (see `encodeControls`)
- * ARGV[15…]  for each settlement: how it ended (a letter of `letters`, a letter for each optional value that
- *            follows: v, d, p, c, and r if the run reported progress), key, generation, lease; error of a failure or retry; v: result, typed failure, values
- *            of controls, or what a worker has to know; d: due time of the next run; p: payload of the next run, or version of the strikes; c: its chain
- * Reply      see `Reply`
+ * ARGV[14…]  for each settlement: how it ended (a letter of `letters`, a letter for each optional value that
+ *            follows: v, d, p, c, and r if the run reported progress), key, generation, lease; error of a failure or retry; v: result, typed failure,
+ *            terms, or what a worker has to know; d: due time of the next run; p: payload of the next run, or version of the strikes; c: its chain
+ * Reply      see `Reply`; or nothing when it is not known what the worker says of its tasks, and nothing was done
  * Cost       O(log n) a settlement and a claim, n being what runs; looks at no more than 200 entries beyond those
  *            claimed; moves at most 100, lets go at most 100, takes up at most 100 or ARGV[8] of a task; sent again, it looks at all that
  *            runs
@@ -79,10 +76,10 @@ type Reply = readonly [
 export const exchange = Redis.script(
   (keys: Keys.Keys, now: number | "", caller: Caller, keeping: Keeping, request: DocketStore.ExchangeRequest) => {
     const args = [...Keys.fixed(keys), now, keys.prefix]
-    args.push(caller.name, request.lease, caller.leaseMillis, caller.maxDeliveries, caller.known)
+    args.push(caller.name, request.lease, caller.leaseMillis, caller.maxDeliveries, caller.contract)
     args.push(request.take, request.resent ? "1" : "0")
     args.push(keeping.executionTtlMillis, keeping.failedTtlMillis, keeping.failedMaximum)
-    args.push(request.strikes, caller.controls)
+    args.push(request.strikes)
     for (const settlement of request.finished) encodeSettlement(args, settlement)
     return args
   },
@@ -91,30 +88,35 @@ export const exchange = Redis.script(
     numberOfKeys: Keys.numberOfFixed,
     lua: /* lua */ `
 ${fragments.prologue}
-local worker, lease, leaseMillis, known = ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[7]
+local worker, lease, leaseMillis = ARGV[3], ARGV[4], tonumber(ARGV[5])
+local contractKey = prefix .. '${Keys.segments.contract}' .. ARGV[7]
+if call('EXISTS', contractKey) == 0 then return false end
 local take, isResent, ownWakeKey = tonumber(ARGV[8]), ARGV[9] == '1', prefix .. '${Keys.segments.wake}' .. worker
 local ttl = tonumber(ARGV[10])
-local controlled = ARGV[14]
-local isAnySpecial = call('EXISTS', strikesKey, watchersKey, releaseKey, parkedKey, frontKey) > 0
+local isAnySpecial = call('EXISTS', strikesKey, watchersKey, releaseKey, parkedKey, turnsKey, gatesKey, opensKey) > 0
 local version = isAnySpecial and call('HGET', strikesKey, 'version') or ''
 local isAnyFollowed = isAnySpecial and call('EXISTS', watchersKey) == 1
 
 local left, leaseEnd = take, text(now + leaseMillis)
 local deliveries, bodies, grants = {}, {}, {}
-local asked, askedBodies, unknownTasks, exhausted, dropped = {}, {}, {}, {}, {}
+local asked, askedBodies, skipped, unknownTasks, exhausted, dropped = {}, {}, {}, {}, {}, {}
+local budget = take + 200
 -- What was told about in this call: queued, and not in the stream.
 local determined = {}
-${compose([fragments.knows])}
 
--- Whether the worker knows a task, and no control of it has a say.
-local plainTasks = {}
-local function isPlainTask(task)
-  local answer = plainTasks[task]
-  if answer == nil then
-    answer = knows(task) and not string.find(controlled, '\\0' .. task .. '\\0', 1, true)
-    plainTasks[task] = answer
+-- What the worker says of a task: empty when no control of it has a say, false when the worker does not know it.
+local contracts = {}
+local function contractOf(task)
+  local contract = contracts[task]
+  if contract == nil then
+    contract = call('HGET', contractKey, task) or (call('HGET', contractKey, '*') and '')
+    if contract and contract ~= '' then contract = cjson.decode(contract) end
+    contracts[task] = contract
   end
-  return answer
+  return contract
+end
+local function knows(task)
+  return contractOf(task) ~= false
 end
 
 -- Writes the grants of a round: a call takes no more arguments than fit the stack of Lua.
@@ -125,11 +127,11 @@ local function flush()
 end
 
 ${fragments.seldom(
-  ["moveDue", "enqueue", "goFirst", "isFollowed", "announce", "notice"],
+  ["moveDue", "wakeDue", "enqueue", "isFollowed", "announce", "notice"],
   /* lua */ `
 local worker, lease, maxDeliveries = ARGV[3], ARGV[4], tonumber(ARGV[6])
 local ttl, failedTtl, failedMaximum = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
-${compose([fragments.moveDue, fragments.slots, fragments.notice, settle, claim], [fragments.isAnyFollowed])}
+${compose([fragments.moveDue, fragments.notice, settle, claim], [fragments.isAnyFollowed])}
 `
 )}
 
@@ -138,7 +140,7 @@ call('DEL', ownWakeKey)
 
 local statuses, ended = {}, {}
 local isPlain = ttl > 0 and not isAnyFollowed
-local i = 15
+local i = 14
 while i <= #ARGV do
   local how, key, generation, held = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local outcome = string.sub(how, 1, 1)
@@ -168,7 +170,7 @@ while i <= #ARGV do
     end
   end
   local record, status = records .. key, 'a'
-  local found = call('HMGET', record, 'gen', 'state', 'lease', 'cancel', 'failures', 'was', 'values', 'p1')
+  local found = call('HMGET', record, 'gen', 'state', 'lease', 'cancel', 'failures', 'was', 'terms', 'p1')
   if outcome == 'C' and isPlain and not (due or isReported) and found[1] == generation and found[2] == 'running'
     and found[3] == held and not (found[4] or found[5] or found[7]) then
     -- As most runs end: "settle" would do the same.
@@ -199,18 +201,19 @@ if head and head <= now then
   seldom.moveDue()
   head = nextDueTime()
 end
+if isAnySpecial then seldom.wakeDue() end
 
 -- Lets go what strikes held until one was restored.
 local untilPlace = isAnySpecial and call('GET', releaseKey)
 if untilPlace then
   local keys = call('ZRANGEBYSCORE', heldKey, '-inf', string.match(untilPlace, '^%d+$') or '+inf', 'LIMIT', 0, 100)
   for _, key in ipairs(keys) do
-    local found = call('HMGET', records .. key, 'gen', 'aside')
+    local found = call('HMGET', records .. key, 'gen', 'place', 'aside')
     -- Others may have deleted its record, or have had a hand in it.
-    if found[2] == 'h' then
-      local generation = text((tonumber(found[1]) or 0) + 1)
-      call('HSET', records .. key, 'state', 'queued', 'id', seldom.enqueue(key), 'gen', generation)
+    if found[3] == 'h' then
+      call('HSET', records .. key, 'gen', text((tonumber(found[1]) or 0) + 1))
       call('HDEL', records .. key, 'aside')
+      seldom.enqueue(key, found[2])
       if seldom.isFollowed(key) then seldom.announce(key) end
     else
       seldom.notice('Others deleted what was kept of ' .. cjson.encode(key) .. ', which a strike held: it will not run')
@@ -228,10 +231,10 @@ for _, task in ipairs(isAnySpecial and call('SMEMBERS', parkedKey) or {}) do
     local keys = call('ZRANGE', aside, 0, math.max(take, 100) - 1)
     for _, key in ipairs(keys) do
       local record = records .. key
-      local found = call('HMGET', record, 'state', 'aside')
+      local found = call('HMGET', record, 'state', 'aside', 'place')
       if found[1] == 'queued' and found[2] == 't' then
-        call('HSET', record, 'id', seldom.enqueue(key))
         call('HDEL', record, 'aside')
+        seldom.enqueue(key, found[3])
       end
     end
     for first = 1, #keys, 1000 do
@@ -244,67 +247,69 @@ end
 if isResent then
   for _, aside in ipairs({ leasesKey, askedKey }) do
     for _, key in ipairs(call('ZRANGE', aside, 0, -1)) do
-      local found = call('HMGET', records .. key, 'lease', 'state', 'task', 'gen', 'attempt', 'deliveries', 'due', 'started', 'trace', 'aside')
+      local found = call('HMGET', records .. key, 'lease', 'state', 'task', 'gen', 'attempt', 'deliveries', 'due', 'started', 'trace', 'aside', 'intended', 'skip')
       if found[1] == lease and found[2] == 'running' then
-        seldom.deliver(key, found[3], found[4], found[5], tonumber(found[6]), found[7], found[8], found[9])
+        seldom.deliver(key, found[3], found[4], found[5], tonumber(found[6]), found[7], found[8], found[9], found[11])
         if #grants == 400 then flush() end
       elseif found[1] == lease and found[10] == 'a' then
-        seldom.ask(key, found[3], found[4], found[5], tonumber(found[6]) or 0, found[7], nowText, found[9])
+        seldom.ask(key, found[12], found[3], found[4], found[5], tonumber(found[6]) or 0, found[7], nowText, found[9], found[11])
       end
     end
   end
   flush()
 end
 
--- What was told about in this call has had its turn in the stream.
+-- What was told about in this call has its turn at once.
 for _, key in ipairs(determined) do
-  if left > 0 then
-    seldom.consider(key, 'told')
-  else
-    seldom.goFirst(key)
-  end
-  if #grants == 400 then flush() end
+  if left > 0 then seldom.considerTold(key) end
 end
 flush()
 
 isPlain = version == '' and not isAnyFollowed
-local budget = take + 200
--- What ended in this call may have let others go first.
-local isAnyAhead = isAnySpecial or next(seldom) ~= nil
-for _, stream in ipairs(isAnyAhead and { frontKey, streamKey } or { streamKey }) do
-  while left > 0 and budget > 0 do
-    local entries = call('XRANGE', stream, '-', '+', 'COUNT', math.min(left, 200))
-    if #entries == 0 then break end
-    budget = budget - #entries
-    for _, entry in ipairs(entries) do
-      local id, key = entry[1], entry[2][2]
-      local record = records .. key
-      local found = call('HMGET', record, 'state', 'id', 'task', 'gen', 'attempt', 'deliveries', 'due', 'trace', 'needs', 'aside', 'p1', 'p2', 'p3', 'p4')
-      local task, due = found[3], found[7]
-      if isPlain and found[1] == 'queued' and found[2] == id and found[4] == '1' and task and due and #due < 16 and string.find(due, '^%d+$')
-        and not (found[5] or found[6] or found[8] or found[9] or found[10]) and isPlainTask(task) then
-        -- As most runs begin: "consider" would do the same.
-        call('HSET', record, 'state', 'running', 'worker', worker, 'lease', lease, 'started', nowText, 'deliveries', '1')
-        local n = #deliveries
-        deliveries[n + 1], deliveries[n + 2], deliveries[n + 3], deliveries[n + 4] = key, task, tonumber(due), ''
-        local body = found[11]
-        if not body then
-          body = call('MGET', payloads .. key)[1]
-        elseif found[12] then
-          body = body .. found[12] .. (found[13] or '') .. (found[14] or '')
-        end
-        bodies[#bodies + 1] = body
-        grants[#grants + 1] = leaseEnd
-        grants[#grants + 1] = key
-        left = left - 1
-      else
-        seldom.consider(key, id, found)
-      end
+-- What ended in this call may have given others their turn.
+local isAnyAhead, isMore = isAnySpecial or next(seldom) ~= nil, true
+while isMore and left > 0 and budget > 0 do
+  local entries, looked = call('XRANGE', streamKey, '-', '+', 'COUNT', math.min(left, 200)), 0
+  for _, entry in ipairs(entries) do
+    local id, key = entry[1], entry[2][2]
+    if isAnyAhead then
+      seldom.takeTurns(id)
+      if left <= 0 or budget <= 0 then break end
     end
-    flush()
+    looked, budget = looked + 1, budget - 1
+    local record = records .. key
+    local found = call('HMGET', record, 'state', 'id', 'task', 'gen', 'attempt', 'deliveries', 'due', 'trace', 'needs', 'aside', 'p1', 'p2', 'p3', 'p4')
+    local task, due = found[3], found[7]
+    if isPlain and found[1] == 'queued' and found[2] == id and found[4] == '1' and task and due and #due < 16 and string.find(due, '^%d+$')
+      and not (found[5] or found[6] or found[8] or found[9] or found[10]) and contractOf(task) == '' then
+      -- As most runs begin: "consider" would do the same.
+      call('HSET', record, 'state', 'running', 'worker', worker, 'lease', lease, 'started', nowText, 'deliveries', '1')
+      local n = #deliveries
+      deliveries[n + 1], deliveries[n + 2], deliveries[n + 3], deliveries[n + 4] = key, task, tonumber(due), ''
+      local body = found[11]
+      if not body then
+        body = call('MGET', payloads .. key)[1]
+      elseif found[12] then
+        body = body .. found[12] .. (found[13] or '') .. (found[14] or '')
+      end
+      bodies[#bodies + 1] = body
+      grants[#grants + 1] = leaseEnd
+      grants[#grants + 1] = key
+      left = left - 1
+    else
+      seldom.consider(key, id, found)
+      isAnyAhead = true
+    end
+  end
+  flush()
+  if looked > 0 then
     -- Every entry that was looked at is at the head of the stream, and has had its turn.
-    local time, sequence = string.match(entries[#entries][1], '^(%d+)-(%d+)$')
-    call('XTRIM', stream, 'MINID', '=', time .. '-' .. text(sequence + 1))
+    local time, sequence = string.match(entries[looked][1], '^(%d+)-(%d+)$')
+    call('XTRIM', streamKey, 'MINID', '=', time .. '-' .. text(sequence + 1))
+  end
+  if #entries == 0 then
+    if isAnyAhead then seldom.takeTurns() end
+    isMore = false
   end
 end
 
@@ -326,15 +331,18 @@ end
 
 -- A worker that took what it could leaves the rest to another. With nothing left a token stays all the same: it may say
 -- that something is due earlier than the next idle worker knows.
-if call('XLEN', streamKey) > 0 or call('XLEN', frontKey) > 0 then
-  if call('EXISTS', wakeKey) == 0 then call('RPUSH', wakeKey, '1') end
+local isAnyLeft = call('XLEN', streamKey) > 0
+if isAnySpecial or next(seldom) ~= nil then
+  isAnyLeft = isAnyLeft or call('EXISTS', turnsKey, gatesKey) > 0
+  -- A control may have put something at the head, or let it be known when it opens.
+  head = math.min(nextDueTime() or math.huge, tonumber(call('ZRANGE', opensKey, 0, 0, 'WITHSCORES')[2]) or math.huge)
+  if head == math.huge then head = nil end
 end
+if isAnyLeft and call('EXISTS', wakeKey) == 0 then call('RPUSH', wakeKey, '1') end
 
--- A control may have put something at the head.
-if next(seldom) ~= nil then head = nextDueTime() end
 local reply = { table.concat(statuses), head and math.max(0, head - now) or -1, now, deliveries, bodies }
 if #unknown + #exhausted + #dropped + #asked > 0 or version ~= ARGV[13] then
-  for _, list in ipairs({ unknown, exhausted, dropped, asked, askedBodies }) do
+  for _, list in ipairs({ unknown, exhausted, dropped, asked, askedBodies, skipped }) do
     reply[#reply + 1] = list
   end
   reply[#reply + 1] = version ~= ARGV[13] and call('HVALS', strikesKey)
@@ -342,40 +350,11 @@ end
 return reply
 `
   }
-).withReplyType<Reply>()
+).withReplyType<Reply | null>()
 
 /** The tasks that a worker knows as the scripts read them: `*` for any, or the names with a NUL around each. */
 export const encodeTasks = (tasks: DocketStore.WorkerOptions["tasks"]): string =>
   tasks === "any" ? "*" : `${Array.from(tasks, (task) => `\0${task}`).join("")}\0`
-
-/**
- * The controls of a worker's tasks as the script reads them: the tasks' names as in `encodeTasks`, and JSON by these names;
- * empty when there are none.
- */
-export const encodeControls = (controls: DocketStore.WorkerOptions["controls"]): string =>
-  controls.size === 0
-    ? ""
-    : encodeTasks(new Set(controls.keys())) +
-      JSON.stringify(Object.fromEntries(Array.from(controls, ([task, all]) => [task, all.map(encodeControl)])))
-
-const encodeControl = (control: Control) => {
-  switch (control._tag) {
-    case "Concurrency":
-      return { kind: "slot", scope: control.scope, limit: control.limit }
-    case "RateLimit":
-      return {
-        kind: "rate",
-        scope: control.scope,
-        limit: control.limit,
-        per: control.perMillis,
-        drops: control.onExceeded === "drop"
-      }
-    case "Cooldown":
-      return { kind: "cooldown", scope: control.scope, per: control.windowMillis }
-    case "Debounce":
-      return { kind: "debounce", scope: control.scope, settle: control.settleMillis, maximum: control.maximumMillis }
-  }
-}
 
 const letters = {
   Completed: "C",
@@ -386,6 +365,7 @@ const letters = {
   Released: "B",
   Held: "H",
   Determined: "D",
+  Skipped: "S",
   Unreadable: "N"
 } as const
 
@@ -402,8 +382,13 @@ const encodeSettlement = (
     return
   }
   if (outcome._tag === "Determined") {
-    args[at] = "Dvp"
-    args.push(JSON.stringify(outcome.values), outcome.strikes)
+    if (outcome.terms.contract === "") {
+      args[at] = "Dp"
+    } else {
+      args[at] = "Dvp"
+      args.push(encodeTerms(outcome.terms))
+    }
+    args.push(outcome.strikes)
     return
   }
   const value = valueOf(outcome)
@@ -465,12 +450,15 @@ export const decode = (
     dropped = [],
     asked = [],
     askedPayloads = [],
+    skipped = [],
     strikes = null
   ]: Reply
 ): DocketStore.ExchangeReply => ({
   settled: Array.from(settled, (letter) => (letter === "a" ? "applied" : letter === "s" ? "superseded" : "lost")),
   deliveries: decodeDeliveries(lease, now, granted, payloads),
-  undetermined: decodeDeliveries(lease, now, asked, askedPayloads),
+  undetermined: decodeDeliveries(lease, now, asked, askedPayloads).map((delivery) =>
+    skipped.includes(delivery.key) ? { ...delivery, skipped: "dropped" } : delivery
+  ),
   strikes: strikes === null ? undefined : Strikes.decode(strikes),
   nextDueMillis: nextDueMillis < 0 ? undefined : nextDueMillis,
   dropped: inGroups(dropped, 2).map(([key, task]) => ({ key: String(key), task: String(task) })),

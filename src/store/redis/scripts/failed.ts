@@ -1,5 +1,6 @@
 import type * as DocketStore from "../../../DocketStore.ts"
 import { compose } from "./fragment.ts"
+import { remembering } from "./beforehand.ts"
 import * as fragments from "./fragments.ts"
 import * as Keys from "./keys.ts"
 import * as Record from "./record.ts"
@@ -147,7 +148,7 @@ export const retryFailed = Redis.script(
     numberOfKeys: Keys.numberOfFixed,
     lua: /* lua */ `
 ${fragments.prologue}
-${compose([fragments.moveDue, fragments.hasPayload, fragments.fieldsOf, fragments.wake])}
+${compose([fragments.moveDue, fragments.hasPayload, fragments.fieldsOf, fragments.wake, remembering])}
 if (call('HGET', strikesKey, 'version') or '') ~= ARGV[3] then return call('HVALS', strikesKey) end
 
 moveDue()
@@ -155,18 +156,20 @@ local answers = {}
 for i = 4, #ARGV do
   local key = ARGV[i]
   local record = records .. key
-  local found = fieldsOf(key, 'state', 'gen', 'lease', 'error')
+  local found = fieldsOf(key, 'state', 'gen', 'lease', 'gens')
   local answer = 'n'
   if found[1] == 'failed' and hasPayload(key) then
     answer = 'y'
+    remember(key)
+    call('COPY', before(records, key), record)
+    call('COPY', before(payloads, key), payloads .. key)
     call('PERSIST', record)
     call('PERSIST', payloads .. key)
-    call('DEL', results .. key, attempts .. key)
     call('ZREM', failedKey, key)
-    local generation = text((tonumber(found[2]) or 0) + 1)
-    call('HSET', record, 'state', 'queued', 'id', enqueue(key), 'due', nowText, 'gen', generation, 'origin', generation, 'dead', generation .. ' ' .. (found[4] or ''))
+    local generation = text(math.max(tonumber(found[2]) or 0, tonumber(found[4]) or 0) + 1)
+    call('HSET', record, 'state', 'queued', 'id', append(key), 'due', nowText, 'gen', generation, 'origin', generation, 'ran', '1')
     if found[3] then call('HSET', record, 'was', found[3]) end
-    call('HDEL', record, 'worker', 'started', 'completed', 'error', 'attempt', 'deliveries', 'failures', 'passed', 'starts', 'windows', 'counted', 'intended', 'last')
+    call('HDEL', record, 'worker', 'started', 'completed', 'error', 'attempt', 'deliveries', 'failures', 'passed', 'quiet', 'place', 'skip', 'gens', 'dropped', 'aside', 'line', 'starts', 'windows', 'counted', 'intended', 'last')
     if isFollowed(key) then announce(key) end
   end
   answers[#answers + 1] = answer

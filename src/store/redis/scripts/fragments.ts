@@ -7,14 +7,17 @@
  * so what is foreign is checked first.
  */
 import { fragment, type Fragment } from "./fragment.ts"
+import { holdings, lines } from "./gates.ts"
 import * as Keys from "./keys.ts"
+import { enqueue } from "./turns.ts"
 
 /** What `prologue` defines, but for `now`. */
 const names = /* lua */ `
 local call = redis.call
 local streamKey, queueKey, leasesKey, failedKey = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local wakeKey, parkedKey, watchersKey, workersKey = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
-local strikesKey, heldKey, releaseKey, askedKey, waitingKey, overtakenKey, frontKey = KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15]
+local strikesKey, heldKey, releaseKey, askedKey, waitingKey, overtakenKey = KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13], KEYS[14]
+local turnsKey, gatesKey, opensKey = KEYS[15], KEYS[16], KEYS[17]
 local prefix = ARGV[2]
 local function text(number)
   return string.format('%.0f', number)
@@ -164,16 +167,6 @@ return rawget(seldom, name)
 end })
 `
 
-/** Defines `enqueue(key)`: puts an execution at the end of the ready stream, and returns its place there. */
-export const enqueue: Fragment = fragment(
-  [],
-  /* lua */ `
-local function enqueue(key)
-  return call('XADD', streamKey, '*', 'key', key)
-end
-`
-)
-
 /** Defines `wake()`: wakes one idle worker, or the next to become idle. */
 export const wake: Fragment = fragment(
   [],
@@ -189,7 +182,7 @@ export const wakeIfEmpty: Fragment = fragment(
   [wake],
   /* lua */ `
 local function wakeIfEmpty()
-  if call('EXISTS', queueKey, parkedKey, heldKey, askedKey, waitingKey) == 0 and call('XLEN', streamKey) + call('XLEN', frontKey) == 0 then wake() end
+  if call('EXISTS', queueKey, parkedKey, heldKey, askedKey, waitingKey, turnsKey) == 0 and call('XLEN', streamKey) == 0 then wake() end
 end
 `
 )
@@ -206,7 +199,7 @@ end
 )
 
 /**
- * Defines `moveDue()`: moves what has become due from the queue to the ready stream, the earliest first and at most
+ * Defines `moveDue()`: moves what has become due from the queue to where it has its turn, the earliest first and at most
  * 100. Returns how many it took from the queue.
  */
 export const moveDue: Fragment = fragment(
@@ -217,8 +210,9 @@ local function moveDue()
   if #keys == 0 then return 0 end
   for _, key in ipairs(keys) do
     local record = records .. key
-    if call('HGET', record, 'state') == 'scheduled' then
-      call('HSET', record, 'state', 'queued', 'id', enqueue(key))
+    local found = call('HMGET', record, 'state', 'place')
+    if found[1] == 'scheduled' then
+      enqueue(key, found[2])
       if isFollowed(key) then announce(key) end
     end
   end
@@ -228,129 +222,18 @@ end
 `
 )
 
-/**
- * Defines `giveUp(key, generation)`, which takes from an execution that has `values` what controls gave it and let it
- * wait for: its slot goes to whoever waits longest for it; `endOvertaken(key, generation, held)`, which frees the slot of a
- * run whose key was scheduled anew, if that is under the lease `held`, or whatever its lease; `findHolders(control)`; and
- * `decode(list)`.
- */
-export const slots: Fragment = fragment(
-  [announce, notice],
-  /* lua */ `
-local slotsOf, linesOf = prefix .. '${Keys.segments.slots}', prefix .. '${Keys.segments.waiting}'
-local isAnyLetGo = false
-
--- Puts a queued execution before all others, since it had its turn.
-local function goFirst(key)
-  call('HSET', records .. key, 'state', 'queued', 'aside', 'f', 'id', call('XADD', frontKey, '*', 'key', key))
-end
-
--- Gives the free slots of a limit to those that wait longest. One becomes free at a time, as a rule; at most 100 do.
-local function handOn(control)
-  local holders = slotsOf .. control
-  local limit = tonumber(call('HGET', holders, 'limit'))
-  if not limit then return end
-  local taken = call('HLEN', holders) - 1
-  for _ = 1, 100 do
-    if taken >= limit then break end
-    local key = call('ZPOPMIN', linesOf .. control)[1]
-    if not key then break end
-    call('ZREM', waitingKey, key)
-    local found = call('HMGET', records .. key, 'gen', 'waits')
-    -- Others may have deleted its record, or have had a hand in it.
-    if found[2] == control then
-      local generation = text((tonumber(found[1]) or 0) + 1)
-      call('HSET', holders, generation .. ':' .. key, '1')
-      taken = taken + 1
-      isAnyLetGo = true
-      goFirst(key)
-      call('HSET', records .. key, 'gen', generation, 'slot', control)
-      call('HDEL', records .. key, 'waits')
-      if isFollowed(key) then announce(key) end
-    else
-      notice('Others deleted what was kept of ' .. cjson.encode(key) .. ', which waited for a slot: it will not run')
-    end
-  end
-  if taken == 0 then call('DEL', holders) end
-end
-
--- Finds out who has the slots of a limit, after that was lost. Looks at all that runs.
-local function findHolders(control)
-  local function look(key)
-    local found = call('HMGET', records .. key, 'slot', 'gen')
-    if found[1] == control and found[2] then call('HSET', slotsOf .. control, found[2] .. ':' .. key, '1') end
-  end
-  for _, place in ipairs({ leasesKey, askedKey }) do
-    for _, key in ipairs(call('ZRANGE', place, 0, -1)) do
-      look(key)
-    end
-  end
-  for _, entry in ipairs(call('XRANGE', frontKey, '-', '+')) do
-    look(entry[2][2])
-  end
-  local overtaken = call('HGETALL', overtakenKey)
-  for i = 1, #overtaken, 2 do
-    if string.match(overtaken[i + 1], '^%d+ %S* (.*)$') == control then call('HSET', slotsOf .. control, overtaken[i], '1') end
-  end
-end
-
-local function freeSlot(control, key, generation)
-  -- When it was not there somebody deleted it, and with it the others, which still run.
-  if call('HDEL', slotsOf .. control, (generation or '') .. ':' .. key) == 0 then findHolders(control) end
-  handOn(control)
-end
-
--- A list that is kept as JSON; empty where something else is.
-local function decode(list)
-  local isJson, value = pcall(cjson.decode, list)
-  return isJson and type(value) == 'table' and value or {}
-end
-
-local function leavePlans(key, plans)
-  for _, control in ipairs(decode(plans)) do
-    call('ZREM', prefix .. '${Keys.segments.plans}' .. control, key)
-  end
-end
-
-local function giveUp(key, generation)
-  local record = records .. key
-  local found = call('HMGET', record, 'slot', 'waits', 'plans', 'round')
-  if found[2] then
-    call('ZREM', linesOf .. found[2], key)
-    call('ZREM', waitingKey, key)
-  end
-  if found[3] then leavePlans(key, found[3]) end
-  if found[4] then
-    local round = prefix .. '${Keys.segments.debounce}' .. found[4]
-    if call('HGET', round, 'first') == key then call('DEL', round) end
-  end
-  if found[1] or found[2] or found[3] or found[4] then call('HDEL', record, 'slot', 'waits', 'plans', 'round') end
-  if found[1] then freeSlot(found[1], key, generation) end
-end
-
-local function endOvertaken(key, generation, held)
-  local holder = generation .. ':' .. key
-  local found = call('HGET', overtakenKey, holder)
-  if not found then return end
-  local lease, control = string.match(found, '^%d+ (%S*) (.*)$')
-  if held and lease and lease ~= held then return end
-  call('HDEL', overtakenKey, holder)
-  freeSlot(control or '', key, generation)
-end
-`
-)
-
-/**
- * Defines `withdraw(key)`: takes an execution from where its record says that it waits. One that waits for a slot is taken
- * from there by `giveUp`.
- */
+/** Defines `withdraw(key)`: takes an execution from where its record says that it waits. */
 export const withdraw: Fragment = fragment(
-  [],
+  [lines],
   /* lua */ `
 local function withdraw(key)
-  local found = call('HMGET', records .. key, 'state', 'id', 'aside', 'needs', 'task')
+  local found = call('HMGET', records .. key, 'state', 'id', 'aside', 'needs', 'task', 'line')
   local state, entry, aside, needed = found[1], found[2], found[3], found[4] or found[5]
-  if aside == 't' then
+  if aside == 'n' then
+    call('ZREM', turnsKey, key)
+  elseif aside == 'w' then
+    if found[6] then leaveLine(key, found[6]) end
+  elseif aside == 't' then
     local parked = prefix .. '${Keys.segments.parked}' .. needed
     call('ZREM', parked, key)
     if call('EXISTS', parked) == 0 then call('SREM', parkedKey, needed) end
@@ -359,8 +242,6 @@ local function withdraw(key)
   elseif aside == 'h' then
     call('ZREM', heldKey, key)
     if call('EXISTS', heldKey) == 0 then call('DEL', releaseKey) end
-  elseif aside == 'f' then
-    call('XDEL', frontKey, entry)
   elseif aside then
     return
   elseif state == 'scheduled' then
@@ -448,16 +329,16 @@ end
 
 /** Defines `cancelWaiting(key, ttl)`: settles an execution that waits as cancelled, and returns whether it did. */
 export const cancelWaiting: Fragment = fragment(
-  [announce, slots, withdraw, bury, fieldsOf],
+  [announce, holdings, withdraw, bury, fieldsOf],
   /* lua */ `
 local function cancelWaiting(key, ttl)
   local record = records .. key
-  local found = fieldsOf(key, 'state', 'failures', 'values', 'gen', 'last')
+  local found = fieldsOf(key, 'state', 'failures', 'terms', 'gen', 'last')
   if found[1] ~= 'queued' and found[1] ~= 'scheduled' then return false end
-  if found[3] then giveUp(key, found[4]) end
   withdraw(key)
+  if found[3] then giveUp(key, found[4]) end
   call('HSET', record, 'state', 'cancelled', 'completed', nowText)
-  call('HDEL', record, 'aside')
+  call('HDEL', record, 'aside', 'line')
   if found[5] then call('ZREM', chainsKey, key) end
   if isFollowed(key) then announce(key) end
   bury(key, ttl, found[2])
@@ -496,13 +377,13 @@ end
 `
 )
 
-/** Defines `nextDue()`: the ms until the next execution in the queue is due, at least 0; -1 when there is none. */
+/** Defines `nextDue()`: the ms until the next execution is due or the next gate opens, at least 0; -1 when there is none. */
 export const nextDue: Fragment = fragment(
   [nextDueTime],
   /* lua */ `
 local function nextDue()
-  local head = nextDueTime()
-  return head and math.max(0, head - now) or -1
+  local head = math.min(nextDueTime() or math.huge, tonumber(call('ZRANGE', opensKey, 0, 0, 'WITHSCORES')[2]) or math.huge)
+  return head < math.huge and math.max(0, head - now) or -1
 end
 `
 )
@@ -512,7 +393,7 @@ export const depth: Fragment = fragment(
   [],
   /* lua */ `
 local function depth()
-  local queued = call('XLEN', streamKey) + call('XLEN', frontKey) + call('ZCARD', askedKey)
+  local queued = call('XLEN', streamKey) + call('ZCARD', turnsKey) + call('ZCARD', askedKey)
   for _, task in ipairs(call('SMEMBERS', parkedKey)) do
     queued = queued + call('ZCARD', prefix .. '${Keys.segments.parked}' .. task)
   end

@@ -9,7 +9,7 @@
  * | key | type | holds | ends |
  * | --- | --- | --- | --- |
  * | `stream` | stream | what is due, in order: entries with one field, `key` | fixed; a claim, a cancel or a replace deletes the entry |
- * | `front` | stream | what is due before all that, in order: those that a limit let go, about which a worker was asked, or whose worker died while they had a slot | like `stream` |
+ * | `turns` | sorted set | what is due and had its turn before: it waited at a limit, was held, asked about, set aside or given back: keys by class and place | goes with its last member: claimed, cancelled or replaced |
  * | `queue` | sorted set | what is due later: keys by due time | goes with its last member: moved, cancelled or replaced |
  * | `runs:KEY` | hash | the record of an execution | none while live; the execution TTL once settled, that of failures once failed |
  * | `payload:KEY` | string | the encoded payload, if it is longer than 256 bytes: a shorter one is in the record | with the record |
@@ -28,12 +28,19 @@
  * | `held` | sorted set | what strikes hold: keys in order | goes with its last member: let go, cancelled or replaced |
  * | `release` | string | the last place in `held` that is to be let go, since a strike was restored | deleted once all of these are |
  * | `asked` | sorted set | what was lent to workers that are to tell something about it: keys by the time at which the loan expires | goes with its last member: told, taken back, cancelled or replaced |
- * | `slots:CONTROL` | hash | who has the slots of a concurrency limit: `GENERATION:KEY`, and `limit` | goes with its last holder |
- * | `waiting` | sorted set | what waits for a slot: keys in the order of their arrival | goes with its last member: let go, cancelled or replaced |
- * | `waiting:CONTROL` | sorted set | the same for one limit | the same |
+ * | `waiting` | sorted set | what waits in lines: keys by class and place | goes with its last member: started, cancelled or replaced |
+ * | `line:LINE` | sorted set | the same for one line: executions that differ in nothing that decides whether they may start | the same |
+ * | `lines` | hash | the gate at which each line waits; empty for a line that is in `gates` itself | goes with the last line |
+ * | `at:GATE` | sorted set | the lines that wait at a gate, by the first of each | goes with its last member |
+ * | `gates` | sorted set | what has a turn: `g` and a gate that is open and where lines wait, or `l` and a line that is to be looked at anew, by the first of those that wait | goes with its last member: taken, or closed |
+ * | `opens` | sorted set | gates where lines wait and that time opens: by that time | goes with its last member: open, or nothing waits there |
+ * | `slots:CONTROL` | hash | who has the slots of a concurrency limit: `GENERATION:KEY` | goes with its last holder |
  * | `overtaken` | hash | the slots of runs whose keys were scheduled anew: `GENERATION:KEY`, with the time at which the lease expires, the lease and the limit | goes with the last of these runs: settled, or its lease expired |
  * | `starts:CONTROL` | sorted set | the starts that a rate limit counts: `LEASE:KEY` by time | two windows after the last start |
- * | `plans:CONTROL` | sorted set | the starts to come: keys by time | goes with its last member: started, dropped, cancelled or replaced |
+ * | `limits` | hash | what the worker that came last says of each limit: `LIMIT WINDOW` by a letter and the scope | a day after the last heartbeat |
+ * | `contracts` | hash | by which contract the terms of each task are found: fingerprints | the same |
+ * | `contract:DIGEST` | hash | what workers say of their tasks: controls as JSON, or nothing, by task | a day after the last heartbeat of such a worker |
+ * | `before:KEY` | any | what the last run of a key left, `KEY` being that of its record, payload, result or attempts: of a key that was scheduled again, until that begins | as it would have ended; deleted when the new run begins |
  * | `cooldown:CONTROL` | string | when the window ends, and the key of the execution that opened it | a second after the end of the window |
  * | `debounce:CONTROL` | hash | a round: `first`, the key of the submission that will run, `due` and `deadline` | deleted when that one runs, or is cancelled; ten settle times after the last submission |
  * | `watchers` | string | is there while anyone follows an execution; without it no event is published. Its value is the same until it is gone: so those who follow see that it was | 30 s after the last follower |
@@ -44,7 +51,9 @@
  * | `notices` | list | what was found that others did to the docket's data, as sentences for a log: at most 100 | deleted by the next heartbeat, which says it; a day |
  * | `misplaced:REST` | any | what others put where the docket keeps something of another type, `{name}:REST` | a day |
  *
- * `CONTROL` is the scope of a control (`task:TASK:rate0`, or `scope:NAME`), and a colon and the value if it has one.
+ * `CONTROL` is the scope of a control (`task:TASK:rate0`, or `scope:NAME`), and `=` and the value if it has one. `GATE` is a
+ * letter (`s` for slots, `r` for a rate limit, `d` for a debounce) and a `CONTROL`. `LINE` is a digest of what its members
+ * have in common.
  *
  * Fields of a record: `task`, `state`, `due`, `gen` (generation), `id` (of its entry in the stream, of use while queued),
  * `p1` to `p4` (a payload of up to 256 bytes, in parts: see `fragments.partsOf`), `attempt` (from 2), `deliveries` (from
@@ -52,19 +61,19 @@
  * (how the run ended that named this one its successor: `c` or `f`, its generation, and the error after a space), `origin`
  * (the generation with which it began, unless that is 1), `chain` (by which recurrence and payload an automatic task was scheduled), `was`
  * (the lease whose settlement was last applied and led to another schedule: the same one sent again is known by it),
- * `aside` (where it is, when that is not the usual place of its state: `t` set aside because its task is unknown, `a`
- * asked about, `w` waiting for a slot, `h` held by a strike, `f` in `front`), `needs` (what a worker has to know to run
- * it, when that is not the task alone: the task, U+0001 and a version of its payload), and flags: `cancel` (a running one was asked to stop),
- * `progress` and `failures` (there is a `progress:KEY`, an `attempts:KEY`), and `dead` (a generation and an error: it had
- * failed with that, and was retried by hand in this schedule). All but the errors are short, so that the hash
- * keeps its compact encoding (64 bytes a value).
+ * `aside` (where it is, when that is not the usual place of its state: `n` in `turns`, `w` in a line, `t` set aside because
+ * its task is unknown, `a` asked about, `h` held by a strike), `place` (when it became due among all others, once it has had
+ * its turn: see `fragments.enqueue`), `needs` (what a worker has to know to run it, when that is not the task alone:
+ * the task, U+0001 and a version of its payload), `gens` (how many schedules its key had, when the last ones never ran), and flags: `cancel` (a running one was
+ * asked to stop), `ran` (there is a `before:KEY`), `progress` and `failures` (there is a `progress:KEY`, an
+ * `attempts:KEY`). All but the errors are short, so that the hash keeps its compact encoding (64 bytes a value).
  *
  * Fields for strikes and controls: `judged` (the version of the strikes by which the payload was judged, and not matched),
- * `values` (JSON, the values of the task's controls; without it there is none of the following), `slot` and `waits` (the
- * limit of which it has a slot, or waits for one), `round` (the debounce whose round it opened), `plans`, `starts` and
- * `windows` (JSON, the rate limits in which it has a start to come, those that count its present run, and the cooldowns
- * that this run opened), `counted` (the lease under which those rate limits first counted this run), `passed` (it was
- * admitted before, in this schedule), and `dropped` (a letter, and the control that dropped it).
+ * `terms` (JSON, the fingerprint of the contract and the values of its controls; without it there is none of the following),
+ * `line`, `slot` (the limit of which its run has a slot), `round` (the debounce whose round it opened), `quiet` (that let it
+ * pass), `starts` and `windows` (JSON, the rate limits that count its present run, or the one that was given back, and the
+ * cooldowns that this run opened), `counted` (the lease by which those rate limits know it), `passed` (it began once in this
+ * schedule), `skip` and `dropped` (a letter, and the control that will not let it start, or has dropped it).
  *
  * | channel | carries |
  * | --- | --- |
@@ -85,9 +94,11 @@ export const segments = {
   runs: "runs-of:",
   parked: "parked:",
   slots: "slots:",
-  waiting: "waiting:",
+  line: "line:",
+  gate: "at:",
   starts: "starts:",
-  plans: "plans:",
+  contract: "contract:",
+  before: "before:",
   cooldown: "cooldown:",
   debounce: "debounce:",
   worker: "worker:",
@@ -100,6 +111,11 @@ export const segments = {
   notices: "notices",
   facts: "facts",
   failedChains: "failed-chains",
+  lines: "lines",
+  limits: "limits",
+  contracts: "contracts",
+  /** What was due before all else, in version 0.1.0. */
+  front: "front",
   /** A key that is never there. */
   none: "none"
 } as const
@@ -132,7 +148,9 @@ export interface Keys {
   readonly asked: string
   readonly waiting: string
   readonly overtaken: string
-  readonly front: string
+  readonly turns: string
+  readonly gates: string
+  readonly opens: string
   /** The channel of all events. */
   readonly events: string
   /** The channels of an execution's events. */
@@ -162,7 +180,9 @@ export const make = (name: string): Keys => {
     asked: `${prefix}asked`,
     waiting: `${prefix}waiting`,
     overtaken: `${prefix}overtaken`,
-    front: `${prefix}front`,
+    turns: `${prefix}turns`,
+    gates: `${prefix}gates`,
+    opens: `${prefix}opens`,
     events: prefix + segments.events,
     eventsOf: (key) => [prefix + segments.state + key, prefix + segments.progress + key],
     wakeOf: (worker) => prefix + segments.wake + worker,
@@ -173,7 +193,6 @@ export const make = (name: string): Keys => {
 /** The type of each key after the prefix: of the fixed ones, and of those that begin with a segment. */
 export const types: Readonly<Record<string, string>> = {
   stream: "stream",
-  front: "stream",
   queue: "zset",
   leases: "zset",
   failed: "zset",
@@ -181,6 +200,12 @@ export const types: Readonly<Record<string, string>> = {
   held: "zset",
   asked: "zset",
   waiting: "zset",
+  turns: "zset",
+  gates: "zset",
+  opens: "zset",
+  [segments.lines]: "hash",
+  [segments.limits]: "hash",
+  [segments.contracts]: "hash",
   wake: "list",
   parked: "set",
   strikes: "hash",
@@ -203,9 +228,10 @@ export const types: Readonly<Record<string, string>> = {
   [segments.failedChains]: "zset",
   [segments.wake]: "list",
   [segments.parked]: "zset",
-  [segments.waiting]: "zset",
+  [segments.line]: "zset",
+  [segments.gate]: "zset",
   [segments.starts]: "zset",
-  [segments.plans]: "zset"
+  [segments.contract]: "hash"
 }
 
 /** A key that is never there, in the slot of one of a docket's keys. */
@@ -227,8 +253,10 @@ export const fixed = (keys: Keys): ReadonlyArray<string> => [
   keys.asked,
   keys.waiting,
   keys.overtaken,
-  keys.front
+  keys.turns,
+  keys.gates,
+  keys.opens
 ]
 
 /** How many `fixed` gives. */
-export const numberOfFixed = 15
+export const numberOfFixed = 17

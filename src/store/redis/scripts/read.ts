@@ -10,14 +10,19 @@ import * as Redis from "../connection/Redis.ts"
  * Reads records.
  *
  * KEYS      as `Keys.fixed` lists them
- * ARGV[1]   now (not used)
+ * ARGV[1]   now, epoch ms; empty for the server's clock
  * ARGV[2]   prefix of the docket's keys
  * ARGV[3…]  keys of executions
  * Reply     for each what `Record.readRecord` gives
  * Cost      O(1) a key
  */
 export const read = Redis.script(
-  (keys: Keys.Keys, executions: ReadonlyArray<string>) => [...Keys.fixed(keys), 0, keys.prefix, ...executions],
+  (keys: Keys.Keys, now: number | "", executions: ReadonlyArray<string>) => [
+    ...Keys.fixed(keys),
+    now,
+    keys.prefix,
+    ...executions
+  ],
   {
     operation: "DocketStore.read",
     unconfirmed: true,
@@ -126,9 +131,10 @@ export const ahead = Redis.script(
     lua: /* lua */ `
 ${fragments.prologue}
 local found = call('HMGET', records .. ARGV[3], 'state', 'id', 'aside')
-if found[1] ~= 'queued' or not found[2] or (found[3] and found[3] ~= 'f') then return -1 end
-if found[3] then return #call('XRANGE', frontKey, '-', '(' .. found[2], 'COUNT', 10000) end
-return math.min(10000, call('XLEN', frontKey) + #call('XRANGE', streamKey, '-', '(' .. found[2], 'COUNT', 10000))
+if found[1] ~= 'queued' then return -1 end
+if found[3] == 'n' then return call('ZRANK', turnsKey, ARGV[3]) or -1 end
+if found[3] or not found[2] then return -1 end
+return math.min(10000, call('ZCARD', turnsKey) + #call('XRANGE', streamKey, '-', '(' .. found[2], 'COUNT', 10000))
 `
   }
 ).withReplyType<number>()
@@ -203,15 +209,17 @@ for i = 1, math.min(limit, #runs) do
   running[i] = runs[i][2]
 end
 
-local left = limit
-for _, stream in ipairs({ frontKey, streamKey }) do
-  if left > 0 then
-    for _, entry in ipairs(call('XRANGE', stream, '-', '+', 'COUNT', left)) do
-      local key = entry[2][2]
-      if call('HGET', records .. key, 'id') == entry[1] then waiting[#waiting + 1] = key end
-    end
-    left = limit - #waiting
+for _, key in ipairs(limit > 0 and call('ZRANGE', turnsKey, 0, limit - 1) or {}) do
+  waiting[#waiting + 1] = key
+end
+local left = limit - #waiting
+if left > 0 then
+  for _, entry in ipairs(call('XRANGE', streamKey, '-', '+', 'COUNT', left)) do
+    local key = entry[2][2]
+    local found = call('HMGET', records .. key, 'id', 'aside')
+    if found[1] == entry[1] and not found[2] then waiting[#waiting + 1] = key end
   end
+  left = limit - #waiting
 end
 local tasks = call('SMEMBERS', parkedKey)
 table.sort(tasks)

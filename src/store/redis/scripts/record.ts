@@ -1,8 +1,8 @@
 /** How scripts give records, and how they are read. */
 import * as Option from "effect/Option"
-import * as Schema from "effect/Schema"
 import type * as DocketStore from "../../../DocketStore.ts"
 import { split } from "../../../Admission.ts"
+import { limitOf } from "./gates.ts"
 import { fragment, type Fragment } from "./fragment.ts"
 import * as fragments from "./fragments.ts"
 import * as Keys from "./keys.ts"
@@ -23,23 +23,20 @@ const fields = [
   "last",
   "origin",
   "chain",
-  "values",
-  "plans",
-  "round",
   "dropped",
   "aside"
 ]
 
 /**
  * What `readRecord` gives: the fields, the payload, the result, the four parts of a progress, and what more is known of an
- * execution that is held back or was dropped: the end of the cooldown, or the limit for a slot of which it waits, its
- * number, how many come first, and who has the slots.
+ * execution that is held back or was dropped: the end of the cooldown; or the gate where it waits, when that opens, how many
+ * come first, and of a concurrency limit the limit and who has the slots.
  */
 export type Found = ReadonlyArray<string | null>
 
 /** Defines `readRecord(key)`. Where others put something else in the place of a part of it, it gives no values. */
 export const readRecord: Fragment = fragment(
-  [fragments.payloadOf],
+  [fragments.payloadOf, limitOf],
   /* lua */ `
 local function readAll(key)
   local record = records .. key
@@ -58,14 +55,23 @@ local function readAll(key)
     end
   end
   if aside == 'w' then
-    local control = call('HGET', record, 'waits') or ''
-    local slots = prefix .. '${Keys.segments.slots}' .. control
-    values[n + 7] = control
-    values[n + 8] = call('HGET', slots, 'limit')
-    values[n + 9] = text(call('ZRANK', prefix .. '${Keys.segments.waiting}' .. control, key) or 0)
-    for _, holder in ipairs(call('HKEYS', slots)) do
-      local of = string.match(holder, '^%d+:(.*)$')
-      if of and #values < n + 109 then values[#values + 1] = of end
+    local line, place = unpack(call('HMGET', record, 'line', 'place'))
+    local gate = line and call('HGET', prefix .. '${Keys.segments.lines}', line) or ''
+    if gate ~= '' then
+      local name, before = string.sub(gate, 2), 0
+      local opens = string.byte(gate) == 100 and call('HGET', prefix .. '${Keys.segments.debounce}' .. name, 'due') or call('ZSCORE', opensKey, gate)
+      -- Lines beyond these are left out.
+      for _, other in ipairs(call('ZRANGE', prefix .. '${Keys.segments.gate}' .. gate, 0, 99)) do
+        before = before + call('ZCOUNT', prefix .. '${Keys.segments.line}' .. other, '-inf', '(' .. call('ZSCORE', waitingKey, key))
+      end
+      values[n + 7], values[n + 8], values[n + 9] = gate, tonumber(opens or '') and tonumber(opens) > now and opens or false, text(before)
+      if string.byte(gate) == 115 then
+        values[n + 10] = text(limitOf(gate) or 0)
+        for _, holder in ipairs(call('HKEYS', prefix .. '${Keys.segments.slots}' .. name)) do
+          local of = string.match(holder, '^%d+:(.*)$')
+          if of and #values < n + 110 then values[#values + 1] = of end
+        end
+      end
     end
   elseif dropped and string.byte(dropped) == 99 then
     local window = call('GET', prefix .. '${Keys.segments.cooldown}' .. string.sub(dropped, 2))
@@ -146,29 +152,28 @@ const lastOf = (text: string | null | undefined): DocketStore.LastRun | undefine
 
 const hindranceOf = (found: Found, detail: Found): DocketStore.Hindrance | undefined => {
   const state = found[1]
-  const [values, plans, round, dropped, aside] = found.slice(fields.indexOf("values"))
-  const named = (control: string) => split(control, listOf(values))
+  const [dropped, aside] = found.slice(fields.indexOf("dropped"))
   if (!isMissing(dropped) && state === "cancelled") {
     const by = dropped.startsWith("c") ? "Cooldown" : dropped.startsWith("d") ? "Debounce" : "RateLimit"
     const [until] = detail
-    return { _tag: "Dropped", by, ...named(dropped.slice(1)), until: timeOf(until) }
+    return { _tag: "Dropped", by, ...split(dropped.slice(1)), until: timeOf(until) }
   }
   if (aside === "t") return { _tag: "UnknownTask" }
   if (aside === "h") return { _tag: "Held" }
-  if (aside === "w") {
-    const [control, limit, ahead, ...holders] = detail
-    return {
-      _tag: "Concurrency",
-      ...named(control ?? ""),
-      limit: numberOf(limit) ?? 0,
-      ahead: numberOf(ahead) ?? 0,
-      holders: holders.filter((holder) => !isMissing(holder))
-    }
+  const [gate, opens, before, limit, ...holders] = detail
+  // One of a line that is to be looked at anew is the next, as far as anyone knows.
+  if (aside !== "w" || isMissing(gate)) return undefined
+  const named = split(gate.slice(1))
+  const ahead = numberOf(before) ?? 0
+  if (gate.startsWith("d")) return { _tag: "Debounce", ...named, until: timeOf(opens) }
+  if (gate.startsWith("r")) return { _tag: "RateLimit", ...named, opens: timeOf(opens), ahead }
+  return {
+    _tag: "Concurrency",
+    ...named,
+    limit: numberOf(limit) ?? 0,
+    ahead,
+    holders: holders.filter((holder) => !isMissing(holder))
   }
-  if (state !== "scheduled") return undefined
-  if (!isMissing(plans)) return { _tag: "RateLimit", ...named(listOf(plans)[0] ?? "") }
-  if (!isMissing(round)) return { _tag: "Debounce", ...named(round) }
-  return undefined
 }
 
 const states: ReadonlySet<string> = new Set<DocketStore.State>([
@@ -192,8 +197,5 @@ export const timeOf = (text: string | null | undefined): number | undefined => {
   const millis = numberOf(text)
   return millis !== undefined && Math.abs(millis) <= 8.64e15 ? millis : undefined
 }
-
-const decodeList = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Array(Schema.String)))
-const listOf = (text: string | null | undefined): ReadonlyArray<string> => Option.getOrElse(decodeList(text), () => [])
 
 const isMissing = (value: string | null | undefined): value is null | undefined => value === null || value === undefined

@@ -1,5 +1,6 @@
 import { compose } from "./fragment.ts"
 import * as fragments from "./fragments.ts"
+import { holdings } from "./gates.ts"
 import * as Keys from "./keys.ts"
 import * as Redis from "../connection/Redis.ts"
 
@@ -37,7 +38,7 @@ type Reply = readonly [cursor: string, repaired: number, misplaced: ReadonlyArra
 
 /**
  * Goes through some of the docket's keys: what a list lacks is put back from the records, what has another type than the
- * docket's is put aside, and slots of limits whose holders are gone are freed, and so are starts that were planned for them.
+ * docket's is put aside, slots of limits whose holders are gone are freed, and gates at which something waits have their turn.
  *
  * **Details**
  *
@@ -70,7 +71,7 @@ export const repair = Redis.script(
     numberOfKeys: Keys.numberOfFixed,
     lua: /* lua */ `
 ${fragments.prologue}
-${compose([fragments.enqueue, fragments.slots, fragments.putAside, fragments.wake])}
+${compose([fragments.announce, fragments.putAside, fragments.notice, fragments.wake, holdings])}
 
 local types = { ${Object.entries(Keys.types)
       .map(([key, type]) => `['${key}'] = '${type}'`)
@@ -99,33 +100,39 @@ local function isInStream(place, key, entry)
   local found = entry and redis.pcall('XRANGE', place, entry, entry)
   return found and found[1] and found[1][2][2] == key
 end
-local function again(key, ...)
-  local record = records .. key
-  call('HSET', record, 'state', 'queued', 'id', enqueue(key))
-  if ... then call('HDEL', record, ...) end
+local function again(key, place, ...)
+  if ... then call('HDEL', records .. key, ...) end
+  enqueue(key, place)
   repaired = repaired + 1
   if isFollowed(key) then announce(key) end
 end
-local function againFromLine(key, control)
-  call('ZREM', waitingKey, key)
-  if control then call('ZREM', linesOf .. control, key) end
-  if call('EXISTS', records .. key) == 1 then again(key, 'aside', 'waits') end
+
+-- A line is in one place, which knows of it.
+local function checkLine(line)
+  local gate = call('HGET', linesKey, line)
+  if not gate then
+    moveLine(line, '')
+  elseif not isIn(gate == '' and gatesKey or atOf .. gate, gate == '' and 'l' .. line or line) then
+    stand(line, gate)
+  else
+    return
+  end
+  repaired = repaired + 1
 end
 
-local function checkWaiting(key, control)
-  if not (control and isIn(waitingKey, key) and isIn(linesOf .. control, key)) then
-    againFromLine(key, control)
-  elseif not tonumber(call('HGET', slotsOf .. control, 'limit')) then
-    -- The first to be claimed tells the limit, and the others find it known.
-    findHolders(control)
-    againFromLine(call('ZRANGE', linesOf .. control, 0, 0)[1], control)
-    call('HSETNX', slotsOf .. control, 'limit', '0')
+local function checkWaiting(key, line, place)
+  if not (line and isIn(waitingKey, key) and isIn(lineOf .. line, key)) then
+    call('ZREM', waitingKey, key)
+    if line then call('ZREM', lineOf .. line, key) end
+    if call('EXISTS', records .. key) == 1 then again(key, place or '0', 'line') end
+  else
+    checkLine(line)
   end
 end
 
 local function checkRecord(key, record)
-  local found = call('HMGET', record, 'state', 'aside', 'id', 'due', 'task', 'waits', 'gen', 'slot', 'needs')
-  local state, aside, entry, due, task, waits, generation, slot, needs = unpack(found)
+  local found = call('HMGET', record, 'state', 'aside', 'id', 'due', 'task', 'line', 'gen', 'slot', 'needs', 'place')
+  local state, aside, entry, due, task, line, generation, slot, needs, place = unpack(found)
   if not states[state or ''] then
     -- What has a time to live was settled. The rest was live: it is not to be lost for what was done to it.
     if call('PTTL', record) >= 0 then return end
@@ -134,7 +141,7 @@ local function checkRecord(key, record)
       call('HSET', record, 'state', 'running')
       repaired = repaired + 1
     else
-      again(key, 'aside')
+      again(key, place, 'aside', 'line')
     end
   elseif state == 'running' then
     -- Whoever runs it renews this; if nobody does, it expires.
@@ -145,26 +152,25 @@ local function checkRecord(key, record)
   elseif state ~= 'queued' and state ~= 'scheduled' then
     return
   elseif aside == 'w' then
-    checkWaiting(key, waits)
+    checkWaiting(key, line, place)
+  elseif aside == 'n' then
+    if not isIn(turnsKey, key) then again(key, place or '0') end
   elseif aside == 'f' then
-    if not isInStream(frontKey, key, entry) then
-      goFirst(key)
-      repaired = repaired + 1
-    end
+    return
   elseif not (task and due and generation) then
     -- Whoever claims it finds that it lacks something, and fails it.
-    if not isInStream(streamKey, key, entry) then again(key, 'aside') end
+    if not isInStream(streamKey, key, entry) then again(key, false, 'aside') end
   elseif aside == 't' then
     local needed = needs or task
     if not isIn(prefix .. '${Keys.segments.parked}' .. needed, key) then
-      again(key, 'aside')
+      again(key, place, 'aside')
     elseif call('SADD', parkedKey, needed) == 1 then
       repaired = repaired + 1
     end
   elseif aside == 'a' then
-    if not isIn(askedKey, key) then again(key, 'aside', 'lease') end
+    if not isIn(askedKey, key) then again(key, place, 'aside', 'lease') end
   elseif aside == 'h' then
-    if not isIn(heldKey, key) then again(key, 'aside') end
+    if not isIn(heldKey, key) then again(key, place, 'aside') end
   elseif state == 'scheduled' then
     if not isIn(queueKey, key) then
       local time = tonumber(due)
@@ -172,7 +178,7 @@ local function checkRecord(key, record)
       repaired = repaired + 1
     end
   elseif not isInStream(streamKey, key, entry) then
-    again(key)
+    again(key, place)
   end
   if slot and call('HSETNX', slotsOf .. slot, generation .. ':' .. key, '1') == 1 then repaired = repaired + 1 end
 end
@@ -180,7 +186,7 @@ end
 local function checkSlots(control, holders)
   for _, holder in ipairs(call('HKEYS', holders)) do
     local generation, key = string.match(holder, '^(%d+):(.*)$')
-    local isHeld = holder == 'limit' or (generation and call('HEXISTS', overtakenKey, holder) == 1)
+    local isHeld = generation and call('HEXISTS', overtakenKey, holder) == 1
     if not isHeld and generation then
       local found = call('HMGET', records .. key, 'gen', 'slot')
       isHeld = found[1] == generation and found[2] == control
@@ -190,18 +196,23 @@ local function checkSlots(control, holders)
       repaired = repaired + 1
     end
   end
-  handOn(control)
+  wakeGate('s' .. control)
 end
 
--- Others would wait for an overdue start that nobody plans any more, window after window.
-local function checkPlans(control, plans)
-  for _, key in ipairs(call('ZRANGEBYSCORE', plans, '-inf', nowText, 'LIMIT', 0, 20)) do
-    local isPlanned = false
-    for _, name in ipairs(decode(call('HGET', records .. key, 'plans'))) do
-      isPlanned = isPlanned or name == control
+-- A gate where something waits has its turn, opens by itself, or has holders who will give it back.
+local function checkGate(gate)
+  if isIn(gatesKey, 'g' .. gate) or isIn(opensKey, gate) then return end
+  local control = string.sub(gate, 2)
+  if string.sub(gate, 1, 1) == 's' then
+    if call('EXISTS', slotsOf .. control) == 1 then return end
+    findHolders(control)
+    if call('EXISTS', slotsOf .. control) == 1 then
+      repaired = repaired + 1
+      return
     end
-    if not isPlanned then repaired = repaired + call('ZREM', plans, key) end
   end
+  wakeGate(gate)
+  repaired = repaired + 1
 end
 
 local isAllWell = true
@@ -237,7 +248,7 @@ for _, name in ipairs(scanned[2]) do
     if not pcall(checkRecord, key, name) and isOwn(rest, segment) then isAllWell = false end
   elseif types[segment or rest] and isOwn(rest, segment) then
     if segment == '${Keys.segments.slots}' then try(checkSlots, key, name) end
-    if segment == '${Keys.segments.plans}' then try(checkPlans, key, name) end
+    if segment == '${Keys.segments.gate}' then try(checkGate, key) end
   end
 end
 if not isAllWell then
@@ -246,7 +257,7 @@ if not isAllWell then
     if types[rest] then isOwn(rest) end
   end
 end
-if repaired > 0 or isAnyLetGo then pcall(wake) end
+if repaired > 0 or isAnyTurn then pcall(wake) end
 return { scanned[1], repaired, misplaced }
 `
   }

@@ -1,6 +1,9 @@
+import type { Terms } from "../../../Admission.ts"
 import * as DocketStore from "../../../DocketStore.ts"
 import { compose, fragment } from "./fragment.ts"
 import * as fragments from "./fragments.ts"
+import { remembering } from "./beforehand.ts"
+import { holdings } from "./gates.ts"
 import * as Keys from "./keys.ts"
 import * as Redis from "../connection/Redis.ts"
 
@@ -8,12 +11,12 @@ import * as Redis from "../connection/Redis.ts"
 const scheduleOther = fragment(
   [
     fragments.announce,
-    fragments.enqueue,
-    fragments.slots,
     fragments.fieldsOf,
     fragments.withdraw,
     fragments.wake,
-    fragments.keepPayload
+    fragments.keepPayload,
+    holdings,
+    remembering
   ],
   /* lua */ `
 -- The last generations of the keys of which a run goes on that was overtaken. There are few.
@@ -30,17 +33,17 @@ local function lastGeneration(key)
   return last[key] or 0
 end
 
-function seldom.schedule(key, task, payload, due, trace, values, chain, how)
+function seldom.schedule(key, task, payload, due, trace, terms, chain, how)
   local record = records .. key
-  local old = fieldsOf(key, 'state', 'gen', 'cancel', 'lease', 'was', 'origin', 'last')
+  local old = fieldsOf(key, 'state', 'gen', 'cancel', 'lease', 'was', 'origin', 'last', 'gens', 'ran')
   local state = old[1]
   local isLive = state == 'queued' or state == 'scheduled' or (state == 'running' and not old[3])
   if isLive and not string.find(how, 'r', 1, true) then return 'a' .. (old[6] or '') end
   -- A record may be gone while a run of the key goes on.
-  local generation = (state and tonumber(old[2]) or lastGeneration(key)) + 1
+  local generation = (state and math.max(tonumber(old[2]) or 0, tonumber(old[8]) or 0) or lastGeneration(key)) + 1
   local fields = { 'task', task, 'due', text(due), 'gen', text(generation) }
   if state then
-    local was = old[5]
+    local was, hasBefore = old[5], old[9]
     if state == 'running' then
       -- The older run owns nothing any more but its slot: its settlement will find another generation.
       local slot = call('HGET', record, 'slot')
@@ -50,16 +53,22 @@ function seldom.schedule(key, task, payload, due, trace, values, chain, how)
       end
       call('ZREM', leasesKey, key)
     elseif isLive then
-      if call('HGET', record, 'values') then giveUp(key, old[2]) end
       withdraw(key)
-      if isAnyLetGo then wake() end
+      if call('HGET', record, 'terms') then giveUp(key, old[2]) end
+      if isAnyTurn then wake() end
     else
       if state == 'failed' then call('ZREM', failedKey, key) end
       was = old[4] or was
+      hasBefore = remember(key)
+    end
+    if hasBefore then
+      fields[#fields + 1] = 'ran'
+      fields[#fields + 1] = '1'
     end
     if old[7] then call('ZREM', chainsKey, key) end
     if was then
-      fields[7], fields[8] = 'was', was
+      fields[#fields + 1] = 'was'
+      fields[#fields + 1] = was
     end
     call('DEL', record, payloads .. key, results .. key, progresses .. key, attempts .. key)
   end
@@ -79,16 +88,16 @@ function seldom.schedule(key, task, payload, due, trace, values, chain, how)
     fields[#fields + 1] = 'chain'
     fields[#fields + 1] = chain
   end
-  if values then
-    fields[#fields + 1] = 'values'
-    fields[#fields + 1] = values
+  if terms then
+    fields[#fields + 1] = 'terms'
+    fields[#fields + 1] = terms
   end
   if version ~= '' and not string.find(how, 'u', 1, true) then
     fields[#fields + 1] = 'judged'
     fields[#fields + 1] = version
   end
   if due <= now then
-    call('HSET', record, 'state', 'queued', 'id', enqueue(key), unpack(fields))
+    call('HSET', record, 'state', 'queued', 'id', append(key), unpack(fields))
   else
     call('ZADD', queueKey, text(due), key)
     call('HSET', record, 'state', 'scheduled', unpack(fields))
@@ -108,7 +117,7 @@ end
  * ARGV[2]   prefix of the docket's keys
  * ARGV[3]   the version of the strikes that the caller knows
  * ARGV[4…]  for each request: key, task, payload, and letters, one for each optional value that follows: d for the due
- *           time, unless it is now (see `encodeDue`), t for the trace, v for the values of its controls as JSON, c for the chain; and r to
+ *           time, unless it is now (see `encodeDue`), t for the trace, v for its terms (see `encodeTerms`), c for the chain; and r to
  *           replace a live key, u if it was not judged by the strikes
  * Reply     for each request a letter, `s` scheduled, `a` already scheduled, `r` replaced, and the origin of what its key
  *           holds now, unless that is 1 (see `keys.ts`); or, when the caller knows other
@@ -118,7 +127,7 @@ end
 export const schedule = Redis.script(
   (keys: Keys.Keys, now: number | "", strikes: string, requests: ReadonlyArray<DocketStore.ScheduleRequest>) => {
     const args = [...Keys.fixed(keys), now, keys.prefix, strikes]
-    for (const { chain, due, judged, key, payload, replace, task, trace, values } of requests) {
+    for (const { chain, due, judged, key, payload, replace, task, terms, trace } of requests) {
       let how = replace ? "r" : ""
       if (!judged) how += "u"
       const at = args.push(key, task, payload, how) - 1
@@ -130,9 +139,9 @@ export const schedule = Redis.script(
         how += "t"
         args.push(trace)
       }
-      if (values !== undefined && values.length > 0) {
+      if (terms !== undefined && terms.contract !== "") {
         how += "v"
-        args.push(JSON.stringify(values))
+        args.push(encodeTerms(terms))
       }
       if (chain !== undefined) {
         how += "c"
@@ -166,7 +175,7 @@ ${compose([fragments.partsOf])}
 local i = 4
 while i <= #ARGV do
   local key, task, payload, how = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-  local due, trace, values, chain = now, false, false, false
+  local due, trace, terms, chain = now, false, false, false
   i = i + 4
   if how ~= '' then
     if string.find(how, 'd', 1, true) then
@@ -178,7 +187,7 @@ while i <= #ARGV do
       i = i + 1
     end
     if string.find(how, 'v', 1, true) then
-      values = ARGV[i]
+      terms = ARGV[i]
       i = i + 1
     end
     if string.find(how, 'c', 1, true) then
@@ -187,7 +196,7 @@ while i <= #ARGV do
     end
   end
   local record, disposition = records .. key, 's'
-  if call('EXISTS', record) == 0 and not (isAnySpecial or trace or values or chain) then
+  if call('EXISTS', record) == 0 and not (isAnySpecial or trace or terms or chain) then
     -- As most requests are: "schedule" would do the same.
     if due <= now then
       local entry = call('XADD', streamKey, '*', 'key', key)
@@ -198,7 +207,7 @@ while i <= #ARGV do
     end
     if #payload > 256 then call('SET', payloads .. key, payload) end
   else
-    disposition = seldom.schedule(key, task, payload, due, trace, values, chain, how)
+    disposition = seldom.schedule(key, task, payload, due, trace, terms, chain, how)
   end
   dispositions[#dispositions + 1] = disposition
   -- An idle worker sleeps until the next due time that it knows of.
@@ -224,6 +233,8 @@ export const decode = (reply: string, count: number): Pick<DocketStore.ScheduleR
 
 const toDisposition = (letter: string): DocketStore.Disposition =>
   letter === "s" ? "scheduled" : letter === "a" ? "already-scheduled" : "replaced"
+/** Terms as the scripts read them. */
+export const encodeTerms = ({ contract, values }: Terms): string => JSON.stringify([contract, ...values])
 
 /** A due time as the scripts read it: `+` and milliseconds from now, or epoch milliseconds. */
 export const encodeDue = (due: DocketStore.Due): string =>

@@ -2,6 +2,8 @@
 import * as DocketStore from "../../../DocketStore.ts"
 import { fragment, type Fragment } from "./fragment.ts"
 import * as fragments from "./fragments.ts"
+import { beforehand } from "./beforehand.ts"
+import { holdings } from "./gates.ts"
 import * as Keys from "./keys.ts"
 
 /** How many keys that recur, and whose last run failed, are listed. */
@@ -12,7 +14,15 @@ const mostFailedChains = 10_000
  * and `failDamaged(key, problem)`. Builds on `exchange`.
  */
 export const settle: Fragment = fragment(
-  [fragments.announce, fragments.enqueue, fragments.absolute, fragments.slots, fragments.bury, fragments.keepPayload],
+  [
+    fragments.announce,
+    fragments.absolute,
+    fragments.bury,
+    fragments.keepPayload,
+    fragments.withdraw,
+    beforehand,
+    holdings
+  ],
   /* lua */ `
 local ends = { C = 'completed', F = 'failed', R = 'failed', X = 'cancelled' }
 
@@ -56,6 +66,7 @@ local function failDamaged(key, problem)
   if string.find(reason, 'WRONGTYPE', 1, true) then error(problem, 0) end
   local record = records .. key
   if call('EXISTS', record) == 0 then return end
+  pcall(withdraw, key)
   pcall(giveUp, key, call('HGET', record, 'gen'))
   call('HSET', record, 'state', 'failed', 'completed', nowText, 'error', 'DamagedData: what the store keeps of it was changed: ' .. reason)
   call('ZREM', leasesKey, key)
@@ -74,13 +85,24 @@ local function goOn(key, generation, due, fields, cleared)
   local record, state = records .. key, 'queued'
   if due <= now then
     fields[#fields + 1] = 'id'
-    fields[#fields + 1] = enqueue(key)
+    fields[#fields + 1] = append(key)
   else
     state = 'scheduled'
     call('ZADD', queueKey, text(due), key)
   end
   call('HSET', record, 'state', state, 'due', text(due), 'gen', text(generation + 1), unpack(fields))
-  call('HDEL', record, 'worker', 'started', 'progress', unpack(cleared))
+  call('HDEL', record, 'worker', 'started', 'progress', 'place', unpack(cleared))
+  if isFollowed(key) then announce(key) end
+end
+
+-- Lets an execution have its turn where it was, under the next generation, as if it had not been delivered.
+local function giveBack(key, generation, held)
+  local record = records .. key
+  local found = call('HMGET', record, 'place', 'id')
+  call('HSET', record, 'gen', text(generation + 1), 'was', held)
+  call('HINCRBY', record, 'deliveries', -1)
+  call('HDEL', record, 'worker', 'started', 'progress')
+  enqueue(key, found[1] or placeOf(found[2]))
   if isFollowed(key) then announce(key) end
 end
 
@@ -102,13 +124,14 @@ local function noteRun(key, generation, outcome, problem, due)
 end
 
 -- Takes from a run that has ended what controls gave it. One that does not count as a run gives back its starts and
--- windows as well.
-local function leaveControls(key, generation, isUndone)
+-- windows as well; one that was given back keeps them for its next start.
+local function leaveControls(key, generation, isUndone, isKept)
   local record = records .. key
   local found = call('HMGET', record, 'starts', 'windows', 'counted')
   if isUndone then
     for _, control in ipairs(found[1] and decode(found[1]) or {}) do
       call('ZREM', prefix .. '${Keys.segments.starts}' .. control, (found[3] or '') .. ':' .. key)
+      wakeGate('r' .. control)
     end
     for _, control in ipairs(found[2] and decode(found[2]) or {}) do
       local window = prefix .. '${Keys.segments.cooldown}' .. control
@@ -116,50 +139,77 @@ local function leaveControls(key, generation, isUndone)
       if string.match(call('GET', window) or '', '^%d+ (.*)$') == key then call('DEL', window) end
     end
   end
-  if found[1] or found[2] then call('HDEL', record, 'starts', 'windows', 'counted') end
-  -- Of its plans and its round there is something left if it ran under another contract.
+  if not isKept and (found[1] or found[2]) then call('HDEL', record, 'starts', 'windows', 'counted') end
   giveUp(key, generation)
 end
 
--- Lets an execution wait until a strike is restored.
-local function holdByStrike(key, generation, held)
+-- Lets an execution wait until a strike is restored, at its place.
+local function holdByStrike(key, held)
   local record = records .. key
-  giveUp(key, generation)
-  local last = call('ZRANGE', heldKey, -1, -1, 'WITHSCORES')[2] or 0
-  call('ZADD', heldKey, text(last + 1), key)
-  call('HSET', record, 'state', 'scheduled', 'aside', 'h', 'was', held)
+  local found = call('HMGET', record, 'place', 'id')
+  local place = tonumber(found[1]) or placeOf(found[2]) or 0
+  call('ZADD', heldKey, text(scoreOf(place)), key)
+  call('HSET', record, 'state', 'scheduled', 'aside', 'h', 'was', held, 'place', text(place))
   if isFollowed(key) then announce(key) end
   return 'a'
 end
 
+-- Ends an execution that is not to start, and is nowhere. What the last run of its key left is what it was, if it is kept still.
+local function refuse(key, generation)
+  local record = records .. key
+  giveUp(key, generation)
+  call('HSET', record, 'state', 'cancelled', 'completed', nowText)
+  call('HDEL', record, 'aside', 'line')
+  -- It may be the end of a chain.
+  call('ZREM', chainsKey, key)
+  if isFollowed(key) then announce(key) end
+  local isRecalled = recall(key, generation)
+  if not isRecalled then bury(key, ttl, call('HGET', record, 'failures')) end
+  return isRecalled
+end
+
 -- Goes by what a worker told of an execution that it was asked about.
-local function settleAsked(key, generation, held, outcome, problem, values, judged)
+local function settleAsked(key, generation, held, outcome, problem, value, due, payload, chain)
   local record = records .. key
   call('ZREM', askedKey, key)
   call('HDEL', record, 'aside')
+  call('HSET', record, 'was', held)
   -- A strike that was restored meanwhile holds nothing any more.
-  if outcome == 'H' and judged == version then return holdByStrike(key, generation, held) end
+  if outcome == 'H' and payload == version then return holdByStrike(key, held) end
+  local found = call('HMGET', record, 'place', 'skip')
+  if outcome == 'X' or (outcome == 'S' and found[2] and not due) then
+    if outcome == 'S' then call('HSET', record, 'dropped', found[2]) end
+    if refuse(key, generation) then call('HSET', record, 'was', held) end
+    return 'a'
+  end
+  if outcome == 'F' then
+    giveUp(key, generation)
+    call('ZREM', chainsKey, key)
+    call('HSET', record, 'state', 'failed', 'completed', nowText, 'error', problem)
+    if isFollowed(key) then announce(key) end
+    buryFailed(key, call('HGET', record, 'failures'))
+    return 'a'
+  end
+  if outcome == 'S' and found[2] then
+    -- The key goes on as if this run had never been scheduled.
+    if isFollowed(key) then announceEnd(key, generation, 'X', false, false, false) end
+    leaveControls(key, generation)
+    local cleared = { 'deliveries', 'attempt', 'intended', 'passed', 'quiet', 'skip', 'lease' }
+    if payload then
+      keepPayload(key, payload)
+      cleared[8], cleared[9] = 'terms', 'judged'
+    end
+    goOn(key, generation, due, { 'was', held, chain and 'chain' or nil, chain or nil }, cleared)
+    return 'a'
+  end
   if outcome == 'D' then
+    if value then call('HSET', record, 'terms', value) else call('HDEL', record, 'terms') end
+    call('HSET', record, 'judged', payload)
     determined[#determined + 1] = key
-    call('HSET', record, 'was', held, 'id', 'told', 'judged', judged, 'values', values)
-    return 'a'
+  elseif outcome == 'N' then
+    call('HSET', record, 'needs', value)
   end
-  if not ends[outcome] then
-    if outcome == 'N' then call('HSET', record, 'needs', values) end
-    call('HSET', record, 'was', held)
-    -- It had its turn, and may have a slot.
-    goFirst(key)
-    return 'a'
-  end
-  giveUp(key, generation)
-  -- A strike does not let one go that had failed, and was retried by hand: it stays what it was.
-  local dead, cause = string.match(outcome == 'X' and call('HGET', record, 'dead') or '', '^(%d+) (.*)$')
-  if dead == generation then outcome, problem = 'F', cause end
-  call('HSET', record, 'state', ends[outcome], 'completed', nowText, 'was', held)
-  if problem then call('HSET', record, 'error', problem) end
-  if isFollowed(key) then announce(key) end
-  local hasFailures = call('HGET', record, 'failures')
-  if outcome == 'F' then buryFailed(key, hasFailures) else bury(key, ttl, hasFailures) end
+  enqueue(key, found[1] or '0')
   return 'a'
 end
 
@@ -176,7 +226,7 @@ local function settle(key, found, generation, held, outcome, isReported, problem
   if found[3] ~= held then return 'l' end
   if found[2] ~= 'running' then
     if found[2] == 'queued' and call('HGET', record, 'aside') == 'a' then
-      return settleAsked(key, generation, held, outcome, problem, value, payload)
+      return settleAsked(key, generation, held, outcome, problem, value, due, payload, chain)
     end
     return 'l'
   end
@@ -193,23 +243,22 @@ local function settle(key, found, generation, held, outcome, isReported, problem
     due = false
     if not ends[outcome] or outcome == 'R' then outcome = 'X' end
   end
-  if outcome == 'D' or (outcome == 'H' and payload ~= version) then outcome = 'B' end
-  if outcome == 'N' then
-    call('HSET', record, 'needs', value)
-    outcome = 'B'
-  end
-  if found[7] then leaveControls(key, generation, not ends[outcome]) end
+  if found[7] then leaveControls(key, generation, not ends[outcome] and outcome ~= 'B', outcome == 'B') end
 
-  if outcome == 'H' then
-    call('HINCRBY', record, 'deliveries', -1)
+  if outcome == 'N' then call('HSET', record, 'needs', value) end
+  if outcome == 'H' and payload == version then
     call('HSET', record, 'gen', text(generation + 1))
+    call('HINCRBY', record, 'deliveries', -1)
     call('HDEL', record, 'worker', 'started', 'progress')
-    return holdByStrike(key, generation, held)
+    return holdByStrike(key, held)
   end
-  if outcome == 'P' or outcome == 'B' then
-    local was = call('HMGET', record, 'deliveries', 'due')
-    if due then noteIntended(key) end
-    goOn(key, generation, due or tonumber(was[2]), { 'was', held, 'deliveries', (tonumber(was[1]) or 1) - 1 }, {})
+  if outcome == 'P' then
+    noteIntended(key)
+    goOn(key, generation, due, { 'was', held, 'deliveries', (tonumber(call('HGET', record, 'deliveries')) or 1) - 1 }, {})
+    return 'a'
+  end
+  if not ends[outcome] then
+    giveBack(key, generation, held)
     return 'a'
   end
   if outcome == 'R' then
@@ -236,14 +285,14 @@ local function settle(key, found, generation, held, outcome, isReported, problem
   if due then
     noteRun(key, generation, outcome, problem, due)
     local fields = { 'was', held, 'last', string.lower(outcome) .. generation }
-    local cleared = { 'deliveries', 'attempt', 'intended' }
+    local cleared = { 'deliveries', 'attempt', 'intended', 'passed', 'quiet' }
     if chain then
       fields[#fields + 1] = 'chain'
       fields[#fields + 1] = chain
     end
     if payload then
       keepPayload(key, payload)
-      cleared[4], cleared[5] = 'values', 'judged'
+      cleared[6], cleared[7] = 'terms', 'judged'
     end
     if hasFailures then
       fields[#fields + 1] = 'failures'

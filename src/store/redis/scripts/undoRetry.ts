@@ -1,6 +1,8 @@
 import type * as DocketStore from "../../../DocketStore.ts"
+import { remembering } from "./beforehand.ts"
 import { compose } from "./fragment.ts"
 import * as fragments from "./fragments.ts"
+import { holdings } from "./gates.ts"
 import * as Keys from "./keys.ts"
 import * as Redis from "../connection/Redis.ts"
 
@@ -37,14 +39,14 @@ export const undoRetry = Redis.script(
     lua: /* lua */ `
 ${fragments.prologue}
 local failedTtl, failedMaximum = tonumber(ARGV[3]), tonumber(ARGV[4])
-${compose([fragments.announce, fragments.slots, fragments.withdraw, fragments.bury, fragments.wakeIfEmpty])}
+${compose([remembering, fragments.announce, holdings, fragments.withdraw, fragments.bury, fragments.wakeIfEmpty])}
 
 local answers = {}
 local isAnyGone = false
 for i = 5, #ARGV, 4 do
   local key, generation, problem, failure = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local record = records .. key
-  local found = call('HMGET', record, 'state', 'gen', 'deliveries', 'values')
+  local found = call('HMGET', record, 'state', 'gen', 'deliveries', 'terms')
   local answer = 'n'
   if (found[1] == 'queued' or found[1] == 'scheduled') and found[2] == generation and not found[3] then
     answer = 'y'
@@ -52,7 +54,8 @@ for i = 5, #ARGV, 4 do
     if found[4] then giveUp(key, generation) end
     withdraw(key)
     call('HSET', record, 'state', 'failed', 'completed', nowText, 'error', problem)
-    call('HDEL', record, 'aside')
+    call('HDEL', record, 'aside', 'line', 'ran')
+    forgetBefore(key)
     if failure ~= '' and failedTtl > 0 then call('SET', results .. key, 'f' .. failure, 'PX', text(failedTtl)) end
     if isFollowed(key) then announce(key) end
     bury(key, failedTtl, false)
@@ -63,7 +66,7 @@ for i = 5, #ARGV, 4 do
   end
   answers[#answers + 1] = answer
 end
-if isAnyLetGo then wake() end
+if isAnyTurn then wake() end
 if isAnyGone then wakeIfEmpty() end
 return table.concat(answers)
 `

@@ -4,7 +4,9 @@ import { decode as decodeSaid, encode as encodeFacts } from "../../facts.ts"
 import { encodeTasks } from "./exchange.ts"
 import { compose } from "./fragment.ts"
 import * as fragments from "./fragments.ts"
+import { holdings } from "./gates.ts"
 import * as Keys from "./keys.ts"
+import { contractMillis } from "./contracts.ts"
 import type { Depth } from "./read.ts"
 import * as Record from "./record.ts"
 import * as Redis from "../connection/Redis.ts"
@@ -19,14 +21,15 @@ import * as Redis from "../connection/Redis.ts"
  * ARGV[4]  the worker's name
  * ARGV[5]  how long it is listed from now, ms
  * ARGV[6]  the tasks that it knows (see `encodeTasks`)
- * ARGV[7…] once, after it started: names of tasks, and what it says of each, as JSON
+ * ARGV[7]  the digest of what it says of them (see `contracts.ts`)
+ * ARGV[8…] once, after it started: names of tasks, and what it says of each, as JSON
  * Reply    how many executions are to be delivered again, 1 if an exchange would find something, the ms until the next
  *          due time or -1, the ms until the next lease expires or -1, the numbers of queued, scheduled and running
  *          executions, what is to be logged, and how many keys recur whose last run failed
  * Cost     O(log n), n being the workers; at most 100 leases and 100 loans are returned
  */
 export const heartbeat = Redis.script(
-  (keys: Keys.Keys, now: number | "", ttlMillis: number, worker: WorkerOptions, isFirst: boolean) => [
+  (keys: Keys.Keys, now: number | "", ttlMillis: number, worker: WorkerOptions, contract: string, isFirst: boolean) => [
     ...Keys.fixed(keys),
     now,
     keys.prefix,
@@ -34,6 +37,7 @@ export const heartbeat = Redis.script(
     worker.name,
     Math.max(1000, Math.ceil(worker.presenceMillis)),
     encodeTasks(worker.tasks),
+    contract,
     ...(isFirst ? Array.from(worker.facts, ([task, facts]) => [task, encodeFacts(facts)]).flat() : [])
   ],
   {
@@ -43,9 +47,9 @@ export const heartbeat = Redis.script(
 ${fragments.prologue}
 local ttl, worker, presence, known = tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5]), ARGV[6]
 ${compose([
-  fragments.enqueue,
+  fragments.announce,
   fragments.wake,
-  fragments.slots,
+  holdings,
   fragments.bury,
   fragments.knows,
   fragments.nextDue,
@@ -58,16 +62,19 @@ local presentation = prefix .. '${Keys.segments.worker}' .. worker
 call('HSET', presentation, 'seen', nowText, 'tasks', known)
 call('PEXPIRE', presentation, text(presence))
 local facts = prefix .. '${Keys.segments.facts}'
-for i = 7, #ARGV, 2 do
+for i = 8, #ARGV, 2 do
   call('HSET', facts, ARGV[i], ARGV[i + 1])
 end
 call('PEXPIRE', facts, ${Keys.factsMillis})
+for _, said in ipairs({ '${Keys.segments.limits}', '${Keys.segments.contracts}', '${Keys.segments.contract}' .. ARGV[7] }) do
+  call('PEXPIRE', prefix .. said, ${contractMillis})
+end
 
 local reclaimed = 0
 local expired = call('ZRANGEBYSCORE', leasesKey, '-inf', nowText, 'LIMIT', 0, 100)
 for _, key in ipairs(expired) do
   local record = records .. key
-  local found = call('HMGET', record, 'state', 'cancel', 'progress', 'failures', 'values', 'gen', 'last')
+  local found = call('HMGET', record, 'state', 'cancel', 'progress', 'failures', 'terms', 'gen', 'place', 'last')
   if found[1] == 'running' then
     if found[3] then call('DEL', progresses .. key) end
     -- The lease goes: what it settles from now on was not applied before.
@@ -75,18 +82,15 @@ for _, key in ipairs(expired) do
       if found[5] then giveUp(key, found[6]) end
       call('HSET', record, 'state', 'cancelled', 'completed', nowText)
       call('HDEL', record, 'lease', 'cancel', 'progress')
-      if found[7] then call('ZREM', chainsKey, key) end
+      if found[8] then call('ZREM', chainsKey, key) end
       if isFollowed(key) then announce(key) end
       bury(key, ttl, found[4])
     else
       reclaimed = reclaimed + 1
-      -- One that has a slot keeps it, and comes first.
-      if found[5] and call('HGET', record, 'slot') then
-        goFirst(key)
-      else
-        call('HSET', record, 'state', 'queued', 'id', enqueue(key))
-      end
-      call('HDEL', record, 'lease', 'worker', 'started', 'progress')
+      if found[5] then giveUp(key, found[6]) end
+      -- It has its place, and so is the next at its limits; where starts are counted, its next one is another.
+      enqueue(key, found[7])
+      call('HDEL', record, 'lease', 'worker', 'started', 'progress', 'starts', 'counted')
       if isFollowed(key) then announce(key) end
     end
   end
@@ -97,10 +101,10 @@ if #expired > 0 then call('ZREM', leasesKey, unpack(expired)) end
 local lent = call('ZRANGEBYSCORE', askedKey, '-inf', nowText, 'LIMIT', 0, 100)
 for _, key in ipairs(lent) do
   local record = records .. key
-  local found = call('HMGET', record, 'aside', 'deliveries')
+  local found = call('HMGET', record, 'aside', 'place', 'deliveries')
   if found[1] == 'a' then
-    goFirst(key)
-    call('HSET', record, 'deliveries', text((tonumber(found[2]) or 0) + 1))
+    enqueue(key, found[2] or '0')
+    call('HSET', record, 'deliveries', text((tonumber(found[3]) or 0) + 1))
     call('HDEL', record, 'lease')
   end
 end
@@ -126,7 +130,16 @@ if call('EXISTS', overtakenKey) == 1 then
   end
 end
 
-local isReady = call('XLEN', streamKey) > 0 or call('XLEN', frontKey) > 0
+-- What version 0.1.0 has left before all else.
+local front = prefix .. '${Keys.segments.front}'
+for _, entry in ipairs(call('XRANGE', front, '-', '+', 'COUNT', 100)) do
+  local key = entry[2][2]
+  local found = call('HMGET', records .. key, 'state', 'id', 'aside')
+  if found[1] == 'queued' and found[2] == entry[1] and found[3] == 'f' then enqueue(key, placeOf(found[2])) end
+  call('XDEL', front, entry[1])
+end
+
+local isReady = call('XLEN', streamKey) > 0 or call('EXISTS', turnsKey, gatesKey) > 0
 -- Repairs what a lost token would leave: due work, and every worker asleep.
 if isReady then wake() end
 local untilNext = nextDue()
