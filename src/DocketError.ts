@@ -115,13 +115,34 @@ export class InvalidRequest extends Schema.TaggedError<InvalidRequest>("effect-d
 }
 
 /**
+ * A key is that of another task's execution, so there is nothing to read of this task under it.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class KeyInUse extends Schema.TaggedError<KeyInUse>("effect-docket/KeyInUse")("KeyInUse", {
+  key: Schema.String,
+  /** The task that was asked about. */
+  task: Schema.String,
+  /** The task whose execution has the key. */
+  usedBy: Schema.String
+}) {
+  override get message() {
+    return (
+      `The key "${this.key}" is that of an execution of task "${this.usedBy}", so task "${this.task}" has no result under it: ` +
+      "give the two keys of their own"
+    )
+  }
+}
+
+/**
  * An operation of a docket failed.
  *
  * @category errors
  * @since 0.1.0
  */
 export class DocketError extends Schema.TaggedError<DocketError>("effect-docket/DocketError")("DocketError", {
-  reason: Schema.Union([StoreError, Overloaded, InvalidPayload, InvalidRequest, TooLarge])
+  reason: Schema.Union([StoreError, Overloaded, InvalidPayload, InvalidRequest, TooLarge, KeyInUse])
 }) {
   override get message() {
     return this.reason.message

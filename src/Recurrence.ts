@@ -6,6 +6,7 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import * as CronText from "./internal/contract/cronText.ts"
 import * as Durations from "./internal/contract/durations.ts"
 
 /**
@@ -64,12 +65,17 @@ export interface PerpetualOptions {
 export interface CronOptions {
   /**
    * Five fields (minute, hour, day of month, month, day of week), or one of `@yearly`, `@annually`, `@monthly`,
-   * `@weekly`, `@daily`, `@midnight`, `@hourly`.
+   * `@weekly`, `@daily`, `@midnight`, `@hourly`. A range may go beyond the end of its field, as `22-2` in the hours and
+   * `FRI-MON` in the days of the week. `L`, `W`, `#` and `?` are refused.
    */
   readonly expression: string
   /** The zone in which the expression is read, with its daylight-saving changes. Default: UTC. */
   readonly timeZone?: string | DateTime.TimeZone | undefined
-  /** Which of the two occurrences count when clocks go back and a time comes twice. Default: `earlier`. */
+  /**
+   * Which of the two occurrences count when clocks go back and a time comes twice. Default: `both` where the expression
+   * names every hour, or its minutes begin with `*`, so that what runs each few minutes does not pause for an hour; else
+   * `earlier`.
+   */
   readonly repeated?: "earlier" | "later" | "both" | undefined
   /** What becomes of a time that is skipped when clocks go forward. Default: `later`. */
   readonly skipped?: Skipped | undefined
@@ -104,15 +110,15 @@ const hasTimes = (cron: Cron.Cron): boolean => {
   }
 }
 
-const nicknames: Readonly<Record<string, string>> = {
-  "@yearly": "0 0 1 1 *",
-  "@annually": "0 0 1 1 *",
-  "@monthly": "0 0 1 * *",
-  "@weekly": "0 0 * * 0",
-  "@daily": "0 0 * * *",
-  "@midnight": "0 0 * * *",
-  "@hourly": "0 * * * *"
-}
+const nicknames: ReadonlyMap<string, string> = new Map([
+  ["@yearly", "0 0 1 1 *"],
+  ["@annually", "0 0 1 1 *"],
+  ["@monthly", "0 0 1 * *"],
+  ["@weekly", "0 0 * * 0"],
+  ["@daily", "0 0 * * *"],
+  ["@midnight", "0 0 * * *"],
+  ["@hourly", "0 * * * *"]
+])
 
 /**
  * A recurrence at calendar times. An expression or a time zone that is not valid throws, where the task is defined.
@@ -121,13 +127,17 @@ const nicknames: Readonly<Record<string, string>> = {
  * @since 0.1.0
  */
 export const cron = (options: CronOptions): Recurrence => {
-  const expression = nicknames[options.expression] ?? options.expression
-  const parsed = Cron.parse(expression, options.timeZone ?? "UTC", { onDstOverlap: options.repeated ?? "earlier" })
+  const expression = nicknames.get(options.expression) ?? options.expression
+  const fields = CronText.read(expression)
+  if (Result.isFailure(fields)) {
+    throw new RangeError(`cron: ${JSON.stringify(options.expression)} ${fields.failure}`)
+  }
+  const { isFrequent, text } = fields.success
+  const parsed = Cron.parse(text, options.timeZone ?? "UTC", {
+    onDstOverlap: options.repeated ?? (isFrequent ? "both" : "earlier")
+  })
   if (Result.isFailure(parsed)) {
     throw new RangeError(`cron: ${JSON.stringify(options.expression)} is not valid: ${parsed.failure.message}`)
-  }
-  if (expression.trim().split(/\s+/).length !== 5) {
-    throw new RangeError(`cron: ${JSON.stringify(options.expression)} needs five fields: minute hour day month weekday`)
   }
   if (!hasTimes(parsed.success)) {
     throw new RangeError(

@@ -174,15 +174,31 @@ export interface ScheduleOptions {
 }
 
 /**
- * The payload and options of a request for a task, as arguments: a payload that may be empty may be left out.
+ * The payload and options of a request for a task, as arguments: a payload that may be empty or `undefined` may be left
+ * out. Of a task that may be one of several the payload has to fit each.
  *
  * @category type-level
  * @since 0.1.0
  */
 export type Arguments<T extends Any> =
-  {} extends PayloadInput<T>
-    ? readonly [payload?: PayloadInput<T>, options?: ScheduleOptions]
-    : readonly [payload: PayloadInput<T>, options?: ScheduleOptions]
+  CanBeLeftOut<InputOfEach<T>> extends true
+    ? readonly [payload?: InputOfEach<T>, options?: ScheduleOptions]
+    : readonly [payload: InputOfEach<T>, options?: ScheduleOptions]
+
+type CanBeLeftOut<Input> = {} extends Input
+  ? true
+  : undefined extends Input
+    ? true
+    : [void] extends [Input]
+      ? true
+      : false
+
+/** What fits all tasks of a union. */
+type InputOfEach<T extends Any> = (T extends Any ? (input: PayloadInput<T>) => void : never) extends (
+  input: infer Input
+) => void
+  ? Input
+  : never
 
 /**
  * A task with its payload and options: what a batch consists of.

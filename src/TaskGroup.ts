@@ -39,7 +39,7 @@ export interface TaskGroup<in out Tasks extends Task.Any> extends Pipeable {
    * The services that the handlers use stay in the layer's requirements, apart from those that the worker provides for
    * each execution.
    */
-  readonly toLayer: <const H extends HandlersOf<Tasks>, EX = never, RX = never>(
+  readonly toLayer: <const H extends HandlersOf<Tasks> & NoOthers<H, Tasks>, EX = never, RX = never>(
     handlers: H | Effect.Effect<H, EX, RX>
   ) => Layer.Layer<Task.Handlers<Tasks>, EX, Exclude<RX, Scope.Scope> | HandlerServices<H>>
   /** Provides the handler of one task of the group. */
@@ -53,7 +53,7 @@ export interface TaskGroup<in out Tasks extends Task.Any> extends Pipeable {
     handler: H | Effect.Effect<H, EX, RX>
   ) => Layer.Layer<Task.Handler<Name>, EX, Exclude<RX, Scope.Scope> | HandlerServices<{ readonly [K in Name]: H }>>
   /** Types handlers that are written apart from `toLayer`. */
-  readonly of: <const H extends HandlersOf<Tasks>>(handlers: H) => H
+  readonly of: <const H extends HandlersOf<Tasks> & NoOthers<H, Tasks>>(handlers: H) => H
 }
 
 /**
@@ -63,6 +63,11 @@ export interface TaskGroup<in out Tasks extends Task.Any> extends Pipeable {
  * @since 0.1.0
  */
 export type HandlersOf<Tasks extends Task.Any> = { readonly [T in Tasks as T["name"]]: Task.HandlerFn<T> }
+
+/** Refuses handlers of tasks that are not in the group, such as one whose name is misspelt. */
+type NoOthers<H, Tasks extends Task.Any> = string extends keyof H
+  ? unknown
+  : { readonly [Name in Exclude<keyof H, Tasks["name"]>]: never }
 
 /**
  * The services that handlers use, without those that the worker provides for each execution.
@@ -151,9 +156,17 @@ const layerOf = (names: ReadonlyArray<string>, build: Build<Record<string, Run>>
       const context = yield* Effect.context<never>()
       const handlers = Effect.isEffect(build) ? yield* build : build
       let services: Context.Context<never> = Context.empty()
+      for (const name of Object.keys(handlers)) {
+        if (!names.includes(name)) {
+          return yield* Effect.die(new RangeError(`There is a handler for "${name}", and no task of that name`))
+        }
+      }
       for (const name of names) {
-        const run = handlers[name]
-        if (run === undefined) return yield* Effect.die(new RangeError(`There is no handler for task "${name}"`))
+        // Every object has what `Object` has, and a task may be named like it.
+        const run = Object.hasOwn(handlers, name) || !(name in Object.prototype) ? handlers[name] : undefined
+        if (typeof run !== "function") {
+          return yield* Effect.die(new RangeError(`There is no handler for task "${name}"`))
+        }
         services = Context.add(services, handlerOf(name), { run, context })
       }
       return services

@@ -290,7 +290,7 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
     ]),
     options.fallback && Registry.fallback(options.fallback, context)
   )
-  const metrics = yield* Metrics.ofWorker(docket.name, name)
+  const metrics = yield* Metrics.ofWorker(docket.name, options.name ?? hostname(), (task) => registry.names.has(task))
   const vitals = Vitals.make(yield* Clock.Clock)
   const outage = Outage.make(Duration.millis(reconnectionDelay), metrics.disrupted)
   const opened = yield* outage.untilAnswered(

@@ -1,6 +1,6 @@
 /** What a contract's own functions fail with at a payload, and data that cannot be kept. */
 import { assert } from "@effect/vitest"
-import { Effect, Exit, Layer, Option, Schema } from "effect"
+import { Cause, Effect, Exit, Layer, Option, Schema } from "effect"
 import { Docket, type DocketError, type ExecutionInfo, Task, TaskGroup, Worker } from "../src/index.ts"
 import { onEveryStore, onMemory, start } from "./support/dockets.ts"
 import { oddStrings } from "./support/oddStrings.ts"
@@ -102,12 +102,14 @@ onMemory("A function of a contract", (it) => {
   it.effect("SCH-09 has to give a string for a key, as its options do", () =>
     Effect.gen(function* () {
       const docket = yield* Docket
+      const None = Task.make("none", { key: () => unchecked<string>(undefined) })
+      assert.match((yield* refusal(docket.add(None))).message, /^The key of task "none" has to be a string; it is /)
       for (const key of [7, null, true, {}, Symbol("k"), () => "k"]) {
         const Odd = Task.make("odd", { key: () => unchecked<string>(key) })
         const given = yield* refusal(docket.add(Odd, {}, { key: unchecked<string>(key) }))
         assert.match(given.message, /^The key of task "odd" has to be a string; it is /)
-        if (key === null) continue
         assert.match((yield* refusal(docket.add(Odd))).message, /^The key of task "odd" has to be a string; it is /)
+        if (key === null) continue
         const named = yield* refusal(docket.addNamed("odd", {}, { key: unchecked<string>(key) }))
         assert.match(named.message, /^The key of task "odd" has to be a string; it is /)
       }
@@ -230,6 +232,81 @@ onEveryStore("Data that looks like the docket's own", (it) => {
         const task = Exit.isSuccess(yield* Effect.exit(Effect.try(() => Task.make(odd))))
         assert.strictEqual(task, !odd.includes("\0") && !odd.includes("\u0001") && odd.isWellFormed())
       }
+    })
+  )
+})
+
+onEveryStore("A payload", (it) => {
+  it.effect("SCH-08 may be no struct, and may be left out where it can be undefined", () =>
+    Effect.gen(function* () {
+      const docket = yield* Docket
+      const Nothing = Task.make("nothing", { payload: Schema.Void, success: Schema.String })
+      const Perhaps = Task.make("perhaps", { payload: Schema.UndefinedOr(Schema.String), success: Schema.String })
+      const Free = Task.make("free", { payload: Schema.Json, success: Schema.String })
+      const tasks = TaskGroup.make(Nothing, Perhaps, Free)
+      const shown = (payload: unknown) => Effect.succeed(payload === undefined ? "undefined" : JSON.stringify(payload))
+      yield* start(
+        Worker.layer(tasks).pipe(Layer.provide(tasks.toLayer({ nothing: shown, perhaps: shown, free: shown })))
+      )
+      assert.strictEqual(yield* (yield* docket.add(Nothing)).result, "undefined")
+      assert.strictEqual(yield* (yield* docket.add(Nothing, undefined, { key: "k" })).result, "undefined")
+      assert.strictEqual(yield* (yield* docket.add(Perhaps)).result, "undefined")
+      assert.strictEqual(yield* (yield* docket.add(Perhaps, "text")).result, '"text"')
+      assert.strictEqual(yield* (yield* docket.add(Free, null)).result, "null")
+      const [one, other] = yield* docket.addAll([Task.request(Nothing), Task.request(Perhaps, undefined, { key: "p" })])
+      assert.deepStrictEqual([yield* one.result, yield* other.result], ["undefined", "undefined"])
+    })
+  )
+})
+
+onEveryStore("A key that is live for another task", (it) => {
+  it.effect("SCH-04 gives a handle that says so, rather than the other's result", () =>
+    Effect.gen(function* () {
+      const docket = yield* Docket
+      const One = Task.make("one", { success: Schema.String })
+      const Other = Task.make("other", { success: Schema.String })
+      const tasks = TaskGroup.make(One, Other)
+      const one = yield* docket.add(One, {}, { key: "k" })
+      const other = yield* docket.add(Other, {}, { key: "k" })
+      const named = yield* docket.addNamed("other", {}, { key: "k" })
+      assert.strictEqual(other.disposition, "already-scheduled")
+      yield* start(
+        Worker.layer(tasks).pipe(
+          Layer.provide(tasks.toLayer({ one: () => Effect.succeed("one"), other: () => Effect.succeed("other") }))
+        )
+      )
+      assert.strictEqual(yield* one.result, "one")
+      for (const handle of [other, named, docket.execution(Other, "k")]) {
+        const error = yield* Effect.flip(handle.result)
+        assert(error._tag === "DocketError" && error.reason._tag === "KeyInUse")
+        assert.deepInclude({ ...error.reason }, { key: "k", task: "other", usedBy: "one" })
+      }
+      assert.strictEqual(yield* docket.execution(One, "k").result, "one")
+    })
+  )
+})
+
+onMemory("Handlers", (it) => {
+  it.effect("have to be those of the group's tasks, also where nobody checks types", () =>
+    Effect.gen(function* () {
+      const Odd = Task.make("constructor")
+      const tasks = TaskGroup.make(Odd)
+      const problem = (handlers: object) =>
+        Effect.map(
+          Effect.exit(
+            Effect.scoped(
+              Layer.build(tasks.toLayer(unchecked<{ readonly constructor: () => Effect.Effect<void> }>(handlers)))
+            )
+          ),
+          (exit) => (Exit.isFailure(exit) ? String(Cause.squash(exit.cause)) : "none")
+        )
+      assert.include(yield* problem({}), 'There is no handler for task "constructor"')
+      assert.include(yield* problem({ constructor: 1 }), 'There is no handler for task "constructor"')
+      assert.strictEqual(yield* problem({ constructor: () => Effect.void }), "none")
+      assert.include(
+        yield* problem({ constructor: () => Effect.void, more: () => Effect.void }),
+        'There is a handler for "more", and no task of that name'
+      )
     })
   )
 })

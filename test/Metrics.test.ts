@@ -1,3 +1,4 @@
+import { hostname } from "node:os"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Metric, Schema } from "effect"
 import { TestClock } from "effect/testing"
@@ -30,7 +31,7 @@ const stateOf = Effect.fnUntraced(function* (name: string) {
   const states: Record<string, Metric.Metric.Snapshot["state"]> = {}
   for (const { attributes, id, state } of yield* Metric.snapshot) {
     if (id !== name) continue
-    const { "docket.name": _name, "docket.worker": _worker, ...labels } = attributes ?? {}
+    const { "docket.name": _name, "docket.worker": _worker, unit: _unit, ...labels } = attributes ?? {}
     states[Object.values(labels).join(" ")] = state
   }
   return states
@@ -151,9 +152,62 @@ describe("Metrics", () => {
         .flatMap(({ attributes }) => Object.entries(attributes ?? {}))
       assert.isAbove(labels.length, 0)
       for (const [name, value] of labels) {
-        assert.include(["docket.name", "docket.worker", "docket.task", "docket.where"], name)
-        assert.include(["docket", "w", "good", "docket", "worker", "on_complete"], value)
+        assert.include(["docket.name", "docket.worker", "docket.task", "docket.where", "unit"], name)
+        assert.include(["docket", "w", "good", "docket", "worker", "on_complete", "s"], value)
       }
+    }).pipe(Effect.provide([HandlersLive, Fresh]))
+  )
+
+  it.effect(
+    "MET-09 names that no contract bounds share their series after some, and the worker's own tasks never do",
+    () =>
+      Effect.gen(function* () {
+        const docket = yield* Docket
+        for (let i = 0; i < 300; i++) yield* docket.addNamed(`tenant-${i}`, {})
+        yield* docket.add(Good, { n: 1 })
+        const fallback = () => Effect.void
+        const worker = yield* Effect.forkChild(Worker.runUntilFinished(tasks, { fallback }))
+        yield* TestClock.adjust("1 second")
+        yield* Fiber.join(worker)
+        const started = yield* countOf("docket_tasks_started")
+        assert.strictEqual(started["good"], 1)
+        assert.strictEqual(started["(other)"], 280)
+        assert.strictEqual(Object.keys(started).length, 22)
+        const added = yield* countOf("docket_tasks_added")
+        assert.strictEqual(added["(other)"], 101)
+        assert.strictEqual(Object.keys(added).length, 201)
+      }).pipe(Effect.provide([HandlersLive, Fresh]))
+  )
+
+  it.effect("MET-03, MET-09 a worker without a name counts under its host's, whenever it starts", () =>
+    Effect.gen(function* () {
+      const docket = yield* Docket
+      for (let n = 0; n < 3; n++) {
+        yield* docket.add(Good, { n })
+        const worker = yield* Effect.forkChild(Worker.runUntilFinished(tasks))
+        yield* TestClock.adjust("1 second")
+        yield* Fiber.join(worker)
+      }
+      const workers = (yield* Metric.snapshot).map(({ attributes }) => attributes?.["docket.worker"])
+      assert.deepStrictEqual(new Set(workers.filter((name) => name !== undefined)), new Set([hostname()]))
+      assert.deepStrictEqual(yield* countOf("docket_tasks_started"), { good: 3 })
+    }).pipe(Effect.provide([HandlersLive, Fresh]))
+  )
+
+  it.effect("MET-06 durations say their unit to whatever exports them", () =>
+    Effect.gen(function* () {
+      const docket = yield* Docket
+      yield* docket.add(Good, { n: 1 })
+      const worker = yield* Effect.forkChild(Worker.runUntilFinished(tasks))
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(worker)
+      const units = (yield* Metric.snapshot).flatMap(({ attributes, id, type }) =>
+        type === "Histogram" ? [[id, attributes?.["unit"]]] : []
+      )
+      assert.sameDeepMembers(units, [
+        ["docket_task_duration", "s"],
+        ["docket_task_punctuality", "s"]
+      ])
     }).pipe(Effect.provide([HandlersLive, Fresh]))
   )
 })

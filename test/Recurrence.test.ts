@@ -30,6 +30,85 @@ describe("Recurrence", () => {
     }
   })
 
+  it("CRN-01 a range may go beyond the end of its field", () => {
+    const times = (expression: string, count: number, from: string) => {
+      const found: Array<string> = []
+      for (let at = from; found.length < count; found.push(at.slice(0, 16))) at = next(calendar({ expression }), at)
+      return found
+    }
+    assert.deepStrictEqual(times("0 22-1 * * *", 5, "2026-11-20T21:00:00Z"), [
+      "2026-11-20T22:00",
+      "2026-11-20T23:00",
+      "2026-11-21T00:00",
+      "2026-11-21T01:00",
+      "2026-11-21T22:00"
+    ])
+    // The 20th is a Friday.
+    assert.deepStrictEqual(times("0 0 * * FRI-MON", 5, "2026-11-19T00:00:00Z"), [
+      "2026-11-20T00:00",
+      "2026-11-21T00:00",
+      "2026-11-22T00:00",
+      "2026-11-23T00:00",
+      "2026-11-27T00:00"
+    ])
+    assert.deepStrictEqual(times("0 0 * * 5-1", 5, "2026-11-19T00:00:00Z").at(3), "2026-11-23T00:00")
+    assert.deepStrictEqual(times("0 0 1 NOV-FEB *", 5, "2026-11-20T00:00:00Z"), [
+      "2026-12-01T00:00",
+      "2027-01-01T00:00",
+      "2027-02-01T00:00",
+      "2027-11-01T00:00",
+      "2027-12-01T00:00"
+    ])
+    assert.deepStrictEqual(times("50-10/10 12 * * *", 3, "2026-11-20T12:00:00Z"), [
+      "2026-11-20T12:10",
+      "2026-11-20T12:50",
+      "2026-11-21T12:00"
+    ])
+  })
+
+  it("CRN-06 what some other crons read and this one does not is named in the refusal", () => {
+    for (const [expression, found, field] of [
+      ["0 0 L * *", "L", "day of the month"],
+      ["0 0 L-3 * *", "L-3", "day of the month"],
+      ["0 0 15W * *", "15W", "day of the month"],
+      ["0 0 1,LW * *", "LW", "day of the month"],
+      ["0 0 * * 5L", "5L", "day of the week"],
+      ["0 0 * * FRI#3", "FRI#3", "day of the week"],
+      ["0 0 ? * 1", "?", "day of the month"]
+    ] as const) {
+      assert.throws(
+        () => Recurrence.cron({ expression }),
+        `cron: "${expression}" has ${found} in the field of the ${field}, and neither L, W, # nor ? is understood here`
+      )
+    }
+    for (const expression of ["constructor", "__proto__", "@reboot", "@every 5m", "", "0 0 1 1 * *"]) {
+      assert.throws(() => Recurrence.cron({ expression }), "needs five fields")
+    }
+    for (const expression of ["0 0 * * LUN", "0 24-2 * * *", "0 22-2/0 * * *", "0 5-x * * *"]) {
+      assert.throws(() => Recurrence.cron({ expression }), "is not valid")
+    }
+  })
+
+  it("CRN-02 what runs every hour or each few minutes does not pause while an hour comes twice, unless asked to", () => {
+    // Lisbon: the hour from 01:00 comes twice on 25 October 2026, from 00:00 UTC on.
+    const timeZone = "Europe/Lisbon"
+    const runs = (options: Omit<Recurrence.CronOptions, "timeZone">) => {
+      let count = 0
+      const end = at("2026-10-25T03:00:00Z")
+      for (let time = "2026-10-24T22:59:00Z"; at(time) < end; count++) {
+        time = next(calendar({ ...options, timeZone }), time)
+      }
+      return count - 1
+    }
+    assert.strictEqual(runs({ expression: "*/15 * * * *" }), 16)
+    assert.strictEqual(runs({ expression: "0,30 * * * *" }), 8)
+    assert.strictEqual(runs({ expression: "@hourly" }), 4)
+    assert.strictEqual(runs({ expression: "*/15 0-5 * * *" }), 16)
+    assert.strictEqual(runs({ expression: "*/15 * * * *", repeated: "earlier" }), 12)
+    assert.strictEqual(runs({ expression: "30 1 * * *" }), 1)
+    assert.strictEqual(runs({ expression: "30 1 * * *", repeated: "both" }), 2)
+  })
+
   it("CRN-02 follows the daylight saving of its zone", () => {
     const daily = calendar({ expression: "0 9 * * *", timeZone: "Europe/Lisbon" })
     assert.strictEqual(next(daily, "2026-10-24T08:00:00Z"), "2026-10-25T09:00:00.000Z")

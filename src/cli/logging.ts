@@ -4,7 +4,7 @@
  * **Details**
  *
  * - `plain`: one line with the time, the level, the logger and the message, on standard error; the cause of an error
- *   follows on lines of its own.
+ *   follows on lines of its own, which are indented. Control characters are written as JSON does it.
  * - `json`: one object a line, on standard output.
  * - `rich`: for people, on standard error, with colours where that is a terminal. The default there, as `plain` is
  *   elsewhere.
@@ -126,26 +126,30 @@ const keyText = ({ annotations, message }: Line): string => {
   return key === undefined || message.includes(`{${String(key)}}`) ? "" : `{${String(key)}}`
 }
 
-const causeText = ({ cause }: Line): string => (cause === undefined ? "" : `\n${cause}`)
+// Whatever an error says, its lines are no lines of the log.
+const causeText = ({ cause }: Line): string => (cause === undefined ? "" : `\n  ${indented(cause)}`)
 
-const oneLine = (text: string): string => text.replace(/\r?\n/g, "\\n")
+const indented = (text: string): string => text.split(/\r?\n/).map(Text.safe).join("\n  ")
 
 const plain = Logger.make((options) => {
   const line = lineOf(options)
-  const said = oneLine(`${line.name}${keyText(line)}: ${line.message}${annotationsText(line)}`)
+  const said = Text.safe(`${line.name}${keyText(line)}: ${line.message}${annotationsText(line)}`)
   return `${options.date.toISOString()} ${line.level} ${said}${causeText(line)}`
 })
 
 const json = Logger.make((options) => {
   const { annotations, cause, level, message, name } = lineOf(options)
-  return Formatter.formatJson({
-    time: options.date.toISOString(),
-    level,
-    name,
-    message,
-    ...(cause === undefined ? {} : { cause }),
-    ...(Object.keys(annotations).length === 0 ? {} : { annotations })
-  })
+  // JSON leaves some control characters as they are.
+  return Text.safe(
+    Formatter.formatJson({
+      time: options.date.toISOString(),
+      level,
+      name,
+      message,
+      ...(cause === undefined ? {} : { cause }),
+      ...(Object.keys(annotations).length === 0 ? {} : { annotations })
+    })
+  )
 })
 
 const { cyan, green, red, yellow } = Text.colors
@@ -165,7 +169,9 @@ const rich = (colors: boolean) => {
     const time = options.date.toTimeString().slice(0, 8)
     const level = style(styles[line.level] ?? "2", line.level.padEnd(7))
     const key = keyText(line)
-    const task = key === "" ? "" : ` ${style("1", String(line.annotations["docket.task"] ?? ""))}${style("2", key)}`
-    return `${style("2", time)} ${level}${task} ${line.message}${style("2", annotationsText(line))}${causeText(line)}`
+    const name = Text.safe(String(line.annotations["docket.task"] ?? ""))
+    const task = key === "" ? "" : ` ${style("1", name)}${style("2", Text.safe(key))}`
+    const annotations = style("2", Text.safe(annotationsText(line)))
+    return `${style("2", time)} ${level}${task} ${indented(line.message)}${annotations}${causeText(line)}`
   })
 }

@@ -47,7 +47,7 @@ export const look: Effect.Effect<Look, never, Terminal.Terminal> = Effect.gen(fu
 
 /** Prints lines of data. */
 export const lines = (all: ReadonlyArray<string>): Effect.Effect<void> =>
-  all.length === 0 ? Effect.void : Console.log(all.join("\n"))
+  all.length === 0 ? Effect.void : Console.log(Text.printable(all.join("\n")))
 
 /** Prints a table. */
 export const table = (
@@ -58,7 +58,7 @@ export const table = (
 
 /** Prints objects for programs, one a line. */
 export const json = (objects: ReadonlyArray<unknown>): Effect.Effect<void> =>
-  lines(objects.map((object) => JSON.stringify(object)))
+  lines(objects.map((object) => Text.safe(JSON.stringify(object))))
 
 /** Says something about the data, or instead of it. */
-export const talk = (sentence: string): Effect.Effect<void> => Console.error(sentence)
+export const talk = (sentence: string): Effect.Effect<void> => Console.error(Text.printable(sentence))

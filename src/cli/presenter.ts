@@ -11,6 +11,7 @@ import type * as Terminal from "effect/Terminal"
 import { redact } from "../store/redis/connection/Connection.ts"
 import * as Help from "./help.ts"
 import * as Output from "./output.ts"
+import * as Text from "./text.ts"
 
 /** Prints help that fits, the version alone, and for a mistake what it is and where to read more. */
 export const layer: Layer.Layer<never, never, Terminal.Terminal> = Layer.effect(
@@ -36,13 +37,18 @@ export const layer: Layer.Layer<never, never, Terminal.Terminal> = Layer.effect(
   })
 )
 
-/** A text on one line, without the wrapping that schema errors come in, and without the password of a docket's URL. */
+/**
+ * A text on one line that steers no terminal, without the wrapping that schema errors come in, and without the password of
+ * a docket's URL.
+ */
 export const sentence = (text: string): string =>
-  text
-    .replace(/SchemaError\((.*)\)/s, "$1")
-    .trim()
-    .replace(/\s*\n\s*/g, " ")
-    .replace(/\b(?:rediss?|valkeys?|unix|memory)(?:\+\w+)?:\S+/gi, redact)
+  Text.safe(
+    text
+      .replace(/SchemaError\((.*)\)/s, "$1")
+      .trim()
+      .replace(/\s*\n\s*/g, " ")
+      .replace(/\b(?:rediss?|valkeys?|unix|memory)(?:\+\w+)?:\S+/gi, redact)
+  )
 
 const describe = (error: CliError.NonShowHelpErrors): string =>
   // What was typed may be a URL with a password, in the wrong place, or with a mistake in it.

@@ -23,6 +23,22 @@ export const safe = (text: string): string =>
     return quoted === character ? `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}` : quoted
   })
 
+// What only chooses how text looks.
+// eslint-disable-next-line no-control-regex
+const styled = /(\u001b\[[\d;]*m)/
+
+/** Lines that may be in colour, without anything else that would steer the terminal, whoever put it there. */
+export const printable = (text: string): string =>
+  text
+    .split("\n")
+    .map((line) =>
+      line
+        .split(styled)
+        .map((part, i) => (i % 2 === 1 ? part : safe(part)))
+        .join("")
+    )
+    .join("\n")
+
 /** A name or a key in a sentence. */
 export const quote = (text: string): string => `"${safe(text.replace(/["\\]/g, "\\$&"))}"`
 

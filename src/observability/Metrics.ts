@@ -4,7 +4,9 @@
  * **Details**
  *
  * All are Effect metrics, so they are in the registry of whoever exports metrics. Labels have few values: docket, worker,
- * task, and where something was noticed; never a key, a time or an attempt.
+ * task, and where something was noticed; never a key, a time or an attempt. A worker without a name of its own counts under
+ * its host's, since each start makes a new one. Of the tasks that a worker runs by its fallback the first 20 have series of
+ * their own, of those that a producer schedules the first 200; the others share `(other)`. Durations have a label `unit`.
  *
  * | metric | kind | counts | labels |
  * | --- | --- | --- | --- |
@@ -46,7 +48,8 @@ const gauge = (name: string, description: string) => (labels: Labels) =>
 const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600]
 
 const histogram = (name: string, description: string) => (labels: Labels) =>
-  Metric.histogram(name, { description, attributes: labels, boundaries: seconds })
+  // What exports to OTLP takes the unit from here.
+  Metric.histogram(name, { description, attributes: { ...labels, unit: "s" }, boundaries: seconds })
 
 const added = counter("docket_tasks_added", "Adds that were not struck, also of live keys")
 const replaced = counter("docket_tasks_replaced", "Replaces")
@@ -70,17 +73,32 @@ const queueDepth = gauge("docket_queue_depth", "Executions that are due and not 
 const recurringFailed = gauge("docket_recurring_failed", "Recurring tasks whose last run failed")
 const scheduleDepth = gauge("docket_schedule_depth", "Executions for later")
 
-/** Makes the metrics of each task once. */
-const byTask = <A>(make: (task: string) => A): ((task: string) => A) => {
-  const known = new Map<string, A>()
-  return (task) => {
-    let found = known.get(task)
-    if (found === undefined) {
-      found = make(task)
-      known.set(task, found)
-    }
-    return found
+// Names that no contract bounds come from whoever schedules by name. Each is some forty series at a worker.
+const mostOthers = { producer: 200, worker: 20 } as const
+
+/** What the names beyond these are counted under. */
+const others = "(other)"
+
+/**
+ * Makes the metrics of each task once. The names that are not known beforehand share one after the first so many, so that
+ * the series stay bounded.
+ */
+const byTask = <A>(
+  make: (task: string) => A,
+  most: number,
+  isKnown: (task: string) => boolean = () => false
+): ((task: string) => A) => {
+  const made = new Map<string, A>()
+  let unknown = 0
+  const find = (task: string): A => {
+    const found = made.get(task)
+    if (found !== undefined) return found
+    if (task !== others && !isKnown(task) && ++unknown > most) return find(others)
+    const metrics = make(task)
+    made.set(task, metrics)
+    return metrics
   }
+  return find
 }
 
 /** The metrics of a docket's producers. */
@@ -95,7 +113,7 @@ export const ofProducer: (docket: string) => Effect.Effect<ProducerMetrics> = Ef
       scheduled: scheduled(labels),
       stricken: stricken({ ...labels, "docket.where": "docket" })
     }
-  })
+  }, mostOthers.producer)
   const cancels = cancelled(name)
   const strikes = strikesInEffect(name)
   return {
@@ -122,13 +140,17 @@ export interface ProducerMetrics {
   readonly strikes: (count: number) => void
 }
 
-/** The metrics of a worker. */
-export const ofWorker: (docket: string, worker: string) => Effect.Effect<WorkerMetrics> = Effect.fnUntraced(
-  function* (docket, worker) {
-    const context = yield* Effect.context<never>()
-    const name = { "docket.name": docket }
-    const labels = { ...name, "docket.worker": worker }
-    const tasks = byTask((task) => {
+/** The metrics of a worker, which knows these tasks. */
+export const ofWorker: (
+  docket: string,
+  worker: string,
+  isKnown: (task: string) => boolean
+) => Effect.Effect<WorkerMetrics> = Effect.fnUntraced(function* (docket, worker, isKnown) {
+  const context = yield* Effect.context<never>()
+  const name = { "docket.name": docket }
+  const labels = { ...name, "docket.worker": worker }
+  const tasks = byTask(
+    (task) => {
       const all = { ...labels, "docket.task": task }
       return {
         started: started(all),
@@ -145,42 +167,44 @@ export const ofWorker: (docket: string, worker: string) => Effect.Effect<WorkerM
         supersededAtEnd: superseded({ ...all, "docket.where": "on_complete" }),
         stricken: stricken({ ...all, "docket.where": "worker" })
       }
-    })
-    const disrupted = disruptions(labels)
-    const queue = queueDepth(name)
-    const schedule = scheduleDepth(name)
-    const failedChains = recurringFailed(name)
-    return {
-      started: ({ deliveries, due, started, task }) => {
-        const of = tasks(task)
-        of.started.updateUnsafe(1, context)
-        of.running.modifyUnsafe(1, context)
-        of.punctuality.updateUnsafe((started - due) / 1000, context)
-        if (deliveries > 1) of.redelivered.updateUnsafe(1, context)
-      },
-      ended: ({ task }, elapsedMillis, outcome) => {
-        const of = tasks(task)
-        of.running.modifyUnsafe(-1, context)
-        of.completed.updateUnsafe(1, context)
-        of.duration.updateUnsafe(elapsedMillis / 1000, context)
-        if (outcome === undefined) return
-        if (outcome._tag === "Completed") of.succeeded.updateUnsafe(1, context)
-        if (outcome._tag === "Failed" || outcome._tag === "Retry") of.failed.updateUnsafe(1, context)
-        if (outcome._tag === "Retry") of.retried.updateUnsafe(1, context)
-      },
-      perpetuated: (task) => tasks(task).perpetuated.updateUnsafe(1, context),
-      superseded: (task, where) =>
-        (where === "worker" ? tasks(task).supersededAtStart : tasks(task).supersededAtEnd).updateUnsafe(1, context),
-      stricken: (task) => tasks(task).stricken.updateUnsafe(1, context),
-      disrupted: () => disrupted.updateUnsafe(1, context),
-      depth: ({ queued, scheduled }) => {
-        queue.updateUnsafe(queued, context)
-        schedule.updateUnsafe(scheduled, context)
-      },
-      failedChains: (count) => failedChains.updateUnsafe(count, context)
-    }
+    },
+    mostOthers.worker,
+    isKnown
+  )
+  const disrupted = disruptions(labels)
+  const queue = queueDepth(name)
+  const schedule = scheduleDepth(name)
+  const failedChains = recurringFailed(name)
+  return {
+    started: ({ deliveries, due, started, task }) => {
+      const of = tasks(task)
+      of.started.updateUnsafe(1, context)
+      of.running.modifyUnsafe(1, context)
+      of.punctuality.updateUnsafe((started - due) / 1000, context)
+      if (deliveries > 1) of.redelivered.updateUnsafe(1, context)
+    },
+    ended: ({ task }, elapsedMillis, outcome) => {
+      const of = tasks(task)
+      of.running.modifyUnsafe(-1, context)
+      of.completed.updateUnsafe(1, context)
+      of.duration.updateUnsafe(elapsedMillis / 1000, context)
+      if (outcome === undefined) return
+      if (outcome._tag === "Completed") of.succeeded.updateUnsafe(1, context)
+      if (outcome._tag === "Failed" || outcome._tag === "Retry") of.failed.updateUnsafe(1, context)
+      if (outcome._tag === "Retry") of.retried.updateUnsafe(1, context)
+    },
+    perpetuated: (task) => tasks(task).perpetuated.updateUnsafe(1, context),
+    superseded: (task, where) =>
+      (where === "worker" ? tasks(task).supersededAtStart : tasks(task).supersededAtEnd).updateUnsafe(1, context),
+    stricken: (task) => tasks(task).stricken.updateUnsafe(1, context),
+    disrupted: () => disrupted.updateUnsafe(1, context),
+    depth: ({ queued, scheduled }) => {
+      queue.updateUnsafe(queued, context)
+      schedule.updateUnsafe(scheduled, context)
+    },
+    failedChains: (count) => failedChains.updateUnsafe(count, context)
   }
-)
+})
 
 /** What a worker counts. */
 export interface WorkerMetrics {

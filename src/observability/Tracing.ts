@@ -12,7 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Tracer from "effect/Tracer"
-import { DocketError } from "../DocketError.ts"
+import { described } from "../internal/contract/failureText.ts"
 import type { Delivery, WorkerSession } from "../DocketStore.ts"
 import { SpanStyle } from "../Telemetry.ts"
 
@@ -88,7 +88,7 @@ export const run = <A, E, R>(
     const { key, task } = delivery
     const scheduled = decode(delivery.trace)
     const { names } = Context.get(fiber.context, SpanStyle)
-    return Effect.withSpan(withErrorType(effect), names === "messaging" ? `process ${task}` : task, {
+    return withSpanOf(effect, names === "messaging" ? `process ${task}` : task, {
       kind: "consumer",
       attributes: {
         ...messaging("process", { destination: task }),
@@ -100,6 +100,24 @@ export const run = <A, E, R>(
         ? { parent: scheduled.span }
         : { root: true, links: scheduled === undefined ? [] : [{ span: scheduled.span, attributes: {} }] })
     })
+  })
+
+/** A span that tells of errors without a message by their fields; whoever runs the effect meets them as they are. */
+const withSpanOf = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  name: string,
+  options: Tracer.SpanOptions
+): Effect.Effect<A, E, R> =>
+  Effect.suspend(() => {
+    let own: Cause.Cause<E> | undefined
+    const told = Effect.catchCause(withErrorType(effect), (cause) => {
+      own = cause
+      return Effect.failCause(described(cause))
+    })
+    return Effect.catchCause(Effect.withSpan(told, name, options), (cause) =>
+      // There is no failure but that of the effect: the span has none.
+      Effect.failCause(own ?? (cause as Cause.Cause<E>))
+    )
   })
 
 /** Adds to the span around it what comes of an effect. */
@@ -116,13 +134,17 @@ const withErrorType = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A
     return type === undefined ? Effect.void : Effect.annotateCurrentSpan("error.type", type)
   })
 
+// By its tag: it may come from another copy of this package.
+const reasonOf = (error: unknown): unknown =>
+  Predicate.isTagged(error, "DocketError") && Predicate.hasProperty(error, "reason") ? error.reason : error
+
 const errorType = (cause: Cause.Cause<unknown>): string | undefined => {
   const reason = cause.reasons.find((reason) => !Cause.isInterruptReason(reason))
   if (reason === undefined) return undefined
   const error = Cause.isFailReason(reason) ? reason.error : reason.defect
   try {
     // An error of the docket says the more with its reason.
-    return nameOf(error instanceof DocketError ? error.reason : error) ?? "_OTHER"
+    return nameOf(reasonOf(error)) ?? "_OTHER"
   } catch {
     // It is the error's own code that throws.
     return "_OTHER"

@@ -2,14 +2,15 @@
 import { DateTime, Effect, Schema } from "effect"
 import { expectTypeOf } from "vitest"
 import {
-  type Docket,
+  Docket,
   type DocketError,
   type Execution,
   type ResultNotKept,
   type ResultTimeout,
   Task,
   type TaskCancelled,
-  type TaskFailed
+  type TaskFailed,
+  TaskGroup
 } from "../../src/index.ts"
 
 class EmailBounced extends Schema.TaggedError<EmailBounced>()("EmailBounced", { address: Schema.String }) {}
@@ -153,4 +154,73 @@ export const errors = (execution: Execution<number, EmailBounced>) => {
   expectTypeOf(execution).toExtend<Execution<unknown, unknown>>()
   expectTypeOf<Execution<never, never>>().toExtend<Execution<number, EmailBounced>>()
   expectTypeOf<Execution<string, EmailBounced>>().not.toExtend<Execution<number, EmailBounced>>()
+}
+
+{
+  const Nothing = Task.make("nothing", { payload: Schema.Void })
+  const Perhaps = Task.make("perhaps", { payload: Schema.UndefinedOr(Schema.String) })
+  const Text = Task.make("text", { payload: Schema.String })
+  const A = Task.make("a", { payload: { a: Schema.String }, success: Schema.Int })
+  const B = Task.make("b", { payload: { b: Schema.Int }, success: Schema.String })
+  const Same = Task.make("same", { payload: { a: Schema.String } })
+
+  // may be no struct, and may be left out where it can be undefined
+  {
+    Effect.gen(function* () {
+      const docket = yield* Docket
+      yield* docket.add(Nothing)
+      yield* docket.add(Nothing, undefined, { key: "k" })
+      yield* docket.add(Perhaps)
+      yield* docket.add(Perhaps, undefined, { key: "k" })
+      yield* docket.add(Perhaps, "text")
+      yield* docket.add(Text, "text")
+      Task.request(Nothing)
+      // @ts-expect-error: a text cannot be left out
+      yield* docket.add(Text)
+      // @ts-expect-error: it is no text
+      yield* docket.add(Perhaps, 7)
+    })
+  }
+
+  // has to fit each task of a union
+  {
+    Effect.gen(function* () {
+      const docket = yield* Docket
+      const either = Math.max(0, 1) > 0 ? A : B
+      // @ts-expect-error: it fits A only
+      yield* docket.add(either, { a: "text" })
+      // @ts-expect-error: it fits B only
+      yield* docket.replace(either, { b: 1 })
+      // @ts-expect-error: it fits A only
+      Task.request(either, { a: "text" })
+      const { result } = yield* docket.add(either, { a: "text", b: 1 })
+      expectTypeOf(result).toExtend<Effect.Effect<string | number, unknown>>()
+      const same = Math.max(0, 1) > 0 ? A : Same
+      yield* docket.add(same, { a: "text" })
+    })
+  }
+}
+
+{
+  const A = Task.make("a", { payload: { a: Schema.String } })
+  const group = TaskGroup.make(A)
+
+  // have the names of tasks, and no others
+  {
+    const fine = { a: () => Effect.void }
+    const misspelt = { a: () => Effect.void, b: () => Effect.void }
+    group.toLayer(fine)
+    group.toLayer(Effect.succeed(fine))
+    group.of(fine)
+    // @ts-expect-error: no task is named b
+    group.toLayer({ a: () => Effect.void, b: () => Effect.void })
+    // @ts-expect-error: no task is named b
+    group.toLayer(misspelt)
+    // @ts-expect-error: no task is named b
+    group.toLayer(Effect.succeed(misspelt))
+    // @ts-expect-error: no task is named b
+    group.of(misspelt)
+    // @ts-expect-error: no task is named b
+    group.toLayerHandler("b", () => Effect.void)
+  }
 }

@@ -14,11 +14,18 @@ export type Redaction = "all" | ReadonlyArray<string>
 
 /** What to leave out of the data of a schema; nothing when nothing in it is redacted. */
 export const redactionOf = (schema: Schema.Top): Redaction | undefined => {
-  const { ast } = schema
-  if (!holdsRedacted(ast, new Set())) return undefined
+  if (!holdsRedacted(schema.ast, new Set())) return undefined
+  const ast = structOf(schema.ast)
   // Fields of an object that is encoded as something else may have other names there.
   if (!SchemaAST.isObjects(ast) || ast.encoding !== undefined || ast.indexSignatures.length > 0) return "all"
   return ast.propertySignatures.filter(({ type }) => holdsRedacted(type, new Set())).map(({ name }) => String(name))
+}
+
+/** What an instance of a class is encoded as, by itself: its fields. */
+const structOf = (ast: SchemaAST.AST): SchemaAST.AST => {
+  if (ast._tag !== "Declaration" || ast.encoding?.length !== 1) return ast
+  const [fields] = ast.typeParameters
+  return fields !== undefined && ast.encoding[0].to === fields ? fields : ast
 }
 
 const holdsRedacted = (ast: SchemaAST.AST, seen: Set<SchemaAST.AST>): boolean => {

@@ -8,7 +8,7 @@ import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import { type DocketError, ResultNotKept, ResultTimeout, TaskCancelled, TaskFailed } from "../../DocketError.ts"
+import { DocketError, KeyInUse, ResultNotKept, ResultTimeout, TaskCancelled, TaskFailed } from "../../DocketError.ts"
 import type { ResultError } from "../../DocketError.ts"
 import * as DocketStore from "../../DocketStore.ts"
 import type { Execution, ExecutionInfo } from "../../Execution.ts"
@@ -125,7 +125,7 @@ class Handle<A, E> implements Execution<A, E> {
   }
 
   get result() {
-    return resultOf(this.#source, this.key, this.#origin, this.#decoder)
+    return resultOf(this.#source, this, this.#origin, this.#decoder)
   }
 
   resultWithin(duration: Duration.Input) {
@@ -164,11 +164,15 @@ interface End extends Pick<DocketStore.ExecutionRecord, "state" | "error" | "fai
 
 const resultOf = Effect.fnUntraced(function* <A, E>(
   source: Source,
-  key: string,
+  { key, task }: { readonly key: string; readonly task: string },
   schedule: number | undefined,
   decoder: Decoder<A, E>
 ): Effect.fn.Return<A, E | ResultError> {
   const first = yield* source.read(key)
+  if (Option.isSome(first) && first.value.task !== task && (schedule ?? first.value.origin) === first.value.origin) {
+    // What it left is of other types, and may fit these by chance.
+    return yield* new DocketError({ reason: new KeyInUse({ key, task, usedBy: first.value.task }) })
+  }
   const { generation = 1, origin = 1 } = Option.getOrUndefined(first) ?? {}
   const own = schedule ?? origin
   const end = endIn(first, own) ?? (yield* awaitEnd(source, key, own, generation))

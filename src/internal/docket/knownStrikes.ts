@@ -67,6 +67,12 @@ const make = (docket: string): KnownStrikes => {
     return verdict.strike
   }
 
+  // Made once, so that they know how many names they have counted.
+  let made: Metrics.ProducerMetrics | undefined
+  const counts = Effect.suspend(() =>
+    made === undefined ? Effect.map(Metrics.ofProducer(docket), (metrics) => (made = metrics)) : Effect.succeed(made)
+  )
+
   return {
     current: () => strikes,
 
@@ -81,14 +87,14 @@ const make = (docket: string): KnownStrikes => {
         yield* Effect.logInfo(`Restoring ${strike}`)
       }
       for (const strike of next.strikes) if (!before.has(strike.id)) yield* Effect.logInfo(`Striking ${strike}`)
-      const metrics = yield* Metrics.ofProducer(docket)
+      const metrics = yield* counts
       metrics.strikes(next.strikes.length)
     }),
 
     judge: judgeOne,
 
     refused: Effect.fnUntraced(function* ({ key, payload, task }, by) {
-      const metrics = yield* Metrics.ofProducer(docket)
+      const metrics = yield* counts
       metrics.stricken(task)
       const strike = by ?? judgeOne(task, () => parsePayload(payload))
       yield* warn

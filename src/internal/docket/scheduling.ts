@@ -198,7 +198,10 @@ const computed = (
   let key = given
   try {
     // What recurs has one key, so that a second chain is not begun by whoever adds it once more.
-    key ??= task.behaviour.key?.(payload) ?? (task.behaviour.recurrence === undefined ? undefined : task.name)
+    const { key: keyOf, recurrence } = task.behaviour
+    if (key === undefined)
+      key = keyOf === undefined ? (recurrence === undefined ? undefined : task.name) : keyOf(payload)
+    if (keyOf !== undefined && key === undefined) return Exit.fail(invalid(keyIsNone(task.name, key)))
   } catch (cause) {
     return Exit.fail(uncomputed(`The key of task "${task.name}" cannot be computed from this payload`, cause))
   }
@@ -215,13 +218,16 @@ const uncomputed = (what: string, cause: unknown): DocketError =>
 
 /** What keeps a text from being the key of an execution, and what to do about it. */
 const problemOfKey = (task: string, key: unknown): string | undefined => {
-  if (typeof key !== "string") return `The key of task "${task}" has to be a string; it is ${shownKey(key)}`
+  if (typeof key !== "string") return keyIsNone(task, key)
   if (key === "") return `The key of task "${task}" is empty`
   return key.isWellFormed()
     ? undefined
     : `The key ${JSON.stringify(key)} of task "${task}" has half of a character in it (a lone surrogate), which cannot be ` +
         "kept: was a text cut within an emoji? Cut it elsewhere, or replace what is left with key.toWellFormed()"
 }
+
+const keyIsNone = (task: string, key: unknown): string =>
+  `The key of task "${task}" has to be a string; it is ${shownKey(key)}`
 
 const shownKey = (key: unknown): string =>
   typeof key === "number" || typeof key === "boolean" || key === null ? String(key) : `of type ${typeof key}`

@@ -63,7 +63,7 @@ const outcomeOfFailure = Effect.fnUntraced(function* (
     yield* Effect.logError("The retry policy of the task failed, so there is no further attempt", decision.cause)
   }
   const due = Exit.isSuccess(decision) ? decision.value : undefined
-  const error = failureText(cause)
+  const error = failureText(cause, runnable.encodeError)
   if (due !== undefined) return { _tag: "Retry", error, due }
   const failure = typedFailure(runnable, cause)
   const tooLarge = failure === undefined ? undefined : Size.check(maximumBytes, run.delivery.task, "error", failure)
@@ -92,8 +92,10 @@ const nextAttempt = Effect.fnUntraced(function* (
 const ownError = (runnable: Runnable, cause: Cause.Cause<unknown>): Option.Option<unknown> =>
   Option.filter(Cause.findErrorOption(cause), (error) => !isForeign(error) || runnable.declares(error))
 
-const isForeign = (error: unknown): boolean =>
-  error instanceof TaskTimedOut || error instanceof MiddlewareFailed || error instanceof DocketError
+// By their names, since the handler may come from another copy of this package.
+const foreign = new Set([TaskTimedOut, MiddlewareFailed, DocketError].map(({ identifier }) => identifier))
+
+const isForeign = (error: unknown): boolean => error instanceof Error && foreign.has(error.name)
 
 const typedFailure = (runnable: Runnable, cause: Cause.Cause<unknown>): string | undefined => {
   const error = Cause.findErrorOption(cause)

@@ -11,6 +11,7 @@ import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import type { Delivery, Outcome } from "../../DocketStore.ts"
 import type * as Task from "../../Task.ts"
+import { described, type Encode } from "../contract/failureText.ts"
 
 /** What log lines about a run carry, besides what all lines of its worker do. */
 export const annotations = ({ attempt, due, key, task }: Delivery) => ({
@@ -75,7 +76,8 @@ export const ended = (
   call: string,
   elapsedMillis: number,
   exit: Exit.Exit<unknown, unknown>,
-  outcome: Outcome | undefined
+  outcome: Outcome | undefined,
+  encodeError: Encode
 ): Effect.Effect<void> => {
   const took = `[${duration(elapsedMillis)}]`
   switch (outcome?._tag) {
@@ -99,7 +101,7 @@ export const ended = (
       const mark = outcome._tag === "Retry" || outcome.next !== undefined ? "↫" : "↩"
       const again = outcome._tag === "Retry" ? ", and will be retried" : ""
       // The cause names every failure; a result that does not fit its schema has no cause.
-      const cause = Exit.isFailure(exit) ? exit.cause : Cause.fail(outcome.error)
+      const cause = Exit.isFailure(exit) ? described(exit.cause, encodeError) : Cause.fail(outcome.error)
       return Effect.logError(`${mark} ${took} ${call} failed${again}`, cause)
     }
   }

@@ -201,7 +201,7 @@ export const make: (options: {
     )
     metrics.ended(delivery, elapsed, outcome)
     if (logsRuns || outcome?._tag !== "Completed") {
-      yield* asWorker(run, RunLog.ended(call(), elapsed, exit, outcome))
+      yield* asWorker(run, RunLog.ended(call(), elapsed, exit, outcome, runnable.encodeError))
     }
     if (progress.reported()) yield* progress.flush
     running.delete(run)
