@@ -27,6 +27,7 @@ const isBusy = () => {
 const show = (page) => {
   waiting = undefined
   const next = new DOMParser().parseFromString(page, "text/html")
+  const ticked = new Set(Array.from(document.querySelectorAll("main tbody :checked"), (box) => box.value))
   const options = {
     ignoreActiveValue: true,
     callbacks: {
@@ -36,6 +37,7 @@ const show = (page) => {
   }
   Idiomorph.morph($("main"), $("main", next).outerHTML, options)
   Idiomorph.morph($(".rail"), $(".rail", next).outerHTML, options)
+  for (const box of document.querySelectorAll("main tbody [type=checkbox]")) box.checked = ticked.has(box.value)
   document.title = next.title
   ready()
 }

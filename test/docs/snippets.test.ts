@@ -90,6 +90,8 @@ it.live(
           allowImportingTsExtensions: true,
           paths: {
             "effect-docket": [Path.join(root, "src/index.ts")],
+            "effect-docket/dashboard": [Path.join(root, "src/dashboard/index.ts")],
+            "effect-docket/http": [Path.join(root, "src/http/index.ts")],
             "effect-docket/testing": [Path.join(root, "src/testing/index.ts")],
             "effect-docket/health": [Path.join(root, "src/observability/Health.ts")]
           }

@@ -293,7 +293,7 @@ const facts = (view: View, record: ExecutionRecord, now: number): Content => {
 
 const result = ({ error, failure, result, state }: ExecutionRecord): Html => {
   if (state === "failed") {
-    return html`<pre class="plain" tabindex="0" role="region" aria-label="Error"><code>${error}</code></pre>
+    return html`<pre class="plain" tabindex="0" role="region" aria-label="Error as text"><code>${error}</code></pre>
       ${failure !== undefined && jsonOf(failure, "Error as JSON")}`
   }
   const none = (text: string) => html`<pre class="plain"><code><span class="soft">${text}</span></code></pre>`
