@@ -41,6 +41,17 @@ export const Openings: Context.Reference<Set<Idle.Idle>> = Context.Reference("ef
   defaultValue: () => new Set()
 })
 
+/**
+ * What is done with each connection before it is used, for tests that make a file behave in some way.
+ *
+ * @category references
+ * @since 0.1.0
+ */
+export const Prepare: Context.Reference<(sql: Connection.Connection) => void> = Context.Reference(
+  "effect-docket/SqliteStore/Prepare",
+  { defaultValue: (): ((sql: Connection.Connection) => void) => () => {} }
+)
+
 /** How many executions a transaction takes at most: a few milliseconds of work. */
 const batchSize = 250
 
@@ -56,7 +67,11 @@ export const makeUrl: (
 ) => Effect.Effect<DocketStore.DocketStore["Service"], InvalidRequest, Scope.Scope> = Effect.fnUntraced(
   function* (url, options) {
     const location = yield* Location.parse(url)
-    const database = yield* Database.make(location, (sql) => Step.create(sql, options.name))
+    const prepare = yield* Prepare
+    const database = yield* Database.make(location, (sql) => {
+      Step.create(sql, options.name)
+      prepare(sql)
+    })
 
     const run: Followers.Run = (operation, kind, body) =>
       Effect.withFiber((fiber) => {
