@@ -250,7 +250,7 @@ it.layer(RedisServer.RedisServer.layer(), { excludeTestServices: true })("Hostil
       const [next] = yield* worker.take(5)
       assert.strictEqual(next?.key, "next")
       assert.deepStrictEqual(yield* noticed(worker), [
-        'Others deleted what was kept of "gone", which waited for a slot: it will not run'
+        'Others deleted what was kept of "gone", which waited at a limit: it will not run'
       ])
       yield* worker.settle(next!)
 

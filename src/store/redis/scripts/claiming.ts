@@ -14,7 +14,7 @@ const suspectPauseMillis = 1000
  * before that entry; `seldom.considerTold(key)`; `seldom.deliver` and `seldom.ask`. Builds on `exchange`.
  */
 export const claim: Fragment = fragment(
-  [settle, fragments.payloadOf, fragments.notice, pass],
+  [settle, fragments.payloadOf, fragments.noticeLost, fragments.notice, pass],
   /* lua */ `
 -- Whether a number of a record is one, and no larger than a time can be.
 local function isWhole(number)
@@ -196,7 +196,7 @@ end
 local function considerEntry(key, id, found)
   -- An entry that its record does not name is of an execution that is gone or elsewhere.
   if found[1] ~= 'queued' or found[2] ~= id or found[10] then
-    if not (found[1] or found[3]) then notice('Something was due of which there is no record, and was taken out: ' .. cjson.encode(key)) end
+    if not (found[1] or found[3]) then noticeLost(key) end
     return
   end
   local one = oneOf(key, found)
@@ -207,7 +207,10 @@ end
 local function considerTurn(key)
   local found = read(key)
   call('ZREM', turnsKey, key)
-  if found[1] ~= 'queued' or found[10] ~= 'n' then return end
+  if found[1] ~= 'queued' or found[10] ~= 'n' then
+    if not (found[1] or found[3]) then noticeLost(key) end
+    return
+  end
   local one = oneOf(key, found)
   one.score = scoreOf(one.place)
   look(one)
@@ -216,7 +219,12 @@ end
 local function considerHead(key, line)
   local found = read(key)
   local one = oneOf(key, found)
-  if found[1] ~= 'scheduled' or found[10] ~= 'w' or one.inLine ~= line then return leaveLine(key, line) end
+  if found[1] ~= 'scheduled' or found[10] ~= 'w' or one.inLine ~= line then
+    if not (found[1] or found[3]) then
+      notice('Others deleted what was kept of ' .. cjson.encode(key) .. ', which waited at a limit: it will not run')
+    end
+    return leaveLine(key, line)
+  end
   one.line = line
   one.score = scoreOf(one.place)
   look(one)

@@ -66,6 +66,16 @@ end
 `
 )
 
+/** Defines `noticeLost(key)`: notes that something was due of which there is no record. */
+export const noticeLost: Fragment = fragment(
+  [notice],
+  /* lua */ `
+local function noticeLost(key)
+  notice('Something was due of which there is no record, and was taken out: ' .. cjson.encode(key))
+end
+`
+)
+
 /** Defines `putAside(rest)`: renames what others put in the place of a key of the docket. */
 export const putAside: Fragment = fragment(
   [],

@@ -48,6 +48,7 @@ ${fragments.prologue}
 local ttl, worker, presence, known = tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5]), ARGV[6]
 ${compose([
   fragments.announce,
+  fragments.noticeLost,
   fragments.wake,
   holdings,
   fragments.bury,
@@ -136,6 +137,7 @@ for _, entry in ipairs(call('XRANGE', front, '-', '+', 'COUNT', 100)) do
   local key = entry[2][2]
   local found = call('HMGET', records .. key, 'state', 'id', 'aside')
   if found[1] == 'queued' and found[2] == entry[1] and found[3] == 'f' then enqueue(key, placeOf(found[2])) end
+  if not found[1] then noticeLost(key) end
   call('XDEL', front, entry[1])
 end
 
