@@ -161,7 +161,7 @@ it.layer(App.layer(), { excludeTestServices: true })("docket doctor", (it) => {
       const shop = yield* (yield* App).shop
       yield* shop.docket.addNamed("fail", { message: "oh no" })
       yield* shop.work
-      yield* shop.docket.addNamed("sendWelcome", {}, { when: "2020-01-01T00:00:00Z" })
+      yield* shop.docket.addNamed("sendWelcome", {}, { key: "welcome", when: "2020-01-01T00:00:00Z" })
       const { of } = yield* findings(shop)
       assert.deepInclude(of("failed")[0], { verdict: "warning", found: "1 execution failed for good" })
       assert.include(of("failed")[0]?.advice, "docket failed ls")

@@ -182,9 +182,13 @@ export const probesOf = (keys: Keys.Keys, id: string): ReadonlyArray<ReadonlyArr
   const of = (segment: keyof typeof Keys.segments) => keys.prefix + Keys.segments[segment] + id
   const [record, payload, result] = [of("record"), of("payload"), of("result")]
   const sets = (["parked", "line", "gate", "starts"] as const).map(of)
-  const hashes = (["progress", "slots", "debounce", "worker"] as const).map(of)
+  const hashes = (["progress", "slots", "debounce", "worker", "contract"] as const).map(of)
+  // These are the docket's own: they are only read.
+  const hashesRead = (["lines", "limits", "contracts", "facts"] as const).map(
+    (segment) => keys.prefix + Keys.segments[segment]
+  )
   const strings = [result, of("cooldown"), of("suspect")]
-  const lists = [of("attempts"), keys.wakeOf(id)]
+  const lists = [of("attempts"), of("runs"), keys.wakeOf(id)]
   return [
     ["TIME"],
     ["XADD", keys.prefix + id, "NOMKSTREAM", "*", "key", id],
@@ -239,6 +243,11 @@ export const probesOf = (keys: Keys.Keys, id: string): ReadonlyArray<ReadonlyArr
       ["HDEL", key, id]
     ]),
     ...hashes.map((key) => ["HSET", key, id, "0"]),
+    ...hashesRead.map((key) => ["HGET", key, id]),
+    ["XRANGE", keys.prefix + Keys.segments.front, "-", "+", "COUNT", "1"],
+    ["EXISTS", of("before")],
+    ["ZCARD", keys.prefix + Keys.segments.failedChains],
+    ["LRANGE", keys.prefix + Keys.segments.notices, "0", "0"],
     ["GET", keys.release],
     ["HGET", keys.prefix + Keys.segments.none, id],
     ["SET", payload, "{}", "PX", "1000"],
@@ -246,6 +255,7 @@ export const probesOf = (keys: Keys.Keys, id: string): ReadonlyArray<ReadonlyArr
     ["MGET", payload],
     ["PERSIST", payload],
     ["PEXPIRE", payload, "1000"],
+    ["PTTL", payload],
     ...strings.map((key) => ["SET", key, "c", "PX", "1000"]),
     ...lists.flatMap((key) => [
       ["RPUSH", key, id],
