@@ -1,9 +1,9 @@
 /**
- * Schedules work for the workers of another process, and waits for what comes back. It needs a Redis, at
- * redis://localhost:6379/0 or where DOCKET_URL says, and a worker:
+ * Schedules work for the workers of another process, and waits for what comes back. It needs a worker, here one that it
+ * meets in a file; without the URLs they meet in a Redis at redis://localhost:6379/0:
  *
- *     npx docket worker --tasks ./scratchpad/handlers.ts
- *     npx node scratchpad/producer.ts
+ *     npx docket worker --tasks ./scratchpad/handlers.ts --url sqlite:./docket.db
+ *     DOCKET_URL=sqlite:./docket.db npx node scratchpad/producer.ts
  */
 import { Console, Effect } from "effect"
 import { Docket, DocketLive, Task } from "../src/index.ts"

@@ -1,10 +1,13 @@
 /**
- * A tour of the docket on the store in memory: `npm start`. Nothing to install, nothing left behind.
+ * A tour of a docket in a file: `npm start`. Nothing to install, nothing left behind.
  *
  * It schedules a handful of tasks, runs a worker until nothing is left to do, and reads the results. Change it and run it
  * again.
  */
 import { Clock, Console, Effect, Layer, Logger, Schema } from "effect"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { CurrentExecution, Docket, Task, TaskGroup, Worker } from "../src/index.ts"
 
 // Contracts: what producers and workers agree on.
@@ -88,8 +91,13 @@ const tell = Effect.fnUntraced(function* (text: string) {
 
 const start = Effect.runSync(Clock.currentTimeMillis)
 
+// The file could stay, and workers in other processes could take part; with `Docket.layerMemory` there would be none.
+const folder = mkdtempSync(join(tmpdir(), "docket-tour-"))
+const DocketInFile = Docket.layer({ url: `sqlite:${join(folder, "docket.db")}` })
+
 tour.pipe(
   // The worker logs the failure in full; the tour tells the story itself.
-  Effect.provide([HandlersLive.pipe(Layer.provideMerge(Docket.layerMemory)), Logger.layer([])]),
+  Effect.provide([HandlersLive.pipe(Layer.provideMerge(DocketInFile)), Logger.layer([])]),
+  Effect.ensuring(Effect.sync(() => rmSync(folder, { recursive: true, force: true }))),
   Effect.runPromise
 )

@@ -76,8 +76,8 @@ export interface Settings {
  */
 export interface Options extends Settings {
   /**
-   * The store. The scheme picks its kind: `redis`, `rediss` (TLS), `valkey`, `valkeys`, `unix`, or `memory` for a docket
-   * that lives in this process. With `+sentinel` or `+cluster` behind one of the first four, as in
+   * The store. The scheme picks its kind: `redis`, `rediss` (TLS), `valkey`, `valkeys`, `unix`, `sqlite` for a docket in a
+   * file of this machine, as in `sqlite:./docket.db`, or `memory` for one that lives in this process. With `+sentinel` or `+cluster` behind one of the first four, as in
    * `redis+sentinel://a:26379,b:26379/main`, it names several servers. Default: `redis://localhost:6379/0`.
    */
   readonly url?: string | undefined
