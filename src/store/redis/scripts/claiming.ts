@@ -255,9 +255,9 @@ local function takeGate(member)
   end
   local head = line and call('ZRANGE', lineOf .. line, 0, 0)[1]
   if head then return safely(considerHead, head, line) end
-  if string.byte(member) == 108 then
-    call('ZREM', gatesKey, member)
-  else
+  -- Others may have put in what is no gate.
+  call('ZREM', gatesKey, member)
+  if string.byte(member) == 103 then
     if line then call('ZREM', atOf .. id, line) end
     wakeGate(id)
   end
