@@ -15,6 +15,7 @@ import type { Docket } from "../Docket.ts"
 import { DocketError, ResultNotKept, ResultTimeout, TaskCancelled, TaskFailed } from "../DocketError.ts"
 import { dueNow, type ExecutionRecord } from "../DocketStore.ts"
 import { failWith } from "../internal/docket/docketError.ts"
+import { isReference } from "../internal/docket/keptResults.ts"
 import { knownStrikes } from "../internal/docket/knownStrikes.ts"
 import { retryFailed } from "../internal/docket/operations.ts"
 import { isTaskName, taskNameRule } from "../internal/contract/taskName.ts"
@@ -107,7 +108,7 @@ export const make = (dockets: ReadonlyArray<Docket["Service"]>, tasks: ReadonlyA
 
   const look = <Args extends ReadonlyArray<unknown>, A, E>(
     operation: keyof typeof operationRoles,
-    run: (docket: Docket["Service"], ...args: Args) => Effect.Effect<A, E>
+    run: (docket: Docket["Service"], ...args: Args) => Effect.Effect<A, E, Caller>
   ) =>
     Effect.fnUntraced(function* (name: string, ...args: Args) {
       yield* permit(operationRoles[operation])
@@ -237,13 +238,20 @@ export const make = (dockets: ReadonlyArray<Docket["Service"]>, tasks: ReadonlyA
     ),
     result: look("result", (docket, key: string, waitSeconds: number) =>
       Effect.gen(function* () {
-        // Without a contract there is no error of the task's own.
-        const found = yield* Effect.catchTag(standing(docket, jsonTask, key, waitSeconds), "OwnError", Effect.die)
+        // A handle is about its own task. Without a contract there is no error of the task's own.
+        const { task } = yield* info(docket, key)
+        const json = isTaskName(task) ? anyTask(task) : jsonTask
+        const found = yield* Effect.catchTag(standing(docket, json, key, waitSeconds), "OwnError", Effect.die)
         if (found.state !== "completed") return { state: found.state }
-        return found.value === undefined
-          ? { state: "completed" as const }
-          : // What is redacted in it is marked.
-            { state: "completed" as const, value: Wire.dataOf(JSON.stringify(found.value)) }
+        if (found.value === undefined) return { state: "completed" as const }
+        // As it is stored, what is redacted in it is marked; a store of the app's own says nothing of that.
+        const [record] = yield* reading(failWith(docket.store.read([key])))
+        const text = Option.getOrUndefined(record ?? Option.none())?.result
+        if (text !== undefined && !isReference(text)) {
+          return { state: "completed" as const, value: Wire.dataOf(text) }
+        }
+        const isShown = allows((yield* Caller).role, "operate")
+        return { state: "completed" as const, value: isShown ? found.value : "<redacted>" }
       }).pipe(
         Effect.catchTag("Failed", (problem) =>
           Effect.gen(function* () {
@@ -371,12 +379,7 @@ const standing = Effect.fnUntraced(function* <T extends Task.Any>(
   waitSeconds: number
 ): Effect.fn.Return<
   Standing<Task.Success<T>>,
-  | OwnError<Task.Error<T>>
-  | Problems.NotFound
-  | Problems.Cancelled
-  | Problems.NotKept
-  | Problems.Failed
-  | Problems.Unavailable
+  OwnError<Task.Error<T>> | Problems.NotFound | Problems.Cancelled | Problems.NotKept | Problems.Failed | StoreProblem
 > {
   const found = yield* reading(docket.info(key))
   if (Option.isNone(found)) return yield* noExecution(key)
@@ -393,7 +396,7 @@ const standing = Effect.fnUntraced(function* <T extends Task.Any>(
   if (error instanceof TaskCancelled) return yield* new Problems.Cancelled({ detail: error.message })
   if (error instanceof ResultNotKept) return yield* new Problems.NotKept({ detail: error.message })
   if (error instanceof TaskFailed) return yield* new Problems.Failed({ error: error.error, detail: error.message })
-  if (error instanceof DocketError) return yield* asUnavailable(error)
+  if (error instanceof DocketError) return yield* problemOf(error)
   return yield* Effect.fail(new OwnError<Task.Error<T>>({ error }))
 })
 
