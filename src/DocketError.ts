@@ -164,8 +164,8 @@ export class TaskCancelled extends Schema.TaggedError<TaskCancelled>("effect-doc
 }
 
 /**
- * The execution failed in a way that its contract does not name: a defect, a timeout, too many deliveries, a payload
- * that the worker could not read.
+ * The execution failed in a way that its contract does not name: a defect, too many deliveries, a payload that the worker
+ * could not read.
  *
  * @category errors
  * @since 0.1.0
@@ -181,7 +181,8 @@ export class TaskFailed extends Schema.TaggedError<TaskFailed>("effect-docket/Ta
 }
 
 /**
- * A run took longer than its task's timeout. It is what the attempt failed with, and is read in the record's error.
+ * A run took longer than its task's timeout. It is what the attempt failed with, and what whoever waits for the result of
+ * the execution gets when that was the last attempt.
  *
  * @category errors
  * @since 0.1.0
@@ -255,6 +256,6 @@ export class ResultTimeout extends Schema.TaggedError<ResultTimeout>("effect-doc
  * @category errors
  * @since 0.1.0
  */
-export type ResultError = TaskCancelled | TaskFailed | ResultNotKept | DocketError
+export type ResultError = TaskCancelled | TaskFailed | TaskTimedOut | ResultNotKept | DocketError
 
 const describe = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))

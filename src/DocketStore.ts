@@ -306,14 +306,14 @@ export interface ProgressUpdate extends Lease {
 }
 
 /**
- * What a renewal found: the lease is `held` for another period; the execution is to be `cancelled`; the key was
- * scheduled anew, and this run is `overtaken`: it holds the slot of a limit for another period; or it is `superseded`, and
- * holds no slot, or no more; or the lease is `lost` to another worker.
+ * What a renewal found: the lease is `held` for another period; the execution was `cancelled`, whether or not its key was
+ * scheduled anew since; the key was replaced, and this run is `overtaken`: it is left alone, and holds what it has of a
+ * limit for another period; or the lease is `lost`, since it has expired or the run was settled.
  *
  * @category models
  * @since 0.1.0
  */
-export type LeaseStatus = "held" | "cancelled" | "overtaken" | "superseded" | "lost"
+export type LeaseStatus = "held" | "cancelled" | "overtaken" | "lost"
 
 /**
  * What a heartbeat brings back.
@@ -349,15 +349,12 @@ export interface HeartbeatReply {
 }
 
 /**
- * A request to interrupt a running execution.
+ * A request to interrupt a running execution: the run under this lease, and no other of its key.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Cancellation {
-  readonly key: string
-  readonly generation: number
-}
+export interface Cancellation extends Lease {}
 
 /**
  * A kind of JSON data.
@@ -429,6 +426,11 @@ export interface WorkerSession {
    */
   readonly exchange: (request: ExchangeRequest) => Effect.Effect<ExchangeReply, StoreError>
   /**
+   * Where results are kept elsewhere: keeps what is to be kept of an outcome, and gives the one to settle instead. A worker
+   * calls it before it settles a run that completed.
+   */
+  readonly keep?: ((lease: Lease, outcome: Outcome) => Effect.Effect<Outcome, StoreError>) | undefined
+  /**
    * Waits until there may be something to exchange. New work wakes as many waiting workers as it can feed. Safe to
    * interrupt: a wake-up that nobody waits for is passed on to another worker.
    */
@@ -452,7 +454,7 @@ export interface WorkerSession {
   readonly leave: Effect.Effect<void, StoreError>
   /**
    * Requests to interrupt executions that this worker runs. Those that are sent while the connection is down are not
-   * lost: `renew` reports them.
+   * lost: `renew` reports them, and an exchange that is sent again does not hand out what was cancelled meanwhile.
    */
   readonly cancellations: Queue.Dequeue<Cancellation>
   /** Completes the next time that a lost connection is there again. */

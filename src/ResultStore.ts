@@ -10,9 +10,10 @@ import type * as Option from "effect/Option"
  *
  * **Details**
  *
- * A worker keeps a result before it says that the execution is completed. While that fails it tries again; nothing is lost
- * and nothing is settled meanwhile; the worker keeps its hold on the execution, so that it is not run again. A result may
- * be kept twice, with the same value, when an answer was lost. A defect counts as a failure.
+ * A worker keeps a result before it says that the execution is completed. While that fails it tries again, with growing
+ * pauses; nothing is lost meanwhile, and others are settled; the worker keeps its hold on the execution, so that it is not
+ * run again, and its slot. After 100 tries, some eight minutes, the execution has failed, with the cause for its error. A
+ * result may be kept twice, with the same value, when an answer was lost. A defect counts as a failure.
  *
  * **Example**
  *

@@ -11,7 +11,6 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import type { Contract } from "./Admission.ts"
 import * as BuiltIn from "./BuiltIn.ts"
@@ -25,6 +24,7 @@ import { announce } from "./internal/worker/announcement.ts"
 import { type Bounds, atMost, unbounded } from "./internal/worker/bounds.ts"
 import * as Automatic from "./internal/worker/automatic.ts"
 import { knownStrikes } from "./internal/docket/knownStrikes.ts"
+import { withGuardedLoggers } from "./internal/worker/guardedLoggers.ts"
 import * as Intake from "./internal/worker/intake.ts"
 import * as Judgement from "./internal/worker/judgement.ts"
 import * as Leases from "./internal/worker/leases.ts"
@@ -254,10 +254,9 @@ const start = Effect.fnUntraced(function* <T extends Task.Any, R, M extends Midd
 ): Effect.fn.Return<Worker["Service"], DocketError, Requirements<T, R, M> | Scope.Scope> {
   const id = SecureRandom.uuidV4Unsafe().slice(0, 8)
   const name = options.name ?? `${hostname()}#${pid}-${id}`
-  return yield* Effect.annotateLogs(startNamed(tasks, options, bounds, { id, name }), {
-    "docket.name": (yield* Docket).name,
-    "docket.worker": name
-  })
+  return yield* withGuardedLoggers(startNamed(tasks, options, bounds, { id, name })).pipe(
+    Effect.annotateLogs({ "docket.name": (yield* Docket).name, "docket.worker": name })
+  )
 })
 
 const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends Middleware<unknown>>(
@@ -326,6 +325,7 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
     // Their services are in the context that executions are forked with, or are those of each execution.
     middleware: (options.middleware ?? []) as ReadonlyArray<Middleware<unknown>> as ReadonlyArray<Middleware>,
     refuseNext: judgement.refuseNext,
+    keep: session.keep,
     onEnd: (end) => intake.finish(end)
   })
   const heartbeat = vitals.pulse("The heartbeat", heartbeatMillis)
@@ -370,7 +370,6 @@ const startNamed = Effect.fnUntraced(function* <T extends Task.Any, R, M extends
       pulse: renewal
     })
   )
-  yield* Effect.forkScoped(Effect.forever(listenForCancellations(session, runs)))
   const heartbeats = yield* session.needsHeartbeat
     ? vitals.loop("The loop that announces the worker", beatFrom(heartbeatMillis))
     : Effect.undefined
@@ -447,11 +446,6 @@ const recurringOf = <T extends Task.Any>(tasks: TaskGroup.TaskGroup<T>): Readonl
       behaviour.recurrence === undefined ? [] : [name]
     )
   )
-
-const listenForCancellations = Effect.fnUntraced(function* (session: WorkerSession, runs: Runs.Runs) {
-  const { generation, key } = yield* Queue.take(session.cancellations)
-  runs.cancel(key, generation)
-})
 
 // What could not be settled by now, because the store is away, comes back when its lease expires.
 const lastWord = "5 seconds"

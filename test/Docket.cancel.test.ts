@@ -1,9 +1,10 @@
 /** Cancelling what waits and what runs. */
 import { assert } from "@effect/vitest"
 import { Effect, Exit, Fiber, Latch, Layer, Option, Queue, Schema } from "effect"
-import { CurrentExecution, Docket, Dockets, Task, TaskGroup, Worker } from "../src/index.ts"
+import { CurrentExecution, Docket, Dockets, type DocketStore, Task, TaskGroup, Worker } from "../src/index.ts"
 import { infoOf, onEveryStore, pass, start, stateOf, TestDocket } from "./support/dockets.ts"
 import * as Faults from "./support/faults.ts"
+import { waitUntil } from "./support/waitUntil.ts"
 
 const Work = Task.make("work", { payload: { id: Schema.String }, success: Schema.String, key: ({ id }) => id })
 const tasks = TaskGroup.make(Work)
@@ -50,6 +51,135 @@ onEveryStore("Docket.cancel", (it) => {
       })
     )
   }
+
+  it.effect(
+    "CAN-11 a cancel that its worker hears of before the claim is answered keeps the handler from starting",
+    () =>
+      Effect.gen(function* () {
+        const ran: Array<string> = []
+        const handlers = tasks.toLayer({ work: ({ id }) => Effect.sync(() => (ran.push(id), id)) })
+        const docket = yield* Docket
+        const faults = Faults.make(docket.store)
+        yield* start(Worker.layer(tasks, { name: "one" }).pipe(Layer.provide(handlers))).pipe(
+          Effect.provideService(Docket, yield* Dockets.fromStore(faults.store))
+        )
+        // What it hears, the worker of that name has heard before.
+        const { cancellations } = yield* docket.store.open({
+          name: "one",
+          tasks: new Set(),
+          contracts: new Map(),
+          recurring: new Set(),
+          facts: new Map(),
+          leaseMillis: 1000,
+          maxDeliveries: 1,
+          presenceMillis: 1000
+        })
+        yield* pass("1 second")
+        // In the time that the reply takes.
+        faults.next("exchange", Effect.andThen(Effect.orDie(docket.cancel("k")), Queue.take(cancellations)))
+        const execution = yield* docket.add(Work, { id: "k" })
+        assert.strictEqual((yield* Effect.flip(execution.result))._tag, "TaskCancelled")
+        assert.deepStrictEqual(ran, [])
+        assert.strictEqual(yield* stateOf("k"), "cancelled")
+      })
+  )
+
+  it.effect("CAN-11 what was cancelled during an outage does not begin when the claim is sent again", () =>
+    Effect.gen(function* () {
+      const ran: Array<string> = []
+      const handlers = tasks.toLayer({ work: ({ id }) => Effect.sync(() => (ran.push(id), id)) })
+      const docket = yield* Docket
+      // Its messages do not arrive, either.
+      const deaf = yield* Queue.unbounded<never>()
+      const faults = Faults.make({
+        ...docket.store,
+        open: (options) => Effect.map(docket.store.open(options), (session) => ({ ...session, cancellations: deaf }))
+      })
+      yield* start(Worker.layer(tasks).pipe(Layer.provide(handlers))).pipe(
+        Effect.provideService(Docket, yield* Dockets.fromStore(faults.store))
+      )
+      yield* pass("1 second")
+      faults.next("exchange", "reply-lost", ...Array.from({ length: 1000 }, () => "refused" as const))
+      const execution = yield* docket.add(Work, { id: "k" })
+      yield* waitUntil(
+        "the claim",
+        Effect.map(stateOf("k"), (state) => state === "running")
+      )
+      yield* docket.cancel("k")
+      faults.next("exchange")
+      yield* pass("10 seconds", 10)
+      assert.strictEqual((yield* Effect.flip(execution.result))._tag, "TaskCancelled")
+      assert.deepStrictEqual(ran, [])
+    })
+  )
+
+  it.effect("CAN-12 a cancel that came too late reaches no later schedule of the key", () =>
+    Effect.gen(function* () {
+      const { gate, started, worker } = yield* makeWork
+      yield* gate.open
+      const docket = yield* (yield* TestDocket).open({ executionTtl: 0 })
+      const cancellations = yield* Queue.unbounded<DocketStore.Cancellation>()
+      const open = (options: DocketStore.WorkerOptions) =>
+        Effect.map(docket.store.open(options), (session) => ({ ...session, cancellations }))
+      yield* start(worker).pipe(Effect.provideService(Docket, { ...docket, store: { ...docket.store, open } }))
+      yield* docket.add(Work, { id: "k" })
+      yield* Queue.take(started)
+      yield* waitUntil("the end of the record", Effect.map(docket.info("k"), Option.isNone))
+      // It is about a run of the first generation, which is over, and so is the next one of the key.
+      yield* Queue.offer(cancellations, { key: "k", generation: 1, lease: "gone" })
+      yield* pass("1 second")
+      yield* gate.close
+      yield* docket.add(Work, { id: "k" })
+      yield* Queue.take(started)
+      yield* pass("1 second")
+      assert.deepInclude(yield* Effect.map(docket.info("k"), Option.getOrThrow), { state: "running", generation: 1 })
+      yield* gate.open
+    })
+  )
+
+  it.effect("CAN-12 a cancelled run ends though the message was lost and the key was added again", () =>
+    Effect.gen(function* () {
+      const { ended, gate, handlers, started } = yield* makeWork
+      const docket = yield* Docket
+      const deaf = yield* Queue.unbounded<never>()
+      const open = (options: DocketStore.WorkerOptions) =>
+        Effect.map(docket.store.open(options), (session) => ({ ...session, cancellations: deaf }))
+      yield* start(Worker.layer(tasks, { redeliveryTimeout: "1 minute" }).pipe(Layer.provide(handlers))).pipe(
+        Effect.provideService(Docket, { ...docket, store: { ...docket.store, open } })
+      )
+      yield* docket.add(Work, { id: "k" })
+      yield* Queue.take(started)
+      yield* docket.cancel("k")
+      yield* docket.add(Work, { id: "k" })
+      yield* Queue.take(started)
+      yield* pass("20 seconds", 4)
+      assert.deepStrictEqual(yield* Queue.take(ended), ["k", "interrupted"])
+      assert.strictEqual(yield* stateOf("k"), "running")
+      yield* gate.open
+      assert.deepStrictEqual(yield* Queue.take(ended), ["k", "done"])
+    })
+  )
+
+  it.effect("RPL-04 a replaced run is left alone though its replacement has run and left nothing", () =>
+    Effect.gen(function* () {
+      const { ended, gate, handlers, started } = yield* makeWork
+      const docket = yield* (yield* TestDocket).open({ executionTtl: 0 })
+      yield* start(Worker.layer(tasks, { redeliveryTimeout: "1 minute" }).pipe(Layer.provide(handlers))).pipe(
+        Effect.provideService(Docket, docket)
+      )
+      yield* docket.add(Work, { id: "k" })
+      yield* Queue.take(started)
+      yield* docket.replace(Work, { id: "k" })
+      yield* Queue.take(started)
+      yield* docket.cancel("k")
+      assert.deepStrictEqual(yield* Queue.take(ended), ["k", "interrupted"])
+      yield* waitUntil("the end of the record", Effect.map(docket.info("k"), Option.isNone))
+      yield* pass("3 minutes", 36)
+      assert.deepStrictEqual(yield* Queue.clear(ended), [])
+      yield* gate.open
+      assert.deepStrictEqual(yield* Queue.take(ended), ["k", "done"])
+    })
+  )
 
   it.effect("CAN-02 what waits for a free slot never begins", () =>
     Effect.gen(function* () {

@@ -689,6 +689,28 @@ onEveryStore("A result store", (it) => {
     })
   )
 
+  it.effect("RES-10, DEP-05 that refuses a result for good fails that execution, and holds up no other", () =>
+    Effect.gen(function* () {
+      const { results } = makeResults()
+      const set: ResultStore["set"] = (name, ...rest) =>
+        name.includes(":poison:") ? Effect.fail(new BucketFull()) : results.set(name, ...rest)
+      const docket = yield* (yield* TestDocket).open({ results: { ...results, set } })
+      const logs = yield* collectLogs
+      yield* start(makeWorker(Effect.succeed(order))).pipe(
+        Effect.provideService(Docket, docket),
+        Effect.provide(logs.layer)
+      )
+      const [poison, tea] = yield* docket.addAll([
+        Task.request(Order, { product: "poison" }),
+        Task.request(Order, { product: "tea" })
+      ])
+      assert.deepStrictEqual(yield* tea.result, order)
+      const error = yield* passUntil("10 seconds", Effect.flip(poison.result))
+      assert(error._tag === "TaskFailed")
+      assert.include(error.error, "the bucket is full")
+    })
+  )
+
   it.effect("RES-10, RED-02 what has ended is not run again while its result cannot be kept", () =>
     Effect.gen(function* () {
       const { results } = makeResults()

@@ -4,6 +4,7 @@ import { Effect, Layer, Schema } from "effect"
 import { Docket, Retry, Task, TaskGroup, Worker } from "../src/index.ts"
 import { codecOf } from "../src/internal/contract/codec.ts"
 import { infoOf, onEveryStore, pass, start, stateOf } from "./support/dockets.ts"
+import * as Faults from "./support/faults.ts"
 import { collectLogs } from "./support/logs.ts"
 
 const name = "welcome"
@@ -135,6 +136,68 @@ onEveryStore("A task whose payload has earlier versions", (it) => {
     })
   )
 
+  // Whoever asks is answered, and no answer makes it ask the same again: no more calls than it takes to settle a few.
+  const few = 12
+  const limited = { concurrency: { limit: 1 }, rateLimit: { limit: 100, per: "1 second" } } as const
+  const limits = { plain: {}, limited }
+  const versionsOf = (options: {} | typeof limited) => ({
+    Old: Task.make(name, { payload: { name: Schema.String }, success: Schema.String, key, ...options }),
+    New: Task.make(name, {
+      payload: { name: Schema.String, locale: Schema.String },
+      success: Schema.String,
+      key,
+      earlier: [Task.earlier({ name: Schema.String }, ({ name }) => ({ name, locale: "en" }))],
+      ...options
+    })
+  })
+
+  it.effect("UNK-02 a fallback runs what is newer than its worker reads, though the task has limits", () =>
+    Effect.gen(function* () {
+      const docket = yield* Docket
+      const faults = Faults.make(docket.store)
+      const { New, Old } = versionsOf(limited)
+      const group = TaskGroup.make(Old)
+      yield* start(
+        Worker.layer(group, { fallback: (payload) => Effect.succeed(payload) }).pipe(
+          Layer.provide(group.toLayer({ welcome: ({ name }) => Effect.succeed(`1: ${name}`) }))
+        )
+      ).pipe(Effect.provideService(Docket, { ...docket, store: faults.store }))
+      const execution = yield* docket.add(New, { name: "Grace Hopper", locale: "us" })
+      assert.strictEqual(yield* execution.result, '{"name":"Grace Hopper","locale":"us"}')
+      yield* pass("1 second")
+      assert.isAtMost(faults.calls("exchange"), few)
+    })
+  )
+
+  for (const [kind, options] of Object.entries(limits)) {
+    it.effect(`UNK-01 a task that is named like the version of another, ${kind} one, is not taken for it`, () =>
+      Effect.gen(function* () {
+        const docket = yield* Docket
+        const faults = Faults.make(docket.store)
+        const { New, Old } = versionsOf(options)
+        const Namesake = Task.make(`${name} version 2`, { success: Schema.String })
+        const group = TaskGroup.make(Old, Namesake)
+        const handlers = group.toLayer({
+          welcome: ({ name }) => Effect.succeed(`1: ${name}`),
+          "welcome version 2": () => Effect.succeed("its namesake")
+        })
+        yield* start(Worker.layer(group).pipe(Layer.provide(handlers))).pipe(
+          Effect.provideService(Docket, { ...docket, store: faults.store })
+        )
+        yield* docket.add(New, { name: "Grace Hopper", locale: "us" })
+        assert.strictEqual(yield* (yield* docket.add(Namesake)).result, "its namesake")
+        yield* pass("1 second")
+        assert.strictEqual(yield* stateOf("k"), "queued")
+        assert.isAtMost(faults.calls("exchange"), few)
+
+        const newer = TaskGroup.make(New)
+        const readers = newer.toLayer({ welcome: ({ locale, name }) => Effect.succeed(`${name} (${locale})`) })
+        yield* start(Worker.layer(newer).pipe(Layer.provide(readers)))
+        assert.strictEqual(yield* docket.execution(New, "k").result, "Grace Hopper (us)")
+      })
+    )
+  }
+
   it.effect("UNK-05 a migration that does not fit or throws fails its execution, and the worker goes on", () =>
     Effect.gen(function* () {
       const Broken = Task.make(name, {
@@ -156,7 +219,7 @@ onEveryStore("A task whose payload has earlier versions", (it) => {
         const error = yield* Effect.flip(execution.result)
         assert(error._tag === "TaskFailed")
       }
-      assert.isUndefined(yield* (yield* docket.addNamed(name, { text: "7" })).result)
+      assert.isUndefined(yield* (yield* docket.addNamed(name, { text: "7" }, { key: "7" })).result)
     })
   )
 })

@@ -1,6 +1,6 @@
 /** Limits on when and how often tasks start, as their handlers see them. */
 import { assert } from "@effect/vitest"
-import { Deferred, Effect, Latch, Layer, Queue, Schema } from "effect"
+import { Deferred, Effect, Latch, Layer, Queue, References, Schema } from "effect"
 import { Docket, Retry, Task, TaskGroup, Worker } from "../src/index.ts"
 import {
   beginning,
@@ -56,6 +56,25 @@ const startWorker = Effect.fnUntraced(function* (
 const next = (runs: Queue.Dequeue<Seen>) => Effect.map(Queue.take(runs), ({ key }) => key)
 
 const ids = (count: number) => Array.from({ length: count }, (_, n) => `job-${n}`)
+
+onEveryStore("What a worker is asked about", (it) => {
+  it.effect("ADM-07 is answered each time, however the worker's loops take turns", () =>
+    Effect.gen(function* () {
+      const options = { concurrency: { limit: 10, by: ({ id }: { readonly id: string }) => id } }
+      const { runs } = yield* startWorker(options).pipe(
+        // Each of its fibers lets others go on after a few steps.
+        Effect.provideService(References.MaxOpsBeforeYield, 4)
+      )
+      const docket = yield* Docket
+      const keys = ids(200)
+      yield* Effect.forEach(keys, (id) => docket.addNamed("job", { id }, { key: id }))
+      // No loan ends, since no time passes.
+      const ran = yield* Queue.takeN(runs, keys.length)
+      assert.deepStrictEqual(ran.map(({ key }) => key).toSorted(), keys.toSorted())
+      for (const { deliveries } of ran) assert.strictEqual(deliveries, 1)
+    })
+  )
+})
 
 onEveryStore("A concurrency limit", (it) => {
   it.effect("CON-01, CON-03 lets so many run at once for each value, and all of a burst, oldest first", () =>

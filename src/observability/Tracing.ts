@@ -9,6 +9,7 @@
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Tracer from "effect/Tracer"
@@ -88,7 +89,14 @@ export const run = <A, E, R>(
     const { key, task } = delivery
     const scheduled = decode(delivery.trace)
     const { names } = Context.get(fiber.context, SpanStyle)
-    return withSpanOf(effect, names === "messaging" ? `process ${task}` : task, {
+    // How the run ended does not depend on what the tracer makes of that.
+    let ended: Exit.Exit<A, E> | undefined
+    const noted = Effect.onExit(effect, (exit) =>
+      Effect.sync(() => {
+        ended = exit
+      })
+    )
+    return withSpanOf(noted, names === "messaging" ? `process ${task}` : task, {
       kind: "consumer",
       attributes: {
         ...messaging("process", { destination: task }),
@@ -99,7 +107,10 @@ export const run = <A, E, R>(
       ...(scheduled?.isParent === true && delivery.attempt === 1
         ? { parent: scheduled.span }
         : { root: true, links: scheduled === undefined ? [] : [{ span: scheduled.span, attributes: {} }] })
-    })
+    }).pipe(
+      Effect.exit,
+      Effect.flatMap((exit) => ended ?? exit)
+    )
   })
 
 /** A span that tells of errors without a message by their fields; whoever runs the effect meets them as they are. */

@@ -10,7 +10,8 @@ import {
   Task,
   type TaskCancelled,
   type TaskFailed,
-  TaskGroup
+  TaskGroup,
+  type TaskTimedOut
 } from "../../src/index.ts"
 
 class EmailBounced extends Schema.TaggedError<EmailBounced>()("EmailBounced", { address: Schema.String }) {}
@@ -32,7 +33,7 @@ const At = Task.make("at", { payload: Schema.Date })
 
 declare const docket: Docket["Service"]
 
-type WaitFailure = TaskCancelled | TaskFailed | ResultNotKept | DocketError
+type WaitFailure = TaskCancelled | TaskFailed | TaskTimedOut | ResultNotKept | DocketError
 
 export const payloads = () => {
   docket.add(SendWelcome, { customerId: 7, name: "Ada" })

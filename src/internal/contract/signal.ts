@@ -8,6 +8,7 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
+import { lookOr } from "./looking.ts"
 import type { Due } from "../../DocketStore.ts"
 
 const retryId = "~effect-docket/RetryRequested"
@@ -57,5 +58,5 @@ export const findNotAdmitted = (cause: Cause.Cause<unknown>): NotAdmitted | unde
 
 const findDefect = (cause: Cause.Cause<unknown>, id: string): unknown =>
   cause.reasons.flatMap((reason) =>
-    Cause.isDieReason(reason) && Predicate.hasProperty(reason.defect, id) ? [reason.defect] : []
+    Cause.isDieReason(reason) && lookOr(() => Predicate.hasProperty(reason.defect, id), false) ? [reason.defect] : []
   )[0]

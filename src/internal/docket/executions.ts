@@ -8,7 +8,15 @@ import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import { DocketError, KeyInUse, ResultNotKept, ResultTimeout, TaskCancelled, TaskFailed } from "../../DocketError.ts"
+import {
+  DocketError,
+  KeyInUse,
+  ResultNotKept,
+  ResultTimeout,
+  TaskCancelled,
+  TaskFailed,
+  TaskTimedOut
+} from "../../DocketError.ts"
 import type { ResultError } from "../../DocketError.ts"
 import * as DocketStore from "../../DocketStore.ts"
 import type { Execution, ExecutionInfo } from "../../Execution.ts"
@@ -17,6 +25,7 @@ import type * as Task from "../../Task.ts"
 import { codecOf } from "../contract/codec.ts"
 import { closed, failWith, invalid, waits } from "./docketError.ts"
 import * as Durations from "../contract/durations.ts"
+import { errorText } from "../contract/failureText.ts"
 import * as Events from "./events.ts"
 import * as GroupCommit from "./groupCommit.ts"
 import { attemptOf, infoOf, pastRunOf } from "./info.ts"
@@ -186,6 +195,8 @@ const resultOf = Effect.fnUntraced(function* <A, E>(
     if (Exit.isSuccess(value)) return value.value
     return yield* text === undefined ? new ResultNotKept({ key }) : unreadable(key, "result")
   }
+  const timedOut = timeoutIn(key, error)
+  if (timedOut !== undefined) return yield* timedOut
   if (failure === undefined || decoder.error === undefined) {
     return yield* new TaskFailed({ key, error: error ?? "Error: unknown" })
   }
@@ -197,6 +208,14 @@ const resultOf = Effect.fnUntraced(function* <A, E>(
 const endIn = (found: Option.Option<DocketStore.ExecutionRecord>, origin: number): End | "gone" | undefined => {
   if (Option.isNone(found) || found.value.origin !== origin) return "gone"
   return DocketStore.isSettled(found.value.state) ? found.value : undefined
+}
+
+/** The timeout that a stored error tells of, if it is one. */
+const timeoutIn = (key: string, error: string | undefined): TaskTimedOut | undefined => {
+  const [start = "", end = ""] = errorText(new TaskTimedOut({ key, timeoutMillis: 0 })).split(/0(?= ms$)/)
+  if (error?.startsWith(start) !== true) return undefined
+  const timeoutMillis = Number.parseFloat(error.slice(start.length))
+  return error.startsWith(`${start}${timeoutMillis}${end}`) ? new TaskTimedOut({ key, timeoutMillis }) : undefined
 }
 
 /** Waits for the end of what was seen unfinished in this generation. */

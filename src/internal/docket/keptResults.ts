@@ -6,12 +6,12 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { type DocketError, ResultNotKept, StoreError } from "../../DocketError.ts"
-import type { DocketStore, Settlement } from "../../DocketStore.ts"
+import type { DocketStore, Lease, Outcome } from "../../DocketStore.ts"
 import type { ResultStore } from "../../ResultStore.ts"
 import * as Stored from "../contract/stored.ts"
 import { failWith, invalid } from "./docketError.ts"
 
-/** The docket's store, whose workers keep results in another one. What is not kept there is not settled. */
+/** The docket's store, whose workers keep results in another one, before they settle the runs. */
 export const keepIn = (
   results: ResultStore,
   store: DocketStore["Service"],
@@ -19,30 +19,19 @@ export const keepIn = (
 ): DocketStore["Service"] => {
   const timeToLive = Duration.millis(executionTtlMillis)
 
-  const keep = (settlement: Settlement): Effect.Effect<Settlement, StoreError> => {
-    const { generation, key, lease, outcome } = settlement
+  const keep = ({ generation, key, lease }: Lease, outcome: Outcome): Effect.Effect<Outcome, StoreError> => {
     if (outcome._tag !== "Completed" || outcome.result === undefined || executionTtlMillis === 0) {
-      return Effect.succeed(settlement)
+      return Effect.succeed(outcome)
     }
     // No two runs have the same, so that one which lost its lease does no harm.
     const name = [docket, key, generation, lease].join(":")
     const { result } = outcome
     return answerOf("set", () => results.set(name, result, timeToLive)).pipe(
-      Effect.as({ ...settlement, outcome: { ...outcome, result: Stored.write("null", { kept: name }) } })
+      Effect.as({ ...outcome, result: Stored.write("null", { kept: name }) })
     )
   }
 
-  return {
-    ...store,
-    open: (options) =>
-      Effect.map(store.open(options), (session) => ({
-        ...session,
-        exchange: (request) =>
-          Effect.flatMap(Effect.forEach(request.finished, keep, { concurrency: 10 }), (finished) =>
-            session.exchange({ ...request, finished })
-          )
-      }))
-  }
+  return { ...store, open: (options) => Effect.map(store.open(options), (session) => ({ ...session, keep })) }
 }
 
 /** What the user's store answers. It may fail in ways that it does not name: a rejected promise, or an exception. */

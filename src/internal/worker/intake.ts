@@ -10,9 +10,19 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
+import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
-import type { Delivery, ExchangeReply, HeartbeatReply, Outcome, Settlement, WorkerSession } from "../../DocketStore.ts"
+import type {
+  Cancellation,
+  Delivery,
+  ExchangeReply,
+  HeartbeatReply,
+  Outcome,
+  Settlement,
+  WorkerSession
+} from "../../DocketStore.ts"
 import type { Bounds } from "./bounds.ts"
 import type { WorkerMetrics } from "../../observability/Metrics.ts"
 import type { KnownStrikes } from "../docket/knownStrikes.ts"
@@ -63,7 +73,7 @@ interface Options {
   readonly registry: Pick<Registry, "lacks">
   readonly strikes: KnownStrikes
   readonly judgement: Pick<Judgement, "determine">
-  readonly runs: Pick<Runs, "start" | "size">
+  readonly runs: Pick<Runs, "start" | "cancel" | "size">
   readonly vitals: Pick<Vitals, "expect" | "loop">
 }
 
@@ -132,9 +142,8 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
     changed()
   })
 
-  const exchange = Effect.fnUntraced(function* (batch: typeof finished, take: number) {
+  const exchange = Effect.fnUntraced(function* (lease: string, batch: typeof finished, take: number) {
     const settlements = batch.map(settlementOf)
-    const lease = `${leasePrefix}-${++exchanges}`
     let resent = false
     let asked = 0
     const answered = vitals.expect("The store's answer to a request for work", 0)
@@ -151,8 +160,42 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
     if (reply.strikes !== undefined) yield* strikes.update(reply.strikes)
     for (const line of linesOf(batch, reply, resent)) yield* line
     if (reply.unknown.length + reply.dropped.length + reply.exhausted.length > 0) yield* reportTaken(reply)
-    return { reply, asked }
+    const answers: Array<Ended> = []
+    for (const delivery of reply.undetermined) {
+      const outcome = yield* judgement.determine(delivery)
+      answers.push({ delivery, outcome, reported: false, asked: true })
+    }
+    return { reply, asked, answers }
   })
+
+  /**
+   * The leases that the exchanges under way may grant, with the keys of those that were cancelled meanwhile: cancellations
+   * and deliveries travel on different connections.
+   */
+  const granting = new Map<string, Set<string>>()
+  const hear = (cancellation: Cancellation) => {
+    granting.get(cancellation.lease)?.add(cancellation.key)
+    runs.cancel(cancellation)
+  }
+  const hearAll = () => {
+    for (;;) {
+      const next = Queue.takeUnsafe(session.cancellations)
+      if (next === undefined || Exit.isFailure(next)) return
+      hear(next.value)
+    }
+  }
+
+  /** Starts a run, unless something keeps it from starting: gives the outcome then. */
+  const begin = (delivery: Delivery, asked: number): Outcome | undefined => {
+    hearAll()
+    if (granting.get(delivery.lease)?.has(delivery.key) === true) return { _tag: "Cancelled" }
+    if (!open) return { _tag: "Released" }
+    const needs = registry.lacks(delivery.task, delivery.payload)
+    if (needs !== undefined) return { _tag: "Unreadable", needs }
+    if (!bounds.admit(delivery.key)) return { _tag: "Cancelled" }
+    runs.start(delivery, asked)
+    return undefined
+  }
 
   const lane = Effect.gen(function* () {
     while (true) {
@@ -169,7 +212,10 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
       claiming += take
       exchanging++
       if (batch.length > 0) settling.add(batch)
-      const { asked, reply } = yield* exchange(batch, take)
+      const lease = `${leasePrefix}-${++exchanges}`
+      granting.set(lease, new Set())
+      const { answers, asked, reply } = yield* exchange(lease, batch, take)
+      // From here on in one step: whoever looks meanwhile would not find what came with the reply.
       exchanging--
       settling.delete(batch)
       claiming -= take
@@ -179,23 +225,12 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
         if (reply.deliveries.length + reply.undetermined.length === take) supply = "plenty"
         else if (supply !== "unknown") supply = "exhausted"
       }
-      for (const delivery of reply.undetermined) {
-        finished.push({ delivery, outcome: yield* judgement.determine(delivery), reported: false, asked: true })
-      }
+      finished.push(...answers)
       for (const delivery of reply.deliveries) {
-        if (!open) {
-          finished.push({ delivery, outcome: { _tag: "Released" }, reported: false })
-          continue
-        }
-        const lacks = registry.lacks(delivery.task, delivery.payload)
-        if (lacks !== undefined) {
-          finished.push({ delivery, outcome: { _tag: "Unreadable", needs: lacks }, reported: false })
-        } else if (bounds.admit(delivery.key)) {
-          runs.start(delivery, asked)
-        } else {
-          finished.push({ delivery, outcome: { _tag: "Cancelled" }, reported: false })
-        }
+        const outcome = begin(delivery, asked)
+        if (outcome !== undefined) finished.push({ delivery, outcome, reported: false })
       }
+      granting.delete(lease)
       changed()
       if (isIdle()) retime.openUnsafe()
     }
@@ -257,6 +292,10 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
   })
 
   yield* vitals.loop("The wait for work", waiter)
+  yield* vitals.loop(
+    "The loop that listens for cancellations",
+    Effect.forever(Effect.map(Queue.take(session.cancellations), hear))
+  )
   for (let i = 0; i < lanes; i++) {
     yield* vitals.loop("The loop that takes work", lane)
   }

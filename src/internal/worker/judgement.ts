@@ -1,6 +1,7 @@
 /**
  * What only a contract can tell of an execution: the values of its controls, and whether a strike matches its payload.
  */
+import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
@@ -70,38 +71,48 @@ export const make = (options: {
   }
 
   return {
-    determine: Effect.fnUntraced(function* (delivery): Effect.fn.Return<Outcome> {
-      const { key, payload: text, skipped, task } = delivery
-      if (skipped !== undefined) return yield* refuseNext(delivery, skip(delivery))
-      const lacks = registry.lacks(task, text)
-      if (lacks !== undefined) return { _tag: "Unreadable", needs: lacks }
-      const { version } = strikes.current()
-      const strike = strikes.judge(task, () => complete(task, text))
-      yield* strikes.warn
-      if (strike?.hold === true) {
-        yield* Effect.logInfo(Explanation.make(key, { _tag: "Held", task, strike }).message)
-        return { _tag: "Held", strikes: version }
-      }
-      if (strike !== undefined) {
-        metrics.stricken(task)
-        yield* Effect.logWarning(`🗙 ${task}{${key}} does not run: struck by ${strike}`)
-        return { _tag: "Cancelled" }
-      }
-      const runnable = registry.find(task, text)
-      const controls = runnable?.behaviour?.controls
-      if (runnable === undefined || controls === undefined || controls.controls.length === 0) {
-        return { _tag: "Determined", terms: Admission.noTerms, strikes: version }
-      }
-      const terms = yield* runnable.completePayload(text).pipe(
-        Effect.mapError((error) => new InvalidPayload({ task, issue: error.message })),
-        Effect.map(({ payload }) => controls.termsOf(payload)),
-        Effect.exit
-      )
-      if (Exit.isSuccess(terms)) return { _tag: "Determined", terms: terms.value, strikes: version }
-      yield* Effect.logError(`${task}{${key}} failed: the values of its controls cannot be found`, terms.cause)
-      return { _tag: "Failed", error: failureText(terms.cause), failure: undefined }
-    }),
+    determine: Effect.fnUntraced(
+      function* (delivery): Effect.fn.Return<Outcome> {
+        const { key, payload: text, skipped, task } = delivery
+        if (skipped !== undefined) return yield* refuseNext(delivery, skip(delivery))
+        const lacks = registry.lacks(task, text)
+        if (lacks !== undefined) return { _tag: "Unreadable", needs: lacks }
+        const { version } = strikes.current()
+        const strike = strikes.judge(task, () => complete(task, text))
+        yield* strikes.warn
+        if (strike?.hold === true) {
+          yield* Effect.logInfo(Explanation.make(key, { _tag: "Held", task, strike }).message)
+          return { _tag: "Held", strikes: version }
+        }
+        if (strike !== undefined) {
+          metrics.stricken(task)
+          yield* Effect.logWarning(`🗙 ${task}{${key}} does not run: struck by ${strike}`)
+          return { _tag: "Cancelled" }
+        }
+        const runnable = registry.find(task, text)
+        const controls = runnable?.behaviour?.controls
+        if (runnable === undefined || controls === undefined || controls.controls.length === 0) {
+          return { _tag: "Determined", terms: Admission.noTerms, strikes: version }
+        }
+        const terms = yield* runnable.completePayload(text).pipe(
+          Effect.mapError((error) => new InvalidPayload({ task, issue: error.message })),
+          Effect.map(({ payload }) => controls.termsOf(payload)),
+          Effect.exit
+        )
+        if (Exit.isSuccess(terms)) return { _tag: "Determined", terms: terms.value, strikes: version }
+        yield* Effect.logError(`${task}{${key}} failed: the values of its controls cannot be found`, terms.cause)
+        return failedBy(terms.cause)
+      },
+      // What looks at a payload may be a user's, and throw.
+      Effect.catchCause((cause) => Effect.succeed(failedBy(cause)))
+    ),
 
     refuseNext
   }
 }
+
+const failedBy = (cause: Cause.Cause<unknown>): Outcome => ({
+  _tag: "Failed",
+  error: failureText(cause),
+  failure: undefined
+})

@@ -46,22 +46,25 @@ export const keep: (options: {
 
   const renew = Effect.fnUntraced(
     function* (ended: ReadonlyArray<Delivery>) {
-      const renewing = runs.all().filter(needsLease)
+      const renewing = runs.all()
       const deliveries = [...renewing.map(({ delivery }) => delivery), ...ended]
       if (deliveries.length === 0) return pulse.met()
       const asked = Monotonic.now(clock)
       const statuses = yield* session.renew(deliveries)
       pulse.met()
       renewing.forEach((run, i) => {
-        const status = statuses[i]
-        if (status === "overtaken" || status === "superseded") run.superseded = true
-        if (status === "cancelled") runs.interrupt(run, "cancelled")
-        if (status === "lost" || status === "superseded") {
-          // A run that ended while the renewal was under way may have given up its lease by settling.
-          if (needsLease(run) && runs.has(run)) runs.interrupt(run, "lease-lost")
-        } else {
-          run.renewed = Math.max(run.renewed, asked)
+        switch (statuses[i]) {
+          case "lost":
+            // A run that ended while the renewal was under way may have given up its lease by settling.
+            if (needsLease(run) && runs.has(run)) runs.interrupt(run, "lease-lost")
+            return
+          case "cancelled":
+            runs.interrupt(run, "cancelled")
+            break
+          case "overtaken":
+            run.overtaken = true
         }
+        run.renewed = Math.max(run.renewed, asked)
       })
     },
     Effect.catch((error) =>
@@ -99,5 +102,5 @@ const sleep = (millis: number) => Effect.sleep(Duration.millis(Math.max(0, milli
 // One that has timed out may go on in its middleware.
 const isUninterrupted = ({ interruptReason }: Run) => interruptReason === undefined || interruptReason === "timed-out"
 
-// One whose key was scheduled anew has nothing to lose but the slot of a limit, which is another's after the lease.
-const needsLease = (run: Run) => !run.superseded || run.holdsSlot
+// One whose key was replaced has nothing to lose but the slot of a limit, which is another's after the lease.
+const needsLease = (run: Run) => !run.overtaken || run.holdsSlot

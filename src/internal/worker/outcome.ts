@@ -10,6 +10,7 @@ import { DocketError, MiddlewareFailed, TaskTimedOut } from "../../DocketError.t
 import type { Due, Next, Outcome } from "../../DocketStore.ts"
 import * as Retry from "../../Retry.ts"
 import { errorText, failureText } from "../contract/failureText.ts"
+import { lookOr } from "../contract/looking.ts"
 import * as Signal from "../contract/signal.ts"
 import * as Size from "../contract/size.ts"
 import type { Runnable } from "./registry.ts"
@@ -90,16 +91,19 @@ const nextAttempt = Effect.fnUntraced(function* (
 
 /** The error that a policy is asked about. What the docket and its worker fail with is not of the type that it knows. */
 const ownError = (runnable: Runnable, cause: Cause.Cause<unknown>): Option.Option<unknown> =>
-  Option.filter(Cause.findErrorOption(cause), (error) => !isForeign(error) || runnable.declares(error))
+  Option.filter(
+    Cause.findErrorOption(cause),
+    (error) => !isForeign(error) || lookOr(() => runnable.declares(error), false)
+  )
 
 // By their names, since the handler may come from another copy of this package.
 const foreign = new Set([TaskTimedOut, MiddlewareFailed, DocketError].map(({ identifier }) => identifier))
 
-const isForeign = (error: unknown): boolean => error instanceof Error && foreign.has(error.name)
+const isForeign = (error: unknown): boolean => lookOr(() => error instanceof Error && foreign.has(error.name), false)
 
 const typedFailure = (runnable: Runnable, cause: Cause.Cause<unknown>): string | undefined => {
   const error = Cause.findErrorOption(cause)
   if (Option.isNone(error)) return undefined
-  const text = runnable.encodeError(error.value)
-  return Exit.isSuccess(text) ? text.value : undefined
+  const text = lookOr(() => runnable.encodeError(error.value), undefined)
+  return text !== undefined && Exit.isSuccess(text) ? text.value : undefined
 }

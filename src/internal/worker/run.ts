@@ -13,8 +13,8 @@ export interface Run {
   readonly progress: RunProgress
   /** Whether it has a slot of a concurrency limit. */
   readonly holdsSlot: boolean
-  /** Whether the key was scheduled anew meanwhile. */
-  superseded: boolean
+  /** Whether the key was replaced meanwhile. */
+  overtaken: boolean
   /** When its lease was last asked for, or its renewal: see `Monotonic.now`. The lease lives at least from then on. */
   renewed: number
   interruptReason: InterruptReason | undefined

@@ -10,6 +10,7 @@ import * as HashSet from "effect/HashSet"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import type { Delivery, Outcome } from "../../DocketStore.ts"
+import { lookOr } from "../contract/looking.ts"
 import type * as Task from "../../Task.ts"
 import { described, type Encode } from "../contract/failureText.ts"
 
@@ -38,15 +39,17 @@ export const describe = (
   payload: unknown,
   behaviour: Task.Behaviour | undefined
 ): string => {
-  const fields = Predicate.isObject(payload)
-    ? Object.entries(payload).map(([name, value]) => `${name}=${shown(name, value, behaviour)}`)
-    : []
+  const fields = lookOr(() => fieldsOf(payload, behaviour), ["..."])
   return `${task}(${fields.join(", ")}){${key}}`
 }
 
+const fieldsOf = (payload: unknown, behaviour: Task.Behaviour | undefined): ReadonlyArray<string> =>
+  Predicate.isObject(payload)
+    ? Object.entries(payload).map(([name, value]) => `${name}=${lookOr(() => shown(name, value, behaviour), "...")}`)
+    : []
+
 const shown = (name: string, value: unknown, behaviour: Task.Behaviour | undefined): string => {
   if (Redacted.isRedacted(value) || behaviour === undefined) return "..."
-  // Whatever the value is, a log line must not take the run down.
   if (behaviour.logged.has(name)) return Formatter.format(value)
   if (behaviour.loggedLength.has(name)) return lengthOf(value, behaviour.tuples.has(name)) ?? Formatter.format(value)
   return "..."

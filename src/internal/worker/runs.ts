@@ -1,23 +1,25 @@
 /**
  * The executions that a worker runs: one supervised fiber each.
  */
-import type * as Cause from "effect/Cause"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
+import * as Inspectable from "effect/Inspectable"
 import * as LogLevel from "effect/LogLevel"
 import * as References from "effect/References"
+import * as Result from "effect/Result"
 import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 import type { Docket } from "../../Docket.ts"
 import { InvalidPayload, type MiddlewareFailed, type TaskTimedOut } from "../../DocketError.ts"
-import type { Delivery, Outcome } from "../../DocketStore.ts"
+import type { Cancellation, Delivery, Outcome, WorkerSession } from "../../DocketStore.ts"
 import type { Middleware } from "../../Middleware.ts"
 import type { WorkerMetrics } from "../../observability/Metrics.ts"
 import * as Tracing from "../../observability/Tracing.ts"
-import type { InterruptReason } from "../../TaskContext.ts"
+import type { InterruptReason, TaskServices } from "../../TaskContext.ts"
 import { failureText } from "../contract/failureText.ts"
 import type { HandlerError } from "../contract/handlers.ts"
 import * as Signal from "../contract/signal.ts"
@@ -31,6 +33,11 @@ import * as RunLog from "./runLog.ts"
 import * as Services from "./services.ts"
 import * as Succession from "./succession.ts"
 
+/** How often a result is tried to be kept elsewhere, and the pauses in between. */
+const mostTries = 100
+const firstPauseMillis = 50
+const longestPauseMillis = 5000
+
 /** What a run may fail with. */
 type RunError = HandlerError | TaskTimedOut | MiddlewareFailed | InvalidPayload
 
@@ -39,17 +46,12 @@ export interface Runs {
   /** Starts an execution, which was asked for at that moment (see `Monotonic.now`); `onEnd` is told how it ended. */
   readonly start: (delivery: Delivery, asked: number) => void
   readonly interrupt: (run: Run, reason: InterruptReason) => void
-  /** Interrupts an execution that was cancelled, also when its delivery is still on the way. */
-  readonly cancel: (key: string, generation: number) => void
+  /** Interrupts the run that was cancelled, if it is here. */
+  readonly cancel: (cancellation: Cancellation) => void
   readonly has: (run: Run) => boolean
   readonly all: () => ReadonlyArray<Run>
   readonly size: () => number
 }
-
-/** How many cancellations that no run was found for are remembered. */
-const rememberedCancellations = 100
-
-const nameOf = (key: string, generation: number) => `${generation} ${key}`
 
 /** Makes the place where executions run. Closing the scope interrupts what still runs. */
 export const make: (options: {
@@ -62,9 +64,11 @@ export const make: (options: {
   readonly middleware: ReadonlyArray<Middleware>
   /** Takes the next run from an outcome when a strike refuses it. */
   readonly refuseNext: (delivery: Delivery, outcome: Outcome) => Effect.Effect<Outcome>
+  /** Keeps results elsewhere; see `WorkerSession`. */
+  readonly keep: WorkerSession["keep"]
   readonly onEnd: (end: End) => void
 }) => Effect.Effect<Runs, never, Scope.Scope> = Effect.fnUntraced(function* (options) {
-  const { docket, metrics, middleware, onEnd, refuseNext, registry, reporter, workerName } = options
+  const { docket, keep, metrics, middleware, onEnd, refuseNext, registry, reporter, workerName } = options
   // One execution may be here twice, under a lease that was lost and under the next one.
   const running = new Set<Run>()
   const fibers = yield* FiberSet.make<void>()
@@ -107,17 +111,13 @@ export const make: (options: {
       annotations: { ...workerAnnotations, ...RunLog.annotations(delivery) },
       progress: reporter.start(delivery),
       holdsSlot: runnable.behaviour?.controls.controls.some(({ _tag }) => _tag === "Concurrency") ?? false,
-      superseded: false,
+      overtaken: false,
       renewed: asked,
       interruptReason: undefined,
       fiber: undefined
     }
     running.add(run)
-    run.fiber = execute(run, runnable)
-    FiberSet.addUnsafe(fibers, run.fiber)
-    if (cancelledEarly.size > 0 && cancelledEarly.delete(nameOf(delivery.key, delivery.generation))) {
-      interrupt(run, "cancelled")
-    }
+    execute(run, runnable)
   }
 
   const interrupt = (run: Run, reason: InterruptReason) => {
@@ -127,16 +127,9 @@ export const make: (options: {
     run.fiber?.interruptUnsafe()
   }
 
-  // Cancellations and deliveries travel on different connections. Most that find no run are too late, not too early.
-  const cancelledEarly = new Set<string>()
-  const cancel = (key: string, generation: number) => {
-    const found = [...running].filter(({ delivery }) => delivery.key === key && delivery.generation === generation)
-    for (const run of found) interrupt(run, "cancelled")
-    if (found.length > 0) return
-    cancelledEarly.add(nameOf(key, generation))
-    for (const oldest of cancelledEarly) {
-      if (cancelledEarly.size <= rememberedCancellations) break
-      cancelledEarly.delete(oldest)
+  const cancel = ({ key, lease }: Cancellation) => {
+    for (const run of running) {
+      if (run.delivery.key === key && run.delivery.lease === lease) interrupt(run, "cancelled")
     }
   }
 
@@ -161,20 +154,42 @@ export const make: (options: {
                 run.interruptReason ??= "timed-out"
               }
             }),
-      scope: Scope.makeUnsafe()
+      scope: Scope.makeUnsafe(),
+      began: Monotonic.now(clock)
     }
-    const handled: Effect.Effect<unknown, RunError> = Exit.isSuccess(payload)
-      ? Tracing.run(
-          run.delivery,
-          run.annotations,
-          Effect.onExit(handle(runnable, parts), (exit) => Scope.close(parts.scope, exit))
-        )
+    const closed = <A, E>(handled: Effect.Effect<A, E, TaskServices>) =>
+      Effect.onExit(handled, (exit) => Scope.close(parts.scope, exit))
+    const handled: Effect.Effect<unknown, RunError, TaskServices> = Exit.isSuccess(payload)
+      ? Tracing.run(run.delivery, run.annotations, closed(handle(runnable, parts)))
       : Effect.failCause(Signal.finalFailure(unreadable(run.delivery.task, failureText(payload.cause))))
     // Its fiber starts with all services in place: each change of a fiber's context would cost as much as a small run.
     const services = Services.over(baseOf(runnable), parts)
-    // Uninterruptible but for the handler: from the claim to the recorded end nothing gets lost.
-    return Effect.runForkWith(services)(
-      Effect.uninterruptibleMask((restore) => follow(runnable, parts, restore(handled)))
+
+    // Uninterruptible but for the handler: from the claim to the recorded end nothing gets lost. But what is no effect ends
+    // a fiber on the spot, wherever a handler or a finalizer yields it, and nothing that was to follow in it is done.
+    const fork = (
+      steps: (
+        restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+      ) => Effect.Effect<void, never, TaskServices>,
+      onLost: (cause: Cause.Cause<never>) => void
+    ) => {
+      const forked = Result.try(() => Effect.runForkWith(services)(Effect.uninterruptibleMask(steps)))
+      if (Result.isFailure(forked)) return onLost(Cause.die(forked.failure))
+      run.fiber = forked.success
+      FiberSet.addUnsafe(fibers, run.fiber)
+      run.fiber.addObserver((exit) => {
+        if (running.has(run)) onLost(Exit.isFailure(exit) ? exit.cause : Cause.empty)
+      })
+      // It came before there was a fiber.
+      if (run.interruptReason !== undefined && run.interruptReason !== "timed-out") run.fiber.interruptUnsafe()
+    }
+    fork(
+      (restore) => follow(runnable, parts, restore(handled)),
+      (cause) =>
+        fork(
+          () => Effect.flatMap(Effect.exit(closed(Effect.failCause(cause))), (exit) => conclude(runnable, parts, exit)),
+          (cause) => end(run, failedBy(cause))
+        )
     )
   }
 
@@ -182,42 +197,104 @@ export const make: (options: {
   const follow = Effect.fnUntraced(function* (
     runnable: Runnable,
     parts: Services.Parts,
-    handled: Effect.Effect<unknown, RunError>
+    handled: Effect.Effect<unknown, RunError, TaskServices>
   ) {
-    const { payload, run, succession } = parts
+    const { run } = parts
+    metrics.started(run.delivery)
+    if (logsRuns) yield* asWorker(run, () => RunLog.started(run.delivery, callOf(runnable, parts)))
+    yield* conclude(runnable, parts, yield* Effect.exit(handled))
+  })
+
+  const conclude = Effect.fnUntraced(function* (
+    runnable: Runnable,
+    { began, payload, run, succession }: Services.Parts,
+    exit: Exit.Exit<unknown, unknown>
+  ) {
     const { delivery, progress } = run
-    const call = () => RunLog.describe(delivery, payload, runnable.behaviour)
-    metrics.started(delivery)
-    if (logsRuns) yield* asWorker(run, RunLog.started(delivery, call()))
-    const began = Monotonic.now(clock)
-    const exit = yield* Effect.exit(handled)
     const elapsed = Math.round(Monotonic.now(clock) - began)
     const outcome = yield* Effect.suspend(() =>
       outcomeOf(runnable, run, exit, () => succession.next(elapsed), docket.settings)
     ).pipe(
-      Effect.flatMap((decided) => (decided === undefined ? Effect.undefined : refuseNext(delivery, decided))),
+      Effect.flatMap((decided) =>
+        decided === undefined
+          ? Effect.undefined
+          : Effect.catchCause(refuseNext(delivery, decided), () => Effect.succeed(decided))
+      ),
       // What a schema, a policy or an error throws while it is looked at must not cost the worker a slot.
       Effect.catchCause((cause) => Effect.succeed(failedBy(cause)))
     )
-    metrics.ended(delivery, elapsed, outcome)
-    if (logsRuns || outcome?._tag !== "Completed") {
-      yield* asWorker(run, RunLog.ended(call(), elapsed, exit, outcome, runnable.encodeError))
+    const settled = outcome?._tag === "Completed" && keep !== undefined ? yield* kept(run, outcome, keep) : outcome
+    const call = () => callOf(runnable, { run, payload })
+    metrics.ended(delivery, elapsed, settled)
+    if (logsRuns || settled?._tag !== "Completed") {
+      yield* asWorker(run, () => RunLog.ended(call(), elapsed, exit, settled, runnable.encodeError))
     }
-    if (progress.reported()) yield* progress.flush
-    running.delete(run)
-    onEnd({ delivery, outcome, reported: progress.reported(), call })
+    if (progress.reported()) yield* Effect.ignoreCause(progress.flush)
+    end(run, settled, call)
   })
 
-  /** The lines of a run are the worker's, whatever its handler's layers log with. */
-  const asWorker = (run: Run, lines: Effect.Effect<void>) =>
-    Effect.provideContext(lines, Context.add(context, References.CurrentLogAnnotations, run.annotations))
+  /** Keeps a result elsewhere, in so many tries. Whoever is interrupted meanwhile has no result. */
+  const kept = Effect.fnUntraced(function* (
+    run: Run,
+    outcome: Extract<Outcome, { readonly _tag: "Completed" }>,
+    keep: NonNullable<WorkerSession["keep"]>
+  ) {
+    // One that was interrupted, and completed all the same, cannot be interrupted any more.
+    const wait =
+      run.interruptReason === undefined ? Effect.interruptible : <A, E, R>(effect: Effect.Effect<A, E, R>) => effect
+    let pauseMillis = firstPauseMillis
+    for (let tries = 1; ; tries++) {
+      const exit = yield* Effect.exit(wait(keep(run.delivery, outcome)))
+      if (Exit.isSuccess(exit)) return exit.value
+      if (run.interruptReason === "lease-lost") return undefined
+      if (run.interruptReason === "shutting-down") return { _tag: "Released" } as const
+      if (run.interruptReason === "cancelled") return { _tag: "Cancelled" } as const
+      if (tries === mostTries) return { ...failedBy(exit.cause), next: outcome.next }
+      if (tries === 1) {
+        yield* asWorker(run, () =>
+          Effect.logWarning(`${failureText(exit.cause)}. The execution is not completed before its result is kept`)
+        )
+      }
+      yield* Effect.exit(wait(Effect.sleep(pauseMillis)))
+      pauseMillis = Math.min(2 * pauseMillis, longestPauseMillis)
+    }
+  })
 
-  const handle = (runnable: Runnable, parts: Services.Parts) => {
-    const handler = parts.deadline.limit(Effect.suspend(() => runnable.run(parts.payload)))
+  const end = (run: Run, outcome: Outcome | undefined, call?: () => string) => {
+    running.delete(run)
+    onEnd({ delivery: run.delivery, outcome, reported: run.progress.reported(), ...(call && { call }) })
+  }
+
+  const callOf = (runnable: Runnable, { payload, run }: Pick<Services.Parts, "run" | "payload">) =>
+    RunLog.describe(run.delivery, payload, runnable.behaviour)
+
+  /**
+   * The lines of a run are the worker's, whatever its handler's layers log with. Whatever they show, and whoever takes them,
+   * they do not keep a run from being settled.
+   */
+  const asWorker = (run: Run, lines: () => Effect.Effect<void>) =>
+    Effect.ignoreCause(
+      Effect.provideContext(
+        Effect.suspend(lines),
+        Context.add(context, References.CurrentLogAnnotations, run.annotations)
+      )
+    )
+
+  const handle = (runnable: Runnable, { deadline, payload, run }: Services.Parts) => {
+    const handler = deadline.limit(
+      Effect.suspend(() => {
+        // It was cancelled, or is given back, before its first step.
+        if (run.interruptReason !== undefined) return Effect.interrupt
+        const effect = runnable.run(payload)
+        return Effect.isEffect(effect) ? effect : Effect.die(new NoEffect(run.delivery.task, effect))
+      })
+    )
     if (middleware.length === 0) return handler
-    return middleware.reduceRight<Effect.Effect<unknown, HandlerError | TaskTimedOut | MiddlewareFailed>>(
-      (inner, { wrap }) => wrap(inner),
-      Effect.provideContext(handler, ownOf(runnable))
+    return Effect.suspend(() =>
+      middleware.reduceRight<Effect.Effect<unknown, HandlerError | TaskTimedOut | MiddlewareFailed, TaskServices>>(
+        (inner, { wrap }) => wrap(inner),
+        Effect.provideContext(handler, ownOf(runnable))
+      )
     )
   }
 
@@ -231,10 +308,18 @@ export const make: (options: {
   }
 })
 
-const failedBy = (cause: Cause.Cause<never>): Outcome => ({
+const failedBy = (cause: Cause.Cause<unknown>): Outcome => ({
   _tag: "Failed",
   error: failureText(cause),
   failure: undefined
 })
+
+/** What a handler gave is no Effect: it is not written in TypeScript, or something in it is `any`. */
+class NoEffect extends Error {
+  override readonly name = "NoEffect"
+  constructor(task: string, given: unknown) {
+    super(`the handler of task "${task}" has to return an Effect; it returned ${Inspectable.toStringUnknown(given, 0)}`)
+  }
+}
 
 const unreadable = (task: string, issue: string) => new InvalidPayload({ task, issue })

@@ -27,6 +27,8 @@ export interface Parts {
   readonly succession: Succession
   readonly deadline: Deadline
   readonly scope: Scope.Closeable
+  /** When the run began: see `Monotonic.now`. */
+  readonly began: number
 }
 
 /** The services that are the same for many executions. */

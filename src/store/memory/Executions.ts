@@ -44,6 +44,15 @@ export interface Step {
   readonly options: DocketStore.StoreOptions
 }
 
+/** A run whose key was scheduled anew. */
+export interface Overtaken {
+  readonly slots: ReadonlyArray<string>
+  readonly lease: string
+  /** Whether it was cancelled before. */
+  readonly cancelled: boolean
+  expires: number
+}
+
 export interface Executions {
   readonly entries: Map<string, Entry>
   readonly schedule: Heap.Heap<Entry>
@@ -61,8 +70,8 @@ export interface Executions {
   readonly held: Line.Line<Entry>
   /** Lines and gates, and the set `turns`. */
   readonly space: Space.Space
-  /** The slots of runs whose keys were scheduled anew, by generation and key. */
-  readonly overtaken: Map<string, { readonly slots: ReadonlyArray<string>; readonly lease: string; expires: number }>
+  /** Runs whose keys were scheduled anew, by generation and key. */
+  readonly overtaken: Map<string, Overtaken>
   /** By worker: the last of those whose workers died again and again that it was given. */
   readonly suspects: Map<string, Suspect>
   strikes: Strike.StrikeSet
@@ -479,18 +488,27 @@ export const isEmpty = (self: Executions): boolean =>
   self.space.sets.size("waiting") === 0 &&
   self.held.size === 0
 
-/** Lets a running execution, whose key is scheduled anew, keep its slots until it ends. */
+/** Lets a running execution, whose key is scheduled anew, keep its lease and its slots until it ends. */
 export const overtake = (self: Executions, entry: Entry): void => {
+  const { cancelled, generation, key, lease, node } = entry
   const { slots } = entry.standing
-  if (slots.length === 0) return
-  self.overtaken.set(`${entry.generation}:${entry.key}`, { slots, lease: entry.lease, expires: entry.node?.at ?? 0 })
+  self.overtaken.set(`${generation}:${key}`, { slots, lease, cancelled, expires: node?.at ?? 0 })
   entry.standing.slots = []
 }
 
-/** Frees the slots of a run that was overtaken, if it is still under its lease. */
-export const endOvertaken = (self: Executions, { generation, key, lease }: DocketStore.Lease, step: Step): void => {
+/** Ends a run that was overtaken, if it is still under its lease; tells whether it was. */
+export const endOvertaken = (self: Executions, { generation, key, lease }: DocketStore.Lease, step: Step): boolean => {
   const holder = `${generation}:${key}`
-  if (self.overtaken.get(holder)?.lease === lease) freeOvertaken(self, holder, step)
+  if (self.overtaken.get(holder)?.lease !== lease) return false
+  freeOvertaken(self, holder, step)
+  return true
+}
+
+/** Ends the runs of a lease that were overtaken before they began. */
+export const endUnbegun = (self: Executions, lease: string, step: Step): void => {
+  for (const [holder, overtaken] of self.overtaken) {
+    if (overtaken.lease === lease) freeOvertaken(self, holder, step)
+  }
 }
 
 const freeOvertaken = (self: Executions, holder: string, step: Step) => {

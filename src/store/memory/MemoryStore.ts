@@ -154,9 +154,9 @@ const fromDocket = (docket: Docket, options: DocketStore.StoreOptions): DocketSt
 
   const cancel = (keys: ReadonlyArray<string>) =>
     run((step) => {
-      for (const { generation, key, worker } of Operations.cancel(executions, keys, step)) {
+      for (const { generation, key, lease, worker } of Operations.cancel(executions, keys, step)) {
         for (const session of sessions) {
-          if (session.worker.name === worker) Queue.offerUnsafe(session.cancellations, { key, generation })
+          if (session.worker.name === worker) Queue.offerUnsafe(session.cancellations, { key, generation, lease })
         }
       }
     })

@@ -161,8 +161,9 @@ export const settle = (
 ): DocketStore.SettlementStatus => {
   const { generation, key, lease, outcome } = settlement
   const entry = Executions.lookup(executions, key, step)
-  if (entry?.generation !== generation) Executions.endOvertaken(executions, { key, generation, lease }, step)
-  if (entry === undefined) return "lost"
+  const wasOvertaken =
+    entry?.generation !== generation && Executions.endOvertaken(executions, { key, generation, lease }, step)
+  if (entry === undefined) return wasOvertaken ? "superseded" : "lost"
   if (entry.generation !== generation) {
     if (entry.settledLease === lease) return "lost"
     const { deliveries, task } = entry
@@ -433,7 +434,7 @@ export const exchange = (
     return false
   }
 
-  const consider = (entry: Entry) => {
+  const consider = (entry: Entry, wasTold: boolean) => {
     const { key, task } = entry
     const needs = Executions.needsOf(entry)
     const hadTurn = entry.place !== undefined
@@ -448,7 +449,8 @@ export const exchange = (
     } else if (isSuspect(entry, worker) && isBesideAnother(executions, entry, worker, step)) {
       return
     } else {
-      const contract = worker.contracts.get(task)
+      // What a fallback runs has no terms, and the controls of the task have no say.
+      const contract = wasTold && (entry.terms?.contract ?? "") === "" ? undefined : worker.contracts.get(task)
       const isKnown = contract === undefined || entry.terms?.contract === contract.fingerprint
       if (!isKnown || entry.judged !== executions.strikes.version) return ask(entry)
       if (contract !== undefined && !admit(entry, contract.controls)) return
@@ -462,12 +464,12 @@ export const exchange = (
 
   // What was told in this call has its turn at once.
   for (const entry of executions.determined.splice(0)) {
-    if (isRoom() && entry.apart === "turn") consider(entry)
+    if (isRoom() && entry.apart === "turn") consider(entry, true)
   }
   while (isRoom()) {
     const entry = Executions.nextReady(executions, step)
     if (entry === undefined) break
-    consider(entry)
+    consider(entry, false)
   }
   return {
     settled,
@@ -490,8 +492,13 @@ const grantedBefore = (
 ) => {
   const deliveries: Array<DocketStore.Delivery> = []
   const undetermined: Array<DocketStore.Undetermined> = []
+  Executions.endUnbegun(executions, lease, step)
   for (let spot = executions.grants.get(lease)?.first; spot !== undefined; spot = spot.after) {
     const entry = spot.value
+    if (entry.cancelled) {
+      settleAs(executions, entry, "cancelled", step)
+      continue
+    }
     Executions.extend(executions, entry, step.now + worker.leaseMillis)
     if (entry.apart !== "asked") deliveries.push(toDelivery(entry, step))
     else undetermined.push({ ...toDelivery(entry, step), skipped: entry.skipped && "dropped" })
@@ -528,16 +535,12 @@ export const renew = (
 ): DocketStore.LeaseStatus => {
   const entry = Executions.lookup(executions, key, step)
   if (entry?.generation !== generation) {
+    // The key was scheduled anew, unless another worker took the run over, and was overtaken.
     const overtaken = executions.overtaken.get(`${generation}:${key}`)
-    if (overtaken !== undefined) {
-      // Another worker took it over, and was overtaken.
-      if (overtaken.lease !== lease) return "lost"
-      overtaken.expires = step.now + worker.leaseMillis
-      return "overtaken"
-    }
+    if (overtaken?.lease !== lease) return "lost"
+    overtaken.expires = step.now + worker.leaseMillis
+    return overtaken.cancelled ? "cancelled" : "overtaken"
   }
-  if (entry === undefined) return "lost"
-  if (entry.generation !== generation) return "superseded"
   if (entry.state !== "running" || entry.lease !== lease) return "lost"
   Executions.extend(executions, entry, step.now + worker.leaseMillis)
   return entry.cancelled ? "cancelled" : "held"

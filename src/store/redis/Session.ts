@@ -144,5 +144,7 @@ export const open: (
 
 /** What comes in on a worker's channel. */
 const decodeCancellation = Schema.decodeUnknownOption(
-  Schema.fromJsonString(Schema.Struct({ key: Schema.String, generation: Schema.FiniteFromString }))
+  Schema.fromJsonString(
+    Schema.Struct({ key: Schema.String, generation: Schema.FiniteFromString, lease: Schema.String })
+  )
 )

@@ -128,19 +128,24 @@ export const nextHead = (step: Step, score: number): Row.Row | undefined => {
 }
 
 const noteOvertaken = query<
-  [docket: number, key: string, generation: number, slots: string, lease: string, expires: number]
->(`INSERT OR REPLACE INTO docket_overtaken (docket, key, generation, slots, lease, expires) VALUES (?, ?, ?, ?, ?, ?)`)
+  [docket: number, key: string, generation: number, slots: string, lease: string, cancelled: number, expires: number]
+>(
+  `INSERT OR REPLACE INTO docket_overtaken (docket, key, generation, slots, lease, cancelled, expires)
+  VALUES (?, ?, ?, ?, ?, ?, ?)`
+)
 
-/** Lets a running execution, whose key is scheduled anew, keep its slots until it ends. */
+/** Lets a running execution, whose key is scheduled anew, keep its lease and its slots until it ends. */
 export const overtake = ({ docket, sql }: Step, row: Row.Row): void => {
-  if (row.admission === null) return
-  update(row, ({ standing }) => {
-    if (standing.slots.length === 0) return
-    docket.overtaken++
-    const slots = JSON.stringify(standing.slots)
-    sql.run(noteOvertaken, docket.id, row.key, row.generation, slots, row.lease ?? "", row.at)
-    standing.slots = []
-  })
+  let slots: ReadonlyArray<string> = []
+  if (row.admission !== null) {
+    update(row, ({ standing }) => {
+      slots = standing.slots
+      standing.slots = []
+    })
+  }
+  const { cancelled, generation, key, lease } = row
+  docket.overtaken++
+  sql.run(noteOvertaken, docket.id, key, generation, JSON.stringify(slots), lease ?? "", cancelled, row.at)
 }
 
 interface Overtaken {
@@ -148,17 +153,20 @@ interface Overtaken {
   readonly generation: number
   readonly slots: string
   readonly lease: string
-  readonly expires: number
+  readonly cancelled: number
 }
 
 const findOvertaken = query<[docket: number, key: string, generation: number], Overtaken>(
-  `SELECT key, generation, slots, lease, expires FROM docket_overtaken WHERE docket = ? AND key = ? AND generation = ?`
+  `SELECT key, generation, slots, lease, cancelled FROM docket_overtaken WHERE docket = ? AND key = ? AND generation = ?`
 )
 const forgetOvertaken = query<[docket: number, key: string, generation: number]>(
   `DELETE FROM docket_overtaken WHERE docket = ? AND key = ? AND generation = ?`
 )
 const expiredOvertaken = query<[docket: number, now: number], Overtaken>(
-  `SELECT key, generation, slots, lease, expires FROM docket_overtaken WHERE docket = ? AND expires <= ?`
+  `SELECT key, generation, slots, lease, cancelled FROM docket_overtaken WHERE docket = ? AND expires <= ?`
+)
+const grantedOvertaken = query<[docket: number, lease: string], Overtaken>(
+  `SELECT key, generation, slots, lease, cancelled FROM docket_overtaken WHERE docket = ? AND lease = ?`
 )
 const extendOvertaken = query<[expires: number, docket: number, key: string, generation: number]>(
   `UPDATE docket_overtaken SET expires = ? WHERE docket = ? AND key = ? AND generation = ?`
@@ -170,11 +178,19 @@ const firstExpiry = query<[docket: number], { readonly expires: number | null }>
   `SELECT min(expires) AS expires FROM docket_overtaken WHERE docket = ?`
 )
 
-/** Frees the slots of a run that was overtaken, if it is still under its lease. */
-export const endOvertaken = (step: Step, { generation, key, lease }: DocketStore.Lease): void => {
-  if (step.docket.overtaken === 0) return
+/** Ends a run that was overtaken, if it is still under its lease; tells whether it was. */
+export const endOvertaken = (step: Step, { generation, key, lease }: DocketStore.Lease): boolean => {
+  if (step.docket.overtaken === 0) return false
   const overtaken = step.sql.get(findOvertaken, step.docket.id, key, generation)
-  if (overtaken?.lease === lease) freeOvertaken(step, overtaken)
+  if (overtaken?.lease !== lease) return false
+  freeOvertaken(step, overtaken)
+  return true
+}
+
+/** Ends the runs of a lease that were overtaken before they began. */
+export const endUnbegun = (step: Step, lease: string): void => {
+  if (step.docket.overtaken === 0) return
+  for (const overtaken of step.sql.all(grantedOvertaken, step.docket.id, lease)) freeOvertaken(step, overtaken)
 }
 
 const freeOvertaken = (step: Step, overtaken: Overtaken) => {
@@ -187,18 +203,17 @@ const freeOvertaken = (step: Step, overtaken: Overtaken) => {
   }
 }
 
-/** Lets the slots of an overtaken run live on. Tells whether it has one, or whether another worker took the run over. */
+/** Lets an overtaken run live on, and tells what it is to do; it is lost if another worker took it over. */
 export const renewOvertaken = (
   { docket, sql }: Step,
   { generation, key, lease }: DocketStore.Lease,
   expires: number
-): "overtaken" | "lost" | undefined => {
-  if (docket.overtaken === 0) return undefined
+): DocketStore.LeaseStatus => {
+  if (docket.overtaken === 0) return "lost"
   const overtaken = sql.get(findOvertaken, docket.id, key, generation)
-  if (overtaken === undefined) return undefined
-  if (overtaken.lease !== lease) return "lost"
+  if (overtaken?.lease !== lease) return "lost"
   sql.run(extendOvertaken, expires, docket.id, key, generation)
-  return "overtaken"
+  return overtaken.cancelled === 1 ? "cancelled" : "overtaken"
 }
 
 /** The last generation of a key of which a run goes on that was overtaken. */

@@ -107,7 +107,7 @@ export const make: (run: Run, followers: Followers) => Effect.Effect<Idle, never
         for (const { generation, key, lease } of runs) {
           const name = `${lease} ${key}`
           told.add(name)
-          if (!sleeper.told.has(name)) Queue.offerUnsafe(sleeper.cancellations, { key, generation })
+          if (!sleeper.told.has(name)) Queue.offerUnsafe(sleeper.cancellations, { key, generation, lease })
         }
         sleeper.told = told
       }

@@ -280,8 +280,8 @@ export const settle = (
     }
   }
   const row = Row.lookup(step, key)
-  if (row?.generation !== generation) Gate.endOvertaken(step, { key, generation, lease })
-  if (row === undefined) return "lost"
+  const wasOvertaken = row?.generation !== generation && Gate.endOvertaken(step, { key, generation, lease })
+  if (row === undefined) return wasOvertaken ? "superseded" : "lost"
   if (row.generation !== generation) {
     if (row.settledLease === lease) return "lost"
     const { deliveries, task } = row
@@ -533,7 +533,7 @@ export const exchange = (
     return false
   }
 
-  const consider = (row: Row.Row) => {
+  const consider = (row: Row.Row, wasTold: boolean) => {
     const { key, task } = row
     const needs = Executions.needsOf(row)
     const hadTurn = row.kept !== null
@@ -549,8 +549,9 @@ export const exchange = (
       return settleAs(step, row, "failed")
     }
     if (isSuspect(row, worker) && isBesideAnother(step, row, worker)) return
-    const contract = worker.contracts.get(task)
     const terms = Gate.termsOf(row)
+    // What a fallback runs has no terms, and the controls of the task have no say.
+    const contract = wasTold && (terms?.contract ?? "") === "" ? undefined : worker.contracts.get(task)
     const isKnown = contract === undefined || terms?.contract === contract.fingerprint
     if (!isKnown || row.judged !== version) return ask(row)
     if (contract !== undefined && !admit(row, contract.controls)) return
@@ -570,7 +571,7 @@ export const exchange = (
   for (const { key, outcome } of request.finished) {
     if (outcome._tag !== "Determined" || room() <= 0) continue
     const row = Row.lookup(step, key)
-    if (row?.place === "turn") consider(row)
+    if (row?.place === "turn") consider(row, true)
   }
   const isAnyTurn = () => docket.turn + docket.gates > 0
   for (let budget = request.take + Executions.batch; room() > 0 && budget > 0;) {
@@ -580,7 +581,7 @@ export const exchange = (
     if (rows.length === 0) break
     for (const row of rows) {
       budget--
-      consider(row)
+      consider(row, false)
       // It may come before the others of these.
       if (isAnyTurn()) break
     }
@@ -602,9 +603,14 @@ export const exchange = (
 const grantedBefore = (step: Step, worker: DocketStore.WorkerOptions, lease: string) => {
   const granted = (place: "running" | "asked") => {
     const rows = Row.granted(step, place, lease)
-    for (const row of rows) Executions.extend(step, row, step.now + Math.ceil(worker.leaseMillis))
-    return rows
+    for (const row of rows) {
+      // It has not begun.
+      if (row.cancelled === 1) settleAs(step, row, "cancelled")
+      else Executions.extend(step, row, step.now + Math.ceil(worker.leaseMillis))
+    }
+    return rows.filter(({ state }) => state !== "cancelled")
   }
+  Gate.endUnbegun(step, lease)
   return {
     deliveries: granted("running").map((row) => toDelivery(step, row)),
     undetermined: granted("asked").map((row) => toUndetermined(step, row))
@@ -644,12 +650,8 @@ export const renew = (
 ): DocketStore.LeaseStatus => {
   const expires = step.now + Math.ceil(worker.leaseMillis)
   const row = Row.lookup(step, lease.key)
-  if (row?.generation !== lease.generation) {
-    const overtaken = Gate.renewOvertaken(step, lease, expires)
-    if (overtaken !== undefined) return overtaken
-  }
-  if (row === undefined) return "lost"
-  if (row.generation !== lease.generation) return "superseded"
+  // The key was scheduled anew, unless another worker took the run over, and was overtaken.
+  if (row?.generation !== lease.generation) return Gate.renewOvertaken(step, lease, expires)
   if (row.place !== "running" || row.lease !== lease.lease) return "lost"
   Executions.extend(step, row, expires)
   return row.cancelled === 1 ? "cancelled" : "held"

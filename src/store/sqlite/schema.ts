@@ -15,7 +15,7 @@
  *   order there; the index over these is every queue that the docket has.
  * - `docket_payloads`: payloads that are too long to be written again with each change of their record.
  * - `docket_sets`, `docket_hashes`: lines, gates and what these count (see `admission/Gates.ts` and `admission/Lines.ts`).
- * - `docket_overtaken`: slots of runs whose keys were scheduled anew.
+ * - `docket_overtaken`: runs whose keys were scheduled anew, with the slots that they have.
  * - `docket_suspects`: of executions whose workers died again and again, the last that each worker was given.
  * - `docket_workers`: who is listed, until when.
  * - `docket_facts`: what the worker that started last said of each task (see `TaskFacts`), as JSON.
@@ -105,7 +105,7 @@ CREATE TABLE docket_hashes (
 CREATE UNIQUE INDEX docket_fields ON docket_hashes (docket, name, field);
 CREATE TABLE docket_overtaken (
   docket INTEGER NOT NULL, key TEXT NOT NULL, generation INTEGER NOT NULL, slots TEXT NOT NULL, lease TEXT NOT NULL,
-  expires INTEGER NOT NULL,
+  cancelled INTEGER NOT NULL, expires INTEGER NOT NULL,
   PRIMARY KEY (docket, key, generation)
 ) WITHOUT ROWID;
 CREATE TABLE docket_suspects (

@@ -6,9 +6,13 @@ import {
   cancelled,
   completed,
   failed,
+  freshLease,
+  keysOf,
   live,
+  openWorker,
   postponed,
   released,
+  request,
   retry,
   takeAll,
   takeCancellation,
@@ -351,7 +355,8 @@ export const cancelling = (test: Test) => {
         const fresh = yield* takeOne
         assert.strictEqual(fresh.payload, "[2]")
         assert.strictEqual(fresh.generation, 2)
-        assert.deepStrictEqual(yield* renew(old, fresh), ["superseded", "held"])
+        // CAN-12: though the message was about the old run, and may be lost.
+        assert.deepStrictEqual(yield* renew(old, fresh), ["cancelled", "held"])
         assert.strictEqual(yield* settle(old, cancelled), "superseded")
         assert.strictEqual((yield* read("k")).state, "running")
         assert.strictEqual(yield* settle(fresh), "applied")
@@ -380,6 +385,60 @@ export const cancelling = (test: Test) => {
       yield* takeOne
       yield* store.cancel(["k"])
       assert.deepStrictEqual(yield* takeCancellation(session), { key: "k", generation: 1 })
+    }))
+
+  test("CAN-12 a cancel names the hold that it is about, also when the generation comes again", (kit) =>
+    Effect.gen(function* () {
+      const store = yield* kit.open({ name: "keeps-nothing", executionTtlMillis: 0 })
+      const { session, settle, takeOne } = yield* openWorker(store)
+      yield* store.schedule([request("k")])
+      const old = yield* takeOne
+      yield* store.cancel(["k"])
+      yield* settle(old, cancelled)
+      yield* store.schedule([request("k")])
+      const fresh = yield* takeOne
+      assert.strictEqual(fresh.generation, old.generation)
+      const { generation, key, lease } = old
+      assert.deepStrictEqual(yield* Queue.take(session.cancellations), { key, generation, lease })
+      assert.notStrictEqual(fresh.lease, lease)
+      yield* settle(fresh)
+    }))
+
+  test("CAN-12 a cancel reaches both of two workers that were given one name", ({ add, store, worker }) =>
+    Effect.gen(function* () {
+      const one = yield* worker({ name: "twin" })
+      const other = yield* worker({ name: "twin" })
+      yield* add("k")
+      const { generation, key, lease } = yield* one.takeOne
+      yield* store.cancel(["k"])
+      for (const { session } of [one, other]) {
+        assert.deepStrictEqual(yield* Queue.take(session.cancellations), { key, generation, lease })
+      }
+    }))
+
+  test("CAN-11 what was cancelled before its claim was answered is not handed out when the claim is sent again", ({
+    add,
+    read,
+    store,
+    watch,
+    worker
+  }) =>
+    Effect.gen(function* () {
+      const { exchange, session, settle, take } = yield* worker()
+      yield* add("k")
+      yield* add("other")
+      const lease = freshLease()
+      yield* exchange({ lease, take: 2 })
+      const feed = yield* watch("k")
+      yield* store.cancel(["k"])
+      const { deliveries } = yield* exchange({ lease, take: 2, resent: true })
+      assert.deepStrictEqual(keysOf(deliveries), ["other"])
+      assert.strictEqual((yield* read("k")).state, "cancelled")
+      assert.deepStrictEqual(yield* feed.states(1), ["cancelled"])
+      yield* settle(deliveries[0]!)
+      assert.deepStrictEqual(yield* store.depth, { queued: 0, scheduled: 0, running: 0 })
+      assert.deepStrictEqual(yield* take(5), [])
+      assert.deepStrictEqual(yield* session.renew([]), [])
     }))
 
   test("CAN-10 a run that says that it was cancelled is cancelled, without anyone having asked", ({

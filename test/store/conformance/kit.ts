@@ -319,7 +319,8 @@ export const allSleep = Effect.fnUntraced(function* (kit: Kit, workers: Readonly
 })
 
 /** The next request to interrupt an execution of a worker. */
-export const takeCancellation = (session: WorkerSession) => Queue.take(session.cancellations)
+export const takeCancellation = (session: WorkerSession) =>
+  Effect.map(Queue.take(session.cancellations), ({ generation, key }) => ({ key, generation }))
 
 /** Takes from a worker that died what it held: opens another, once the leases have expired. */
 export const takeOver = Effect.fnUntraced(function* (kit: Kit) {

@@ -333,7 +333,7 @@ export const limits = (test: Test) => {
       yield* heir.session.heartbeat
       assert.deepStrictEqual(keysOf(yield* heir.take(5)), ["a"])
       // If it lives after all, it learns that it has no slot any more.
-      assert.deepStrictEqual(yield* renew(old!), ["superseded"])
+      assert.deepStrictEqual(yield* renew(old!), ["lost"])
     }))
 
   for (const [what, scheduleAnew] of Object.entries({
@@ -359,7 +359,7 @@ export const limits = (test: Test) => {
         assert.deepStrictEqual(yield* stands.renew(lost!), ["lost"])
         assert.strictEqual(yield* stands.settle(lost!), "superseded")
         assert.deepStrictEqual(yield* heir.take(5), [])
-        assert.deepStrictEqual(yield* heir.renew(taken!), ["overtaken"])
+        assert.deepStrictEqual(yield* heir.renew(taken!), [what === "replaced" ? "overtaken" : "cancelled"])
         assert.strictEqual(yield* heir.settle(taken!), "superseded")
         assert.deepStrictEqual(keysOf(yield* heir.take(5)), ["b"])
       }))

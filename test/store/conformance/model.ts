@@ -82,6 +82,8 @@ const play = Effect.fnUntraced(function* (kit: Kit, commands: ReadonlyArray<Comm
   /** What each worker was handed and has not settled, lost leases included. */
   const held: ReadonlyArray<Array<Delivery>> = [[], []]
   const lastCall: Array<string> = ["", ""]
+  /** Runs whose keys were scheduled anew, by generation and key. */
+  const overtaken = new Map<string, { readonly lease: string; readonly cancelled: boolean; expires: number }>()
   /** Every claim, and how many returns of its scheduling (expiry, release) entitle to another. */
   const claims = new Map<string, number>()
   let now = beginning
@@ -94,6 +96,10 @@ const play = Effect.fnUntraced(function* (kit: Kit, commands: ReadonlyArray<Comm
   const scheduleInModel = (key: string, payload: string, replace: boolean, delay: number) => {
     const present = model.get(key)
     if (isLive(present) && !replace) return "already-scheduled"
+    if (present?.state === "running") {
+      const { cancelled, expires, generation, lease } = present
+      overtaken.set(`${generation} ${key}`, { lease, cancelled, expires })
+    }
     model.set(key, {
       payload,
       state: "waiting",
@@ -141,7 +147,11 @@ const play = Effect.fnUntraced(function* (kit: Kit, commands: ReadonlyArray<Comm
   const settleInModel = (delivery: Delivery, outcome: Outcome) => {
     const execution = model.get(delivery.key)
     assert(execution !== undefined)
-    if (execution.generation !== delivery.generation) return "superseded"
+    if (execution.generation !== delivery.generation) {
+      const run = `${delivery.generation} ${delivery.key}`
+      if (overtaken.get(run)?.lease === delivery.lease) overtaken.delete(run)
+      return "superseded"
+    }
     if (execution.state !== "running" || execution.lease !== delivery.lease) return "lost"
     const again = { ...execution, state: "waiting", generation: execution.generation + 1 } as const
     const dueAt = (due: Due) => (due._tag === "After" ? now + due.millis : due.epochMillis)
@@ -209,13 +219,11 @@ const play = Effect.fnUntraced(function* (kit: Kit, commands: ReadonlyArray<Comm
     const { deliveries, nextDueMillis } = yield* workers[worker]!.exchange({ lease, take: count })
     for (const delivery of deliveries) claimInModel(worker, delivery)
     assert.strictEqual(deliveries.length, expected)
-    const later = [...model.values()].flatMap(({ due, expires, state }) =>
-      state === "waiting" && due > now
-        ? [due - now]
-        : state === "running" && !workers[0]!.session.needsHeartbeat
-          ? [expires - now]
-          : []
-    )
+    const expiries = [...overtaken.values(), ...[...model.values()].filter(({ state }) => state === "running")]
+    const later = [
+      ...[...model.values()].flatMap(({ due, state }) => (state === "waiting" && due > now ? [due - now] : [])),
+      ...(workers[0]!.session.needsHeartbeat ? [] : expiries.map(({ expires }) => expires - now))
+    ]
     if (claimable().length === 0) assert.strictEqual(nextDueMillis, later.length === 0 ? undefined : Math.min(...later))
   })
 
@@ -250,9 +258,12 @@ const play = Effect.fnUntraced(function* (kit: Kit, commands: ReadonlyArray<Comm
         // The reply of this worker's last call was lost, it believes.
         const lease = lastCall[command.worker]!
         if (lease === "") return
+        for (const [run, { lease: theirs }] of overtaken) if (theirs === lease) overtaken.delete(run)
         const still = keys.filter((key) => {
           const execution = model.get(key)
-          return execution?.state === "running" && execution.lease === lease
+          if (execution?.state !== "running" || execution.lease !== lease) return false
+          if (execution.cancelled) model.set(key, { ...execution, state: "cancelled", cancelled: false })
+          return !execution.cancelled
         })
         const expected = still.length + Math.min(Math.max(0, command.count - still.length), claimable().length)
         const { deliveries } = yield* workers[command.worker]!.exchange({
@@ -297,7 +308,12 @@ const play = Effect.fnUntraced(function* (kit: Kit, commands: ReadonlyArray<Comm
         const mine = held[command.worker]!
         const expected = mine.map((delivery) => {
           const execution = model.get(delivery.key)!
-          if (execution.generation !== delivery.generation) return "superseded"
+          if (execution.generation !== delivery.generation) {
+            const run = overtaken.get(`${delivery.generation} ${delivery.key}`)
+            if (run?.lease !== delivery.lease) return "lost"
+            run.expires = now + leaseMillis
+            return run.cancelled ? "cancelled" : "overtaken"
+          }
           if (execution.state !== "running" || execution.lease !== delivery.lease) return "lost"
           model.set(delivery.key, { ...execution, expires: now + leaseMillis })
           return execution.cancelled ? "cancelled" : "held"
@@ -307,6 +323,7 @@ const play = Effect.fnUntraced(function* (kit: Kit, commands: ReadonlyArray<Comm
       case "Pass": {
         yield* kit.pass(command.millis)
         now += command.millis
+        for (const [run, { expires }] of overtaken) if (expires <= now) overtaken.delete(run)
         let expected = 0
         for (const [key, execution] of model) {
           if (execution.state !== "running" || execution.expires > now) continue

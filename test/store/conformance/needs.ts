@@ -1,13 +1,28 @@
 /** Executions that a worker knows by task, and still cannot read: UNK, payload versions. */
 import { assert } from "@effect/vitest"
 import { Effect } from "effect"
+import { type Control, noTerms } from "../../../src/Admission.ts"
 import type { Outcome } from "../../../src/DocketStore.ts"
-import { cancelled, completed, keysOf, type Test } from "./kit.ts"
+import { cancelled, completed, keysOf, settlement, type Test } from "./kit.ts"
 
 const unreadable: Outcome = { _tag: "Unreadable", needs: "send\u00012" }
 const newer = { tasks: new Set(["send", "send\u00012"]) }
 
+const limited: ReadonlyArray<Control> = [{ _tag: "Concurrency", scope: "task:send:concurrency0", limit: 1 }]
+
 export const needs = (test: Test) => {
+  test("UNK-02 a worker that tells that none of its controls has a say is not asked again", (kit) =>
+    Effect.gen(function* () {
+      const { exchange, settle } = yield* kit.worker({ controls: new Map([["send", limited]]) })
+      yield* kit.add("k")
+      const { undetermined } = yield* exchange({ take: 1 })
+      const told: Outcome = { _tag: "Determined", terms: noTerms, strikes: "" }
+      const reply = yield* exchange({ take: 1, finished: [settlement(undetermined[0]!, told)] })
+      assert.deepStrictEqual(keysOf(reply.undetermined), [])
+      assert.deepStrictEqual(keysOf(reply.deliveries), ["k"])
+      assert.strictEqual(yield* settle(reply.deliveries[0]!), "applied")
+    }))
+
   test("UNK-01 what a worker cannot read waits for one that knows what it needs, as if it had not been delivered", ({
     add,
     pass,

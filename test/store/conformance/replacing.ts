@@ -1,15 +1,18 @@
 /** Replacing: RPL, and what a superseded run may still do (GEN-03). */
 import { assert } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Option } from "effect"
 import {
   after,
   cancelled,
   completed,
   failed,
+  freshLease,
   leaseMillis,
   live,
+  openWorker,
   postponed,
   released,
+  request,
   retry,
   takeAll,
   takeOver,
@@ -133,8 +136,8 @@ export const replacing = (test: Test) => {
       const feed = yield* watch("k")
       assert.strictEqual(yield* replace("k", { payload: "[2]", due: after(1_000) }), "replaced")
       assert.deepStrictEqual(yield* store.depth, { queued: 0, scheduled: 1, running: 0 })
-      // Its worker is not asked to interrupt it; only its renewals say that it is superseded.
-      assert.deepStrictEqual(yield* first.renew(old), ["superseded"])
+      // Its worker is not asked to interrupt it; only its renewals say that it is overtaken.
+      assert.deepStrictEqual(yield* first.renew(old), ["overtaken"])
       yield* pass(1_000)
       const fresh = yield* second.takeOne
       assert.strictEqual(fresh.payload, "[2]")
@@ -289,6 +292,45 @@ export const replacing = (test: Test) => {
         assert.isTrue(yield* isUnknown("k"))
       }
       assert.deepStrictEqual(yield* store.depth, { queued: 0, scheduled: 0, running: 0 })
+    }))
+
+  test("RPL-04 a replaced run is left alone, also when the record of its replacement is gone", (kit) =>
+    Effect.gen(function* () {
+      const store = yield* kit.open({ name: "keeps-nothing", executionTtlMillis: 0 })
+      const { renew, settle, takeOne } = yield* openWorker(store)
+      yield* store.schedule([request("k", { payload: "[1]" })])
+      const old = yield* takeOne
+      yield* store.schedule([request("k", { payload: "[2]", replace: true })])
+      yield* settle(yield* takeOne)
+      assert.isTrue(Option.isNone((yield* store.read(["k"]))[0]!))
+      assert.deepStrictEqual(yield* renew(old), ["overtaken"])
+      // A later schedule of the key is not taken for it.
+      yield* store.schedule([request("k", { payload: "[3]" })])
+      const fresh = yield* takeOne
+      assert.isAbove(fresh.generation, old.generation)
+      assert.deepStrictEqual(yield* renew(old, fresh), ["overtaken", "held"])
+      assert.strictEqual(yield* settle(old), "superseded")
+      assert.strictEqual(yield* settle(fresh), "applied")
+    }))
+
+  test("RPL-04 a run that was replaced before its claim was answered is not handed out when the claim is sent again", ({
+    add,
+    replace,
+    worker
+  }) =>
+    Effect.gen(function* () {
+      const { exchange, renew, settle } = yield* worker()
+      yield* add("k", { payload: "[1]" })
+      const lease = freshLease()
+      const [unheard] = (yield* exchange({ lease, take: 1 })).deliveries
+      yield* replace("k", { payload: "[2]" })
+      const { deliveries } = yield* exchange({ lease, take: 1, resent: true })
+      assert.deepStrictEqual(
+        deliveries.map(({ payload }) => payload),
+        ["[2]"]
+      )
+      assert.deepStrictEqual(yield* renew(unheard!), ["lost"])
+      assert.strictEqual(yield* settle(deliveries[0]!), "applied")
     }))
 
   test("GEN-03 the lease of a superseded run is not reclaimed, nor does its end free its successor's", (kit) =>

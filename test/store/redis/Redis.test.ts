@@ -223,7 +223,7 @@ it.layer(RedisServer.RedisServer.layer({ appendonly: true }), { excludeTestServi
       yield* server.start
       yield* within(3_000, Fiber.join(back))
       yield* store.cancel(["k"])
-      assert.deepStrictEqual(yield* Queue.take(session.cancellations), { key: "k", generation: 1 })
+      assert.strictEqual((yield* Queue.take(session.cancellations)).key, "k")
     }))
 
   test("`reconnected` says nothing while the connection stands, and each loss is told once", (server, open) =>

@@ -38,10 +38,11 @@ for i = 4, #ARGV do
     isAnyGone = true
   else
     local record = records .. key
-    local found = fieldsOf(key, 'state', 'gen', 'cancel', 'worker')
+    local found = fieldsOf(key, 'state', 'gen', 'cancel', 'worker', 'lease')
     if found[1] == 'running' and not found[3] then
       call('HSET', record, 'cancel', '1')
-      call('PUBLISH', prefix .. '${Keys.segments.cancel}' .. (found[4] or ''), cjson.encode({ key = key, generation = found[2] }))
+      local hold = { key = key, generation = found[2], lease = found[5] }
+      call('PUBLISH', prefix .. '${Keys.segments.cancel}' .. (found[4] or ''), cjson.encode(hold))
     end
   end
 end

@@ -158,6 +158,8 @@ local function look(one)
     return stay(one, 'scheduled')
   end
   local contract = contractOf(task) or ''
+  -- What a fallback runs has no terms, and the controls of the task have no say.
+  if one.isTold and not one.terms then contract = '' end
   local fields = { 'state', 'running', 'worker', worker, 'lease', lease, 'started', nowText, 'deliveries', one.count }
   local isJudged = version == '' or one.judged == version
   if not isJudged or (contract ~= '' and (one.terms and decode(one.terms)[1]) ~= contract.fingerprint) then return askAbout(one) end
@@ -204,7 +206,7 @@ local function considerEntry(key, id, found)
   look(one)
 end
 
-local function considerTurn(key)
+local function considerTurn(key, isTold)
   local found = read(key)
   call('ZREM', turnsKey, key)
   if found[1] ~= 'queued' or found[10] ~= 'n' then
@@ -212,6 +214,7 @@ local function considerTurn(key)
     return
   end
   local one = oneOf(key, found)
+  one.isTold = isTold
   one.score = scoreOf(one.place)
   look(one)
 end
@@ -242,7 +245,7 @@ function seldom.consider(key, id, found)
 end
 
 function seldom.considerTold(key)
-  safely(considerTurn, key)
+  safely(considerTurn, key, true)
 end
 
 -- Gives what waits at an open gate, or is to be looked at anew, its turn.

@@ -127,7 +127,7 @@ local function flush()
 end
 
 ${fragments.seldom(
-  ["moveDue", "wakeDue", "enqueue", "isFollowed", "announce", "notice"],
+  ["moveDue", "wakeDue", "enqueue", "isFollowed", "announce", "notice", "endOvertaken"],
   /* lua */ `
 local worker, lease, maxDeliveries = ARGV[3], ARGV[4], tonumber(ARGV[6])
 local ttl, failedTtl, failedMaximum = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
@@ -247,8 +247,13 @@ end
 if isResent then
   for _, aside in ipairs({ leasesKey, askedKey }) do
     for _, key in ipairs(call('ZRANGE', aside, 0, -1)) do
-      local found = call('HMGET', records .. key, 'lease', 'state', 'task', 'gen', 'attempt', 'deliveries', 'due', 'started', 'trace', 'aside', 'intended', 'skip')
-      if found[1] == lease and found[2] == 'running' then
+      local found = call('HMGET', records .. key, 'lease', 'state', 'task', 'gen', 'attempt', 'deliveries', 'due', 'started', 'trace', 'aside', 'intended', 'skip', 'cancel')
+      if found[1] == lease and found[2] == 'running' and found[13] then
+        -- It has not begun.
+        local run = call('HMGET', records .. key, 'gen', 'state', 'lease', 'cancel', 'failures', 'was', 'terms')
+        seldom.settle(key, run, found[4], lease, 'X', false, false, false, false, false)
+        call('ZREM', leasesKey, key)
+      elseif found[1] == lease and found[2] == 'running' then
         seldom.deliver(key, found[3], found[4], found[5], tonumber(found[6]), found[7], found[8], found[9], found[11])
         if #grants == 400 then flush() end
       elseif found[1] == lease and found[10] == 'a' then
@@ -257,6 +262,13 @@ if isResent then
     end
   end
   flush()
+  local overtaken = call('HGETALL', overtakenKey)
+  for i = 1, #overtaken, 2 do
+    if string.match(overtaken[i + 1], '^%d+c? (%S*) ') == lease then
+      local generation, key = string.match(overtaken[i], '^(%d+):(.*)$')
+      if key then seldom.endOvertaken(key, generation, lease) end
+    end
+  end
 end
 
 -- What was told about in this call has its turn at once.

@@ -169,7 +169,7 @@ local function findHolders(control)
   end
   local overtaken = call('HGETALL', overtakenKey)
   for i = 1, #overtaken, 2 do
-    if string.match(overtaken[i + 1], '^%d+ %S* (.*)$') == control then call('HSET', slotsOf .. control, overtaken[i], '1') end
+    if string.match(overtaken[i + 1], '^%d+c? %S* (.*)$') == control then call('HSET', slotsOf .. control, overtaken[i], '1') end
   end
 end
 
@@ -201,10 +201,11 @@ local function endOvertaken(key, generation, held)
   local holder = generation .. ':' .. key
   local found = call('HGET', overtakenKey, holder)
   if not found then return end
-  local lease, control = string.match(found, '^%d+ (%S*) (.*)$')
+  local lease, control = string.match(found, '^%d+c? (%S*) (.*)$')
   if held and lease and lease ~= held then return end
   call('HDEL', overtakenKey, holder)
-  freeSlot(control or '', key, generation)
+  if control and control ~= '' then freeSlot(control, key, generation) end
+  return true
 end
 `
 )

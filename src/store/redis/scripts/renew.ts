@@ -11,7 +11,7 @@ import * as Redis from "../connection/Redis.ts"
  * ARGV[2]   prefix of the docket's keys
  * ARGV[3]   how long they live from now, ms
  * ARGV[4…]  for each lease: key, generation, lease
- * Reply     a letter for each: `h` held, `c` held and to be cancelled, `o` overtaken, `s` superseded, `l` lost
+ * Reply     a letter for each: `h` held, `c` held and to be cancelled, `o` overtaken, `l` lost
  * Cost      O(log n) a lease, n being what runs
  */
 export const renew = Redis.script(
@@ -33,17 +33,12 @@ for i = 4, #ARGV, 3 do
   local found = call('HMGET', records .. key, 'gen', 'state', 'lease', 'cancel')
   local status = 'l'
   if found[1] ~= ARGV[i + 1] then
-    -- It needs its lease for the slot that it may hold.
+    -- The key was scheduled anew, unless another worker took the run over, and was overtaken.
     local holder = ARGV[i + 1] .. ':' .. key
-    local lease, slot = string.match(call('HGET', overtakenKey, holder) or '', '^%d+ (%S*) (.*)$')
+    local cancelled, lease, slot = string.match(call('HGET', overtakenKey, holder) or '', '^%d+(c?) (%S*) (.*)$')
     if lease == ARGV[i + 2] then
-      call('HSET', overtakenKey, holder, leaseEnd .. ' ' .. lease .. ' ' .. slot)
-      status = 'o'
-    elseif lease then
-      -- Another worker took it over, and was overtaken.
-      status = 'l'
-    elseif found[1] then
-      status = 's'
+      call('HSET', overtakenKey, holder, leaseEnd .. cancelled .. ' ' .. lease .. ' ' .. slot)
+      status = cancelled == 'c' and 'c' or 'o'
     end
   elseif found[2] == 'running' and found[3] == ARGV[i + 2] then
     status = found[4] and 'c' or 'h'
@@ -64,8 +59,7 @@ return table.concat(statuses)
 const statuses = new Map<string, DocketStore.LeaseStatus>([
   ["h", "held"],
   ["c", "cancelled"],
-  ["o", "overtaken"],
-  ["s", "superseded"]
+  ["o", "overtaken"]
 ])
 
 /** A letter of the reply in the words of the port. */

@@ -46,11 +46,9 @@ function seldom.schedule(key, task, payload, due, trace, terms, chain, how)
     local was, hasBefore = old[5], old[9]
     if state == 'running' then
       -- The older run owns nothing any more but its slot: its settlement will find another generation.
-      local slot = call('HGET', record, 'slot')
-      if slot then
-        local leaseEnd = text(call('ZSCORE', leasesKey, key) or nowText)
-        call('HSET', overtakenKey, (old[2] or '') .. ':' .. key, leaseEnd .. ' ' .. (old[4] or '') .. ' ' .. slot)
-      end
+      local slot = call('HGET', record, 'slot') or ''
+      local leaseEnd = text(call('ZSCORE', leasesKey, key) or nowText) .. (old[3] and 'c' or '')
+      call('HSET', overtakenKey, (old[2] or '') .. ':' .. key, leaseEnd .. ' ' .. (old[4] or '') .. ' ' .. slot)
       call('ZREM', leasesKey, key)
     elseif isLive then
       withdraw(key)

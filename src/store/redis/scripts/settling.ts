@@ -217,8 +217,9 @@ local function settle(key, found, generation, held, outcome, isReported, problem
   local record = records .. key
   due = due and absolute(due)
   if found[1] ~= generation then
-    endOvertaken(key, generation, held)
-    if not found[1] or found[6] == held then return 'l' end
+    local wasOvertaken = endOvertaken(key, generation, held)
+    if not found[1] then return wasOvertaken and 's' or 'l' end
+    if found[6] == held then return 'l' end
     -- What was given back or postponed has not ended.
     if ends[outcome] and isFollowed(key) then announceEnd(key, generation, outcome, problem, worker, false) end
     return 's'

@@ -117,7 +117,7 @@ local function expect(expiry)
   if left and (untilExpiry < 0 or left < untilExpiry) then untilExpiry = left end
 end
 
--- The slots of runs that were overtaken, and whose workers fell silent. There are few.
+-- Runs that were overtaken, and whose workers fell silent. There are few.
 if call('EXISTS', overtakenKey) == 1 then
   local overtaken = call('HGETALL', overtakenKey)
   for i = 1, #overtaken, 2 do
