@@ -4,13 +4,13 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Queue from "effect/Queue"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { Docket } from "./Docket.ts"
 import type { DocketError } from "./DocketError.ts"
 import { failWith, invalid } from "./internal/docket/docketError.ts"
+import * as Following from "./internal/docket/following.ts"
 import { judge, type Operator, Strike } from "./Strike.ts"
 import type * as Task from "./Task.ts"
 
@@ -137,14 +137,7 @@ export const follow: (docket: Docket["Service"]) => Effect.Effect<StrikeList, Do
   Effect.fnUntraced(function* ({ store }) {
     const changes = yield* failWith(store.watchStrikes)
     const strikes = yield* Ref.make((yield* failWith(store.strikes)).strikes)
-    yield* Queue.take(changes).pipe(
-      Effect.andThen(store.strikes),
-      // The connection is lost; once it is found again, there is something in the queue.
-      Effect.flatMap((set) => Ref.set(strikes, set.strikes)),
-      Effect.ignore,
-      Effect.forever,
-      Effect.forkScoped
-    )
+    yield* Effect.forkScoped(Following.afterEach(store, changes, store.strikes, (set) => Ref.set(strikes, set.strikes)))
     return fromStrikes(strikes, {
       strike: (strike) => failWith(Effect.flatMap(store.strike(strike), (set) => Ref.set(strikes, set.strikes))),
       restore: (restored) => failWith(Effect.flatMap(store.restore(restored), (set) => Ref.set(strikes, set.strikes)))

@@ -52,6 +52,10 @@ const isUnscheduled = (key: string) =>
     Option.isNone
   )
 
+/** Lets time pass until a condition holds. */
+const inTime = <E, R>(why: string, condition: Effect.Effect<boolean, E, R>) =>
+  waitUntil(why, Effect.andThen(pass("100 millis"), condition))
+
 /** Waits until an execution has this state. */
 const reaches = (key: string, state: string) =>
   waitUntil(
@@ -476,6 +480,24 @@ onEveryStore("A strike list", (it) => {
       assert.strictEqual((yield* docket.add(Greet, { name: "a" })).disposition, "struck")
       yield* list.restore({ task: "greet" })
       assert.strictEqual((yield* docket.add(Greet, { name: "a" })).disposition, "scheduled")
+    })
+  )
+
+  it.effect("STR-13 hears of a change also when it cannot be read at once, and says so once", () =>
+    Effect.gen(function* () {
+      const docket = yield* Docket
+      const faults = Faults.make((yield* elsewhere).store)
+      const logs = yield* collectLogs
+      const list = yield* Effect.provide(Effect.flatMap(Dockets.fromStore(faults.store), StrikeList.follow), logs.layer)
+      faults.next("strikes", "refused", "refused", "refused")
+      yield* docket.strike({ task: "greet" })
+      yield* inTime("the list has heard of the strike", list.isStruck("greet", {}))
+      assert.lengthOf(logs.at("Warn"), 1)
+      yield* docket.restore({ task: "greet" })
+      yield* inTime(
+        "the list has heard of the restore",
+        Effect.map(list.isStruck("greet", {}), (isStruck) => !isStruck)
+      )
     })
   )
 })

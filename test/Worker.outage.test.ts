@@ -1,12 +1,13 @@
 /** A store that fails, or whose replies are lost: nothing is lost and nothing is run twice. */
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Fiber, Latch, Layer, Logger, Queue, Schema } from "effect"
+import { Duration, Effect, Exit, Fiber, Latch, Layer, Logger, Queue, Schema, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Docket, DocketError, Dockets, StoreError, Task, TaskGroup, Worker } from "../src/index.ts"
-import * as Outage from "../src/internal/worker/outage.ts"
-import { infoOf, onEveryStore, pass, start, stateOf } from "./support/dockets.ts"
+import * as Outage from "../src/internal/docket/outage.ts"
+import { infoOf, onEveryStore, onRedis, pass, start, stateOf } from "./support/dockets.ts"
 import * as Faults from "./support/faults.ts"
 import { collectLogs } from "./support/logs.ts"
+import { waitUntil } from "./support/waitUntil.ts"
 
 const Work = Task.make("work", { payload: { id: Schema.Int }, success: Schema.Int, key: ({ id }) => `k-${id}` })
 const tasks = TaskGroup.make(Work)
@@ -27,6 +28,10 @@ const makeWork = Effect.gen(function* () {
   })
   return { ran, started, gate, handlers }
 })
+
+/** Lets time pass until a condition holds. */
+const inTime = <E, R>(why: string, condition: Effect.Effect<boolean, E, R>) =>
+  waitUntil(why, Effect.andThen(pass("100 millis"), condition))
 
 /** A worker on a store with faults. */
 const startOn = Effect.fnUntraced(function* <E>(faults: Faults.Faults, worker: Layer.Layer<Worker.Worker, E, Docket>) {
@@ -190,6 +195,74 @@ onEveryStore("A store that fails", (it) => {
       }
       yield* start(Worker.layer(tasks).pipe(Layer.provide(handlers)))
       assert.strictEqual(yield* execution.result, 1)
+    })
+  )
+})
+
+onEveryStore("Whoever follows an execution", (it) => {
+  it.effect("REC-04 a wait for a result, and its events, outlast reads that are lost", () =>
+    Effect.gen(function* () {
+      const { handlers } = yield* makeWork
+      const logs = yield* collectLogs
+      const faults = Faults.make((yield* Docket).store)
+      const docket = yield* Effect.provide(Dockets.fromStore(faults.store), logs.layer)
+      const execution = yield* docket.add(Work, { id: 1 })
+      const follow = Effect.all([execution.result, Stream.runCollect(execution.events)], { concurrency: 2 })
+      const following = yield* Effect.forkChild(Effect.provide(follow, logs.layer))
+      yield* inTime(
+        "both have looked",
+        Effect.sync(() => faults.calls("read") >= 3)
+      )
+      // Both look again when they hear of the end.
+      faults.next("read", "refused", "refused", "refused")
+      yield* start(Worker.layer(tasks).pipe(Layer.provide(handlers)))
+      yield* inTime(
+        "both have ended",
+        Effect.sync(() => following.pollUnsafe() !== undefined)
+      )
+      const [result, events] = yield* Fiber.join(following)
+      assert.strictEqual(result, 1)
+      const last = events.at(-1)
+      assert(last?._tag === "StateChanged")
+      assert.strictEqual(last.state, "completed")
+      // It is said once.
+      assert.lengthOf(logs.at("Warn"), 1)
+    })
+  )
+
+  it.effect("a wait for a result ends when its docket is closed", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const docket = yield* Dockets.fromStore((yield* Docket).store).pipe(Scope.provide(scope))
+      const execution = yield* docket.add(Work, { id: 1 })
+      yield* Scope.close(scope, Exit.void)
+      const error = yield* Effect.flip(execution.result)
+      assert.include(error.message, "closed")
+    })
+  )
+})
+
+onRedis("A worker whose store is away", (it) => {
+  it.effect("HLT-01 tells a health check why", () =>
+    Effect.gen(function* () {
+      const { handlers } = yield* makeWork
+      const faults = Faults.make((yield* Docket).store)
+      const worker = yield* startOn(faults, Worker.layer(tasks).pipe(Layer.provide(handlers)))
+      yield* pass("1 second", 5)
+      faults.setAway(true)
+      yield* (yield* Docket).add(Work, { id: 1 })
+      yield* inTime(
+        "it is not able, and says why",
+        Effect.map(
+          worker.health,
+          ({ able, problems }) => !able && problems.some((problem) => problem.includes("the connection broke"))
+        )
+      )
+      faults.setAway(false)
+      yield* inTime(
+        "it is able again",
+        Effect.map(worker.health, ({ able, problems }) => able && problems.length === 0)
+      )
     })
   )
 })

@@ -13,6 +13,10 @@ export const failWith = <A, R>(effect: Effect.Effect<A, DocketError["reason"], R
 /** A request that cannot be accepted; the sentence says what is wrong and what to do. */
 export const invalid = (problem: string): DocketError => new DocketError({ reason: new InvalidRequest({ problem }) })
 
+/** Whether an operation failed because the docket, or its store, is closed: nothing is answered any more. */
+export const isClosed = ({ cause }: StoreError): boolean =>
+  cause instanceof Error && /^The (?:docket|store) is closed$/.test(cause.message)
+
 /** What an operation comes to once the docket is closed. */
 export const closed = (operation: string): Exit.Exit<never, DocketError> =>
   Exit.fail(new DocketError({ reason: new StoreError({ operation, cause: new Error("The docket is closed") }) }))

@@ -9,6 +9,7 @@ import type { DocketError } from "../../DocketError.ts"
 import * as DocketStore from "../../DocketStore.ts"
 import type { ExecutionEvent, FeedInterrupted } from "../../Execution.ts"
 import { failWith } from "./docketError.ts"
+import { untilRead } from "./following.ts"
 import * as Info from "./info.ts"
 
 type Store = DocketStore.DocketStore["Service"]
@@ -37,6 +38,7 @@ export const ofExecution = (store: Store, key: string): Stream.Stream<ExecutionE
     Effect.fnUntraced(function* (events) {
       // Live before the record is read: what changes in between is in both, and told apart by its place.
       const feed = yield* failWith(store.watch(key))
+      const read = untilRead(store, store.read([key]))
       let place = -1
       let updated = -1
       let origin: number | undefined = undefined
@@ -45,7 +47,7 @@ export const ofExecution = (store: Store, key: string): Stream.Stream<ExecutionE
       let isOver = false
 
       const present = Effect.gen(function* () {
-        const [found] = yield* failWith(store.read([key]))
+        const [found] = yield* failWith(read)
         if (found === undefined || Option.isNone(found)) return yield* Queue.end(events)
         const record = found.value
         origin ??= record.origin
@@ -61,7 +63,7 @@ export const ofExecution = (store: Store, key: string): Stream.Stream<ExecutionE
       // A key that recurs goes on after the end of a run, and what its next runs did by now is still in the feed. What others
       // scheduled under the key is none of this.
       const look = Effect.gen(function* () {
-        const [found] = yield* failWith(store.read([key]))
+        const [found] = yield* failWith(read)
         if (found === undefined || Option.isNone(found)) isGone = true
         // Generations begin again once a record has ended.
         else isOver = found.value.origin !== origin || placeOfRecord(found.value) <= place

@@ -13,6 +13,7 @@ import {
   KeyInUse,
   ResultNotKept,
   ResultTimeout,
+  StoreError,
   TaskCancelled,
   TaskFailed,
   TaskTimedOut
@@ -27,6 +28,7 @@ import { closed, failWith, invalid, waits } from "./docketError.ts"
 import * as Durations from "../contract/durations.ts"
 import { errorText } from "../contract/failureText.ts"
 import * as Events from "./events.ts"
+import { untilRead } from "./following.ts"
 import * as GroupCommit from "./groupCommit.ts"
 import { attemptOf, infoOf, pastRunOf } from "./info.ts"
 import * as KeptResults from "./keptResults.ts"
@@ -226,10 +228,12 @@ const awaitEnd = Effect.fnUntraced(function* (
   first: number
 ): Effect.fn.Return<End | "gone", DocketError, Scope.Scope> {
   // The feed is live before the record is read, so no end goes unnoticed.
-  const events = yield* failWith(source.store.watch(key))
+  const { store } = source
+  const events = yield* failWith(store.watch(key))
+  const read = untilRead(store, Effect.mapError(source.read(key), reasonOf))
   let heard: End | undefined = undefined
   while (true) {
-    const found: Option.Option<DocketStore.ExecutionRecord> = yield* source.read(key)
+    const found: Option.Option<DocketStore.ExecutionRecord> = yield* failWith(read)
     const end = endIn(found, origin)
     // A docket that keeps nothing leaves only what was heard.
     if (end === "gone") return heard ?? end
@@ -256,6 +260,10 @@ const takeEnd = Effect.fnUntraced(function* (events: Queue.Dequeue<DocketStore.E
     if (event.generation > generation) return undefined
   }
 })
+
+/** Why a read failed, as the store's own reads say it. */
+const reasonOf = ({ reason }: DocketError): StoreError =>
+  reason._tag === "StoreError" ? reason : new StoreError({ operation: "DocketStore.read", cause: reason })
 
 const unreadable = (key: string, what: "result" | "error") =>
   new TaskFailed({ key, error: `SchemaError: the stored ${what} does not fit this process's contract of the task` })

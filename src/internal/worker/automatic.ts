@@ -17,7 +17,7 @@ import { chainOf } from "../contract/facts.ts"
 import type { KnownStrikes } from "../docket/knownStrikes.ts"
 import { scheduleJudged } from "../docket/scheduleJudged.ts"
 import type { Bounds } from "./bounds.ts"
-import type { Outage } from "./outage.ts"
+import type { Outage } from "../docket/outage.ts"
 
 const reseedInterval = "60 seconds"
 
@@ -143,7 +143,12 @@ export const seed: (options: {
   yield* Fiber.join(first).pipe(
     Effect.flatMap((struck) =>
       session.needsHeartbeat
-        ? Effect.forever(Effect.delay(Effect.andThen(schedule(automatic), realign(automatic)), reseedInterval))
+        ? // A failover may have lost them.
+          Effect.raceFirst(Effect.sleep(reseedInterval), session.reconnected).pipe(
+            Effect.andThen(schedule(automatic)),
+            Effect.andThen(realign(automatic)),
+            Effect.forever
+          )
         : Effect.forEach(automatic, (task) => Effect.forkScoped(resumeWhenSevered(task, struck.has(task.name))))
     ),
     Effect.forkScoped

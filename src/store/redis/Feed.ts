@@ -17,6 +17,7 @@ import * as GroupCommit from "../../internal/docket/groupCommit.ts"
 import { followedFromAnyNode } from "./scripts/fragments.ts"
 import type * as Keys from "./scripts/keys.ts"
 import { inRealTime } from "../../internal/realTime.ts"
+import * as Client from "./connection/Client.ts"
 import * as Redis from "./connection/Redis.ts"
 import { setWatchers } from "./scripts/watchers.ts"
 
@@ -104,7 +105,12 @@ export const make: (keys: Keys.Keys) => Effect.Effect<Follow, never, Redis.Redis
         },
         onGap: () => interrupt(feed)
       })
-      const value = yield* announceWithOthers(undefined)
+      // While the server takes no writes nothing changes. The feed begins, with a gap, once it is announced.
+      const value = yield* Effect.catchIf(
+        announceWithOthers(undefined),
+        ({ cause }) => Client.isReadOnly(cause),
+        () => Effect.undefined
+      )
       feeds.add(feed)
       if (value !== last) interrupt(feed)
       return feed

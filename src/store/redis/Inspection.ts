@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import type { InvalidRequest, StoreError } from "../../DocketError.ts"
-import { presentable } from "./connection/Client.ts"
+import { isReadOnly, presentable } from "./connection/Client.ts"
 import * as Connection from "./connection/Connection.ts"
 import * as Keys from "./scripts/keys.ts"
 import * as Redis from "./connection/Redis.ts"
@@ -81,7 +81,14 @@ export const make: (options: {
     })
 
   return {
-    ping: Effect.asVoid(send("PING")),
+    // It is refused like a write when the server cannot write to its disk; that is an answer too.
+    ping: Effect.asVoid(
+      Effect.catchIf(
+        send("PING"),
+        ({ cause }) => isReadOnly(cause),
+        () => Effect.void
+      )
+    ),
     server: Effect.map(send("HELLO"), (reply) => {
       const name = settingOf(reply, "server") ?? "unknown"
       const version = settingOf(reply, "version") ?? "?"

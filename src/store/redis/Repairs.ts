@@ -9,8 +9,11 @@ import type { HeartbeatReply } from "../../DocketStore.ts"
 import * as Repair from "./scripts/repair.ts"
 
 export interface Repairs {
-  /** Is asked with each heartbeat: looks at some keys every other time, tells what was found meanwhile, and never fails. */
-  readonly some: Effect.Effect<Pick<HeartbeatReply, "misplaced" | "repaired">>
+  /**
+   * Is asked with each heartbeat: looks at some keys every other time, and never fails. Tells what was found meanwhile,
+   * and of what was missing when it is found first and once all is back; and whether anything is back that has to be run.
+   */
+  readonly some: Effect.Effect<Pick<HeartbeatReply, "misplaced" | "repaired"> & { readonly isWorkBack: boolean }>
   /** Looks at all keys when a call fails because one of them is of another type. The call can then be made again. */
   readonly orMend: <A>(call: Effect.Effect<A, StoreError>) => Effect.Effect<A, StoreError>
 }
@@ -26,6 +29,9 @@ export const make = (
   take: (step: Repair.Step) => Effect.Effect<Parameters<typeof Repair.nextStep>[1], StoreError>
 ): Repairs => {
   let repaired = 0
+  /** Whether some of it was told of, and there may be more. */
+  let isTold = false
+  let isWorkBack = false
   let misplaced: Array<string> = []
   let isMending = false
   let notBefore = 0
@@ -36,6 +42,7 @@ export const make = (
   const walk = (step: Repair.Step) =>
     Effect.map(take(step), (reply) => {
       repaired += reply[1]
+      if (reply[1] > 0) isWorkBack = true
       misplaced.push(...reply[2])
       return Repair.nextStep(step, reply)
     })
@@ -72,8 +79,16 @@ export const make = (
   return {
     // An ACL may forbid it. A store that is away is found to be so by other calls.
     some: Effect.map(Effect.ignore(some), () => {
-      const found = { ...(repaired > 0 ? { repaired } : {}), ...(misplaced.length > 0 ? { misplaced } : {}) }
-      repaired = 0
+      const isOver = !Repair.isUrgent(next)
+      const isToTell = repaired > 0 && (isOver || !isTold)
+      const found = {
+        isWorkBack,
+        ...(isToTell ? { repaired } : {}),
+        ...(misplaced.length > 0 ? { misplaced } : {})
+      }
+      if (isToTell) repaired = 0
+      isTold = !isOver && (isTold || isToTell)
+      isWorkBack = false
       misplaced = []
       return found
     }),

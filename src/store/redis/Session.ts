@@ -114,12 +114,12 @@ export const open: (
       const [reclaimed, isWorkThere, nextDueMillis, nextExpiryMillis, depth, notices, failedChains] =
         yield* run.heartbeat(keys, yield* now, keeping.executionTtlMillis, worker, said.digest, isFirst)
       isFirst = false
-      const found = yield* repairs.some
+      const { isWorkBack, ...found } = yield* repairs.some
       return {
         reclaimed,
         ...found,
         ...(notices.length > 0 ? { notices } : {}),
-        work: isWorkThere === 1 || found.repaired !== undefined,
+        work: isWorkThere === 1 || isWorkBack,
         nextDueMillis: nextDueMillis < 0 ? undefined : nextDueMillis,
         nextExpiryMillis: nextExpiryMillis < 0 ? undefined : nextExpiryMillis,
         depth: Read.decodeDepth(depth),

@@ -1,8 +1,8 @@
 import { assert, it } from "@effect/vitest"
-import { Duration, Effect, Fiber, Queue, type Scope } from "effect"
+import { Duration, Effect, Fiber, Layer, Logger, Queue, type Scope } from "effect"
 import { afterAll, beforeAll, vi } from "vitest"
 import type { DocketStore } from "../../../src/DocketStore.ts"
-import { Dockets } from "../../../src/index.ts"
+import { Docket, Dockets, Task, TaskGroup, Worker } from "../../../src/index.ts"
 import * as RedisStore from "../../../src/store/redis/RedisStore.ts"
 import * as RedisServer from "../../support/RedisServer.ts"
 import { untilSuccess, waitUntil } from "../../support/waitUntil.ts"
@@ -224,6 +224,24 @@ it.layer(RedisServer.RedisServer.layer({ appendonly: true }), { excludeTestServi
       yield* within(3_000, Fiber.join(back))
       yield* store.cancel(["k"])
       assert.strictEqual((yield* Queue.take(session.cancellations)).key, "k")
+    }))
+
+  test("CHN-01 a recurring task that the server has lost is back with the connection", (server) =>
+    Effect.gen(function* () {
+      const docket = yield* Dockets.make({ url: server.url, name: "orders" })
+      const tasks = TaskGroup.make(Task.make("tick", { perpetual: { every: "1 hour", automatic: true } }))
+      yield* Layer.build(
+        Worker.layer(tasks).pipe(
+          Layer.provide(tasks.toLayer({ tick: () => Effect.void })),
+          Layer.provide(Layer.succeed(Docket, docket)),
+          Layer.provide(Logger.layer([]))
+        )
+      )
+      yield* untilSuccess("it is there", Effect.flatMap(docket.info("tick"), Effect.fromOption))
+      // As a failover does whose replica had nothing of it.
+      yield* server.cli("DEL", "{orders}:runs:tick", "{orders}:queue", "{orders}:stream", "{orders}:leases")
+      yield* server.cli("CLIENT", "KILL", "TYPE", "normal")
+      yield* within(5_000, untilSuccess("it is back", Effect.flatMap(docket.info("tick"), Effect.fromOption)))
     }))
 
   test("`reconnected` says nothing while the connection stands, and each loss is told once", (server, open) =>

@@ -209,6 +209,20 @@ it.layer(RedisServer.RedisServer.layer(), { excludeTestServices: true })("Repair
       assert.deepStrictEqual(keysOf(yield* worker.take(5)), ["b"])
     }))
 
+  test("a list that was deleted is told of when that is found, and once all of it is back", (server, store, worker) =>
+    Effect.gen(function* () {
+      yield* add(store, 30_000, 60_000)
+      yield* worker.session.heartbeat
+      yield* server.cli("DEL", `${prefix}queue`)
+      const told = yield* Effect.forEach(Array.from({ length: 12 }), () =>
+        Effect.map(worker.session.heartbeat, ({ repaired = 0 }) => repaired)
+      )
+      const [first = 0, second = 0, ...others] = told.filter((repaired) => repaired > 0)
+      assert.strictEqual(first + second, 30_000)
+      assert.isAbove(second, 0)
+      assert.deepStrictEqual(others, [])
+    }))
+
   test("nothing is repaired where nothing is wrong", (_, store, worker) =>
     Effect.gen(function* () {
       yield* add(store, 50)

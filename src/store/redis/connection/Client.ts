@@ -3,6 +3,7 @@
  */
 import * as Redacted from "effect/Redacted"
 import { Redis as Client, type RedisOptions } from "ioredis"
+import * as Net from "node:net"
 import type { Address, Connection } from "./Connection.ts"
 
 export type { Client }
@@ -68,17 +69,40 @@ export const isMissingScript = (error: unknown) => error instanceof Error && err
 /** The connection ended before the answer, which ioredis tells by its message only. */
 export const isEnded = (error: unknown) => error instanceof Error && error.message === "Connection is closed."
 
+/** The server closed the connection before it was greeted; it may have said why, and nobody have read that. */
+export const isClosing = ({ code, message }: Error & { readonly code?: unknown }) =>
+  code === "EPIPE" || code === "ECONNRESET" || message === "The connection was closed"
+
+/** What a server says to whoever connects and does not speak: why it has no room, or lets nobody in. */
+export const farewell = (server: Server): Promise<Error | undefined> =>
+  new Promise((resolve) => {
+    const socket = Net.connect(server)
+    const end = (words?: string) => {
+      socket.destroy()
+      resolve(words === undefined ? undefined : new Error(words))
+    }
+    socket.setTimeout(200, () => end())
+    socket.once("error", () => end())
+    socket.once("close", () => end())
+    socket.once("data", (data) => end(/^-(.*?)\r?\n/.exec(data.toString())?.[1]))
+  })
+
 /** The server does not know the user, or does not allow it: asking again does not help. */
 export const isOfUser = ({ message }: Error) => /\b(?:WRONGPASS|NOAUTH|NOPERM)\b/.test(message)
 
 /** A master that became a replica: the name of the server may lead to another by now. */
-export const isOfReplica = (error: unknown) => error instanceof Error && /\bREADONLY\b|^UNBLOCKED/.test(error.message)
+export const isOfReplica = (error: unknown): error is Error =>
+  error instanceof Error && /\bREADONLY\b|^UNBLOCKED/.test(error.message)
 
 /** The server says that it did not begin with the command, and may have another answer soon. */
 export const isRefusal = (error: unknown, isRouted: boolean): error is Error =>
   error instanceof Error &&
   (/^(?:LOADING|BUSY|CLUSTERDOWN|MASTERDOWN) /.test(error.message) ||
     (isRouted && (/^(?:TRYAGAIN|ASK|MOVED) /.test(error.message) || isOfReplica(error))))
+
+/** The server answers, and takes no writes. */
+export const isReadOnly = (error: unknown) =>
+  error instanceof Error && /\b(?:READONLY|MISCONF|NOREPLICAS)\b/.test(error.message)
 
 /** What a server says that is, or is about to be, no longer the one to talk to. */
 export const mayHaveMoved = (error: unknown) =>

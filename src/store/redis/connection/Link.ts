@@ -76,8 +76,9 @@ interface Call {
   readonly patienceMillis: number
   readonly resume: (answer: Effect.Effect<unknown, StoreError>) => void
   readonly since: number
-  /** The connection on which it was sent, and has no answer yet. */
+  /** The connection on which it was sent, and has no answer yet; and since when. */
   on: Connected | undefined
+  sent: number
   /** Since when it has been refused, or has found no server, and why. */
   heldUp: { readonly since: number; by: Error } | undefined
 }
@@ -137,12 +138,15 @@ export const make = Effect.fnUntraced(function* (dial: Dialer, deadlineMillis: n
     call.on = undefined
     if (!calls.has(call)) return
     if (Client.mayHaveMoved(error)) dial.recheck()
-    if (Client.isOfReplica(error) && !dial.isRouted) mine.client.disconnect()
+    if (Client.isOfReplica(error) && !dial.isRouted) {
+      mine.failure = error
+      mine.client.disconnect()
+    }
     if (Client.isRefusal(error, dial.isRouted) && rests(call, error)) return
     fail(call, Client.isEnded(error) ? (mine.failure ?? error) : error)
   }
 
-  const attempt = (call: Call) => {
+  const attempt = (call: Call, now = monotonic()) => {
     const mine = current
     if (mine === undefined) {
       if (isClosed) return fail(call, new Error("The store is closed"))
@@ -151,6 +155,7 @@ export const make = Effect.fnUntraced(function* (dial: Dialer, deadlineMillis: n
     }
     sent++
     call.on = mine
+    call.sent = now
     const succeeded = (reply: unknown) => {
       answered++
       finish(call, Effect.succeed(reply))
@@ -215,7 +220,7 @@ export const make = Effect.fnUntraced(function* (dial: Dialer, deadlineMillis: n
           answered++
           current = mine
           hooks.onReady?.(client)
-          takeAll(waiting).forEach(attempt)
+          for (const call of takeAll(waiting)) attempt(call)
         }, giveUp)
       })
       client.once("close", () => {
@@ -228,7 +233,9 @@ export const make = Effect.fnUntraced(function* (dial: Dialer, deadlineMillis: n
         resume(Effect.succeed(since === undefined ? 0 : monotonic() - since))
         if (since === undefined) {
           answered++
-          failWaiting(mine.failure ?? new Error("The connection was closed"))
+          const { failure = new Error("The connection was closed") } = mine
+          if (Client.isClosing(failure)) void Client.farewell(server).then((words) => failWaiting(words ?? failure))
+          else failWaiting(failure)
         }
         hooks.onEnd?.()
       })
@@ -272,7 +279,7 @@ export const make = Effect.fnUntraced(function* (dial: Dialer, deadlineMillis: n
     Effect.andThen(
       Effect.sync(() => {
         rested.closeUnsafe()
-        takeAll(resting).forEach(attempt)
+        for (const call of takeAll(resting)) attempt(call)
       })
     ),
     Effect.forever,
@@ -286,13 +293,11 @@ export const make = Effect.fnUntraced(function* (dial: Dialer, deadlineMillis: n
       for (const call of calls) {
         if (call.since > until) break
         const { heldUp, on } = call
-        if (on === undefined) {
-          fail(call, heldUp?.by ?? new Error("No connection was made in time"))
-        } else {
-          on.failure = noAnswer()
-          fail(call, on.failure)
-          on.client.disconnect()
-        }
+        fail(call, heldUp?.by ?? (on === undefined ? new Error("No connection was made in time") : noAnswer()))
+        // It may have waited for most of the time, and have been sent just now.
+        if (on === undefined || on !== current || call.sent > until + deadlineMillis / 2) continue
+        on.failure = noAnswer()
+        on.client.disconnect()
       }
     }
   )
@@ -300,19 +305,21 @@ export const make = Effect.fnUntraced(function* (dial: Dialer, deadlineMillis: n
   const patience = Math.min(deadlineMillis, 10_000)
   const use: Link["use"] = (operation, f, { patienceMillis = patience, remedy } = {}) =>
     Effect.callback((resume) => {
+      const since = monotonic()
       const call: Call = {
         operation,
         f,
         remedy,
         patienceMillis,
         resume,
-        since: monotonic(),
+        since,
         on: undefined,
+        sent: since,
         heldUp: undefined
       }
       calls.add(call)
       begins()
-      attempt(call)
+      attempt(call, since)
       return Effect.sync(() => void forget(call))
     })
 

@@ -120,7 +120,7 @@ export const make: (options: Client.Options) => Effect.Effect<Redis["Service"], 
     const confirmed = (client: Client.Client, reply: Promise<unknown>) =>
       Promise.all([
         reply,
-        client.call("WAIT", [replicas, Math.min(deadlineMillis / 2, 1000)]).catch(notConfirmed)
+        client.call("WAIT", [replicas, Math.min(deadlineMillis / 4, 1000)]).catch(notConfirmed)
       ]).then(([value, count]) => {
         if (Number(count) >= replicas) return value
         throw new Error(`NOREPLICAS Only ${count} of ${replicas} replicas have confirmed the write`)

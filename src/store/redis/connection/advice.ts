@@ -23,6 +23,10 @@ const all: ReadonlyArray<readonly [answer: RegExp, advice: string]> = [
     /\bREADONLY\b/,
     "This server is a replica: give the address of its primary, or those of the Sentinels (redis+sentinel://)"
   ],
+  [
+    /^DENIED\b/,
+    "The server takes nobody from another machine: give it a password, or bind it to an address (bind, requirepass)"
+  ],
   [/^BUSY\b/, "A script that is none of the docket's keeps the server busy: end it with SCRIPT KILL or FUNCTION KILL"],
   [/^LOADING\b/, "The server reads its data from disk, as it does after a start: wait until it has"],
   [/^(?:MOVED|ASK|TRYAGAIN)\b/, "The server is a node of a cluster: write the scheme as redis+cluster"],

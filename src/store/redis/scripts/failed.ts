@@ -38,7 +38,8 @@ export const failed = Redis.script(
 ${fragments.prologue}
 local failedTtl, limit, moment, last = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
 ${compose([Record.readRecord, fragments.hasPayload, fragments.fieldsOf])}
-call('ZREMRANGEBYSCORE', failedKey, '-inf', text(now - failedTtl))
+-- Where the server takes no writes what is to be forgotten stays, and is passed over.
+redis.pcall('ZREMRANGEBYSCORE', failedKey, '-inf', text(now - failedTtl))
 
 -- Those of one millisecond are in the order of the bytes of their keys. Lua would compare them by the server's language.
 local function comesBefore(a, b)
@@ -67,8 +68,7 @@ while #keys < limit do
         place = { failed, key }
       else
         -- What it left is gone before its time, or is not all there.
-        call('ZREM', failedKey, key)
-        offset = offset - 1
+        if type(redis.pcall('ZREM', failedKey, key)) == 'number' then offset = offset - 1 end
       end
     end
   end

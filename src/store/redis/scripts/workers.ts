@@ -249,8 +249,9 @@ export const workers = Redis.script((keys: Keys.Keys, now: number | "") => [...K
   numberOfKeys: Keys.numberOfFixed,
   lua: /* lua */ `
 ${fragments.prologue}
-call('ZREMRANGEBYSCORE', workersKey, '-inf', nowText)
-local names, present = call('ZRANGE', workersKey, 0, -1), {}
+-- Where the server takes no writes they stay.
+redis.pcall('ZREMRANGEBYSCORE', workersKey, '-inf', nowText)
+local names, present = call('ZRANGEBYSCORE', workersKey, '(' .. nowText, '+inf'), {}
 table.sort(names)
 for _, name in ipairs(names) do
   local found = call('HMGET', prefix .. '${Keys.segments.worker}' .. name, 'seen', 'tasks')

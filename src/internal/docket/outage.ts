@@ -1,5 +1,5 @@
 /**
- * What a worker does while the store is away: it says so once, and tries again with growing pauses.
+ * What is done while the store is away: it is said once, and tried again with growing pauses.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -24,8 +24,11 @@ export interface Outage {
   readonly problem: () => string | undefined
 }
 
+/** What a worker says of an outage. */
+const ofWorker = "The worker goes on with what it runs, and tries again"
+
 /** Makes the shared memory of an outage, so that several callers log and count it once. */
-export const make = (longestPause: Duration.Duration, onLost: () => void): Outage => {
+export const make = (longestPause: Duration.Duration, onLost: () => void, meanwhile = ofWorker): Outage => {
   /** What it failed with last, while it is away. */
   let away: StoreError | undefined
   /** What was advised on in this outage. */
@@ -45,9 +48,7 @@ export const make = (longestPause: Duration.Duration, onLost: () => void): Outag
       }
       away = error
       advised.add(error.advice)
-      return Effect.logWarning(
-        `${error.message}. The worker goes on with what it runs, and tries again at least every ${Duration.format(longestPause)}`
-      )
+      return Effect.logWarning(`${error.message}. ${meanwhile} at least every ${Duration.format(longestPause)}`)
     })
 
   const found = (began: number) =>
