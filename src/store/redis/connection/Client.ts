@@ -1,6 +1,7 @@
 /**
  * A client of ioredis: how one is opened, and what its errors mean. This is the only file that knows ioredis.
  */
+import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { Redis as Client, type RedisOptions } from "ioredis"
 import * as Net from "node:net"
@@ -74,17 +75,18 @@ export const isClosing = ({ code, message }: Error & { readonly code?: unknown }
   code === "EPIPE" || code === "ECONNRESET" || message === "The connection was closed"
 
 /** What a server says to whoever connects and does not speak: why it has no room, or lets nobody in. */
-export const farewell = (server: Server): Promise<Error | undefined> =>
-  new Promise((resolve) => {
+export const farewell = (server: Server): Effect.Effect<Error | undefined> =>
+  Effect.callback((resume) => {
     const socket = Net.connect(server)
     const end = (words?: string) => {
       socket.destroy()
-      resolve(words === undefined ? undefined : new Error(words))
+      resume(Effect.succeed(words === undefined ? undefined : new Error(words)))
     }
     socket.setTimeout(200, () => end())
     socket.once("error", () => end())
     socket.once("close", () => end())
     socket.once("data", (data) => end(/^-(.*?)\r?\n/.exec(data.toString())?.[1]))
+    return Effect.sync(() => socket.destroy())
   })
 
 /** The server does not know the user, or does not allow it: asking again does not help. */

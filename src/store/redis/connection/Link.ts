@@ -191,9 +191,9 @@ export const make = Effect.fnUntraced(function* (dial: Dialer, deadlineMillis: n
     }
   )
 
-  /** One connection, from its beginning to its end; tells for how long it was of use. */
+  /** One connection, from its beginning to its end; tells for how long it was of use, or why it came to nothing. */
   const serve = (server: Client.Server) =>
-    Effect.callback<number>((resume) => {
+    Effect.callback<number | Error>((resume) => {
       const client = dial.open(server)
       const mine: Connected = { client, failure: undefined }
       const giveUp = (error: Error) => {
@@ -230,13 +230,8 @@ export const make = Effect.fnUntraced(function* (dial: Dialer, deadlineMillis: n
         greeting = undefined
         unregister()
         // First: whoever hears of the end may close all of this at once.
-        resume(Effect.succeed(since === undefined ? 0 : monotonic() - since))
-        if (since === undefined) {
-          answered++
-          const { failure = new Error("The connection was closed") } = mine
-          if (Client.isClosing(failure)) void Client.farewell(server).then((words) => failWaiting(words ?? failure))
-          else failWaiting(failure)
-        }
+        resume(Effect.succeed(since === undefined ? (mine.failure ?? closing) : monotonic() - since))
+        if (since === undefined) answered++
         hooks.onEnd?.()
       })
       hooks.onOpen?.(client)
@@ -247,7 +242,15 @@ export const make = Effect.fnUntraced(function* (dial: Dialer, deadlineMillis: n
     })
 
   const connect = Effect.matchEffect(dial.locate, {
-    onSuccess: serve,
+    onSuccess: (server) =>
+      Effect.flatMap(serve(server), (end) => {
+        if (typeof end === "number") return Effect.succeed(end)
+        const words = Client.isClosing(end) ? Client.farewell(server) : Effect.undefined
+        return Effect.map(words, (words) => {
+          failWaiting(words ?? end)
+          return 0
+        })
+      }),
     onFailure: ({ message }) =>
       Effect.sync(() => {
         failWaiting(new Error(message))
@@ -337,5 +340,7 @@ export const make = Effect.fnUntraced(function* (dial: Dialer, deadlineMillis: n
   }
   return link
 })
+
+const closing = new Error("The connection was closed")
 
 const noAnswer = () => new Error("The server did not answer in time")
