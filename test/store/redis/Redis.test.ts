@@ -114,7 +114,7 @@ it.layer(RedisServer.RedisServer.layer({ appendonly: true }), { excludeTestServi
       assert.isTrue(errors.every(({ reason }) => reason._tag === "StoreError"))
       assert.include(errors.at(-1)?.message, "nothing was sent")
       yield* server.thaw
-      yield* untilSuccess("the store answers", docket.addNamed("task", {}))
+      yield* untilSuccess("the store answers", docket.add(task))
     }))
 
   test(
