@@ -104,10 +104,11 @@ it.layer(RedisServer.RedisServer.layer({ appendonly: true }), { excludeTestServi
   test("SCH-14 the time limit of an add counts from its call, however many callers wait before it", (server) =>
     Effect.gen(function* () {
       const docket = yield* Dockets.make({ url: `${server.url}?commandTimeout=500`, name: "orders" })
-      yield* docket.addNamed("task", {})
+      const task = Task.make("task")
+      yield* docket.add(task)
       yield* server.freeze
       // Four groups of 25 are under way at a time.
-      const adds = Effect.forEach(Array.from({ length: 1000 }), () => Effect.flip(docket.addNamed("task", {})), {
+      const adds = Effect.forEach(Array.from({ length: 1000 }), () => Effect.flip(docket.add(task)), {
         concurrency: "unbounded"
       })
       const errors = yield* within(1_500, adds)
