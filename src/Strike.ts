@@ -38,7 +38,7 @@ export class Strike extends Schema.Class<Strike>("effect-docket/Strike")({
 }) {
   /** What identifies it: one that holds and one that refuses are two, so that neither hides or removes the other. */
   get id(): string {
-    return JSON.stringify([this.task ?? null, this.field ?? null, this.operator, this.value, this.hold])
+    return contentOf([this.task ?? null, this.field ?? null, this.operator, this.value, this.hold])
   }
 
   /** As people read it, as in `sendWelcome customerId == 7`. */
@@ -87,7 +87,7 @@ export interface Verdict {
  * **Details**
  *
  * Strikes are independent: one does not narrow, hide or remove another. Values are compared without conversion: 1 and
- * "1" differ. A payload without the field is matched by no operator.
+ * "1" differ; records are equal whatever the order of their fields. A payload without the field is matched by no operator.
  *
  * @category matching
  * @since 0.1.0
@@ -140,7 +140,15 @@ const compare = ({ operator, value: expected }: Strike, value: unknown): boolean
   }
 }
 
-const equal = (a: unknown, b: unknown): boolean => a === b || JSON.stringify(a) === JSON.stringify(b)
+const equal = (a: unknown, b: unknown): boolean => a === b || contentOf(a) === contentOf(b)
+
+/** JSON data as text in which the order of fields does not matter. */
+const contentOf = (value: unknown): string =>
+  JSON.stringify(value, (_, inner: unknown) =>
+    Predicate.isObject(inner) && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).toSorted(([a], [b]) => (a < b ? -1 : 1)))
+      : inner
+  )
 
 // Numbers and strings have an order, each among themselves.
 const order = (a: unknown, b: unknown): number | undefined => {

@@ -150,6 +150,20 @@ onEveryStore("A strike", (it) => {
       assert.strictEqual(yield* dispositions({ task: "greet", field: "name", value: "2" }), "..x.")
       assert.strictEqual(yield* dispositions({ task: "other", field: "name", value: "2" }), "....")
       assert.strictEqual(yield* dispositions({ field: "customer", value: { id: 3 } }), "...x")
+      const name = { first: "Ada", last: "Lovelace" }
+      const swapped = { last: "Lovelace", first: "Ada" }
+      const { strike } = Strike.judge(
+        [new Strike.Strike({ field: "name", operator: "==", value: name, hold: false })],
+        "t",
+        {
+          name: swapped
+        }
+      )
+      assert.isDefined(strike)
+      assert.strictEqual(
+        strike?.id,
+        new Strike.Strike({ field: "name", operator: "==", value: swapped, hold: false }).id
+      )
     })
   )
 

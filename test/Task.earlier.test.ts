@@ -6,6 +6,7 @@ import { codecOf } from "../src/internal/contract/codec.ts"
 import { infoOf, onEveryStore, pass, start, stateOf } from "./support/dockets.ts"
 import * as Faults from "./support/faults.ts"
 import { collectLogs } from "./support/logs.ts"
+import { waitUntil } from "./support/waitUntil.ts"
 
 const name = "welcome"
 const key = () => "k"
@@ -60,6 +61,27 @@ const thirdWorker = Worker.layer(thirdTasks).pipe(
 )
 
 onEveryStore("A task whose payload has earlier versions", (it) => {
+  it.effect("STR-04, STR-09 is struck and held by the fields of the present version, whoever scheduled it", () =>
+    Effect.gen(function* () {
+      const docket = yield* Docket
+      yield* docket.strike({ task: Third, field: "locale", value: "en" })
+      yield* docket.strike({ task: Third, field: "first", value: "Grace", hold: true })
+      // Producers of the first and second version do not know what these payloads are in the third.
+      const struck = yield* docket.add(First, { name: "Ada Lovelace" }, { key: "a" })
+      const held = yield* docket.add(Second, { name: "Grace Hopper", locale: "us" }, { key: "b" })
+      const other = yield* docket.add(Second, { name: "Barbara Liskov", locale: "us" }, { key: "c" })
+      yield* start(thirdWorker)
+      assert.match(yield* other.result, /^3: Barbara/)
+      assert.strictEqual((yield* Effect.flip(struck.result))._tag, "TaskCancelled")
+      yield* waitUntil(
+        "it is held",
+        Effect.map(stateOf("b"), (state) => state === "scheduled")
+      )
+      yield* docket.restore({ task: Third, field: "first", value: "Grace" })
+      assert.match(yield* held.result, /^3: Grace/)
+    })
+  )
+
   it.effect("UNK-05 runs what producers of all versions scheduled", () =>
     Effect.gen(function* () {
       const docket = yield* Docket

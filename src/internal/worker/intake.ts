@@ -70,7 +70,7 @@ interface Options {
   readonly outage: Outage
   readonly bounds: Bounds
   readonly metrics: WorkerMetrics
-  readonly registry: Pick<Registry, "lacks">
+  readonly registry: Pick<Registry, "lacks" | "isEarlier">
   readonly strikes: KnownStrikes
   readonly judgement: Pick<Judgement, "determine">
   readonly runs: Pick<Runs, "start" | "cancel" | "size">
@@ -227,7 +227,8 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
       }
       finished.push(...answers)
       for (const delivery of reply.deliveries) {
-        const outcome = begin(delivery, asked)
+        const refusal = open ? yield* refusalOf(delivery) : undefined
+        const outcome = refusal ?? begin(delivery, asked)
         if (outcome !== undefined) finished.push({ delivery, outcome, reported: false })
       }
       granting.delete(lease)
@@ -235,6 +236,14 @@ export const make: (options: Options) => Effect.Effect<Intake, never, Scope.Scop
       if (isIdle()) retime.openUnsafe()
     }
   })
+
+  // Who scheduled it in an earlier version of its payload cannot have judged what that is in this one.
+  const refusalOf = (delivery: Delivery): Effect.Effect<Outcome | undefined> =>
+    strikes.current().strikes.length === 0 || !registry.isEarlier(delivery.task, delivery.payload)
+      ? noRefusal
+      : Effect.map(judgement.determine(delivery), (outcome) =>
+          outcome._tag === "Cancelled" || outcome._tag === "Held" ? outcome : undefined
+        )
 
   /** Counts what was settled; gives the lines to log about it. */
   const linesOf = (
@@ -351,6 +360,8 @@ const nothing: ExchangeReply = {
   unknown: [],
   exhausted: []
 }
+
+const noRefusal = Effect.succeed(undefined)
 
 const set = (latch: Latch.Latch, open: boolean) => {
   if (open) latch.openUnsafe()
