@@ -14,21 +14,21 @@ import { InvalidRequest } from "./DocketError.ts"
 import type { Disposition, DocketStore, ScheduleRequest } from "./DocketStore.ts"
 import type { Execution, ExecutionEvent, ExecutionInfo, FeedInterrupted } from "./Execution.ts"
 import type { Explanation } from "./Explanation.ts"
-import { failWith } from "./internal/docket/docketError.ts"
+import { failWith, invalid } from "./internal/docket/docketError.ts"
 import * as Durations from "./internal/contract/durations.ts"
 import * as DurationText from "./internal/contract/durationText.ts"
 import * as Events from "./internal/docket/events.ts"
 import * as Executions from "./internal/docket/executions.ts"
 import { explain } from "./internal/docket/explain.ts"
 import { keepIn } from "./internal/docket/keptResults.ts"
-import { failedExecutions, knowsTask, takeSnapshot, workersOf } from "./internal/docket/operations.ts"
+import { failedExecutions, knowsTask, silentWorkersOf, takeSnapshot, workersOf } from "./internal/docket/operations.ts"
 import { knownStrikes } from "./internal/docket/knownStrikes.ts"
 import { makeScheduler } from "./internal/docket/scheduling.ts"
 import { strikesOf } from "./internal/docket/strikes.ts"
 import * as Size from "./internal/contract/size.ts"
 import * as WholeNumbers from "./internal/contract/wholeNumbers.ts"
 import type { ResultStore } from "./ResultStore.ts"
-import type { FailedExecutions, Paused, Snapshot, WorkerInfo } from "./Snapshot.ts"
+import type { FailedExecutions, Paused, SilentWorker, Snapshot, WorkerInfo } from "./Snapshot.ts"
 import type { Strike } from "./Strike.ts"
 import type * as StrikeList from "./StrikeList.ts"
 import * as MemoryStore from "./store/memory/MemoryStore.ts"
@@ -210,6 +210,17 @@ export class Docket extends Context.Service<
     readonly snapshot: (options?: { readonly limit?: number | undefined }) => Effect.Effect<Snapshot, DocketError>
     /** The workers that can take work, by name. */
     readonly workers: Effect.Effect<ReadonlyArray<WorkerInfo>, DocketError>
+    /**
+     * Workers that hold executions and were not heard of within their presence: dead, or cut off. What they hold is run by
+     * others when their leases end, or at once with `forgetWorker`.
+     */
+    readonly silentWorkers: Effect.Effect<ReadonlyArray<SilentWorker>, DocketError>
+    /**
+     * Gives back at once what a dead worker holds, and tells how many executions that were. Should the worker live after
+     * all, what it runs is interrupted as with a lost lease. Fails with `InvalidRequest` when it was heard of just now: a
+     * worker that lives is told to stop.
+     */
+    readonly forgetWorker: (name: string) => Effect.Effect<number, DocketError>
     /** The workers that know a task, given by contract or by name. */
     readonly taskWorkers: (task: Task.Any | string) => Effect.Effect<ReadonlyArray<WorkerInfo>, DocketError>
     /** The port beneath, for workers and tools. */
@@ -381,6 +392,13 @@ const assemble = Effect.fnUntraced(function* (
         takeSnapshot(name, store, limit)
       ),
     workers,
+    silentWorkers: silentWorkersOf(store),
+    forgetWorker: (name) =>
+      Effect.flatMap(failWith(store.forgetWorker(name)), (taken) =>
+        taken === undefined
+          ? Effect.fail(invalid(`The worker "${name}" is alive, so nothing is taken from it: tell it to stop instead`))
+          : Effect.succeed(taken)
+      ),
     taskWorkers: (task) =>
       Effect.map(workers, (all) =>
         all.filter((worker) => knowsTask(worker, typeof task === "string" ? task : task.name))

@@ -716,6 +716,22 @@ export interface FailedPlace {
 }
 
 /**
+ * A worker that holds executions and was not heard of within its presence: it is dead, or cut off.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SilentWorker {
+  readonly name: string
+  /** Its last sign of life, epoch milliseconds; nothing when that is more than an hour ago. */
+  readonly lastSeen: number | undefined
+  /** How many executions it holds. */
+  readonly held: number
+  /** When the last of its leases ends, at the latest, epoch milliseconds. Whatever it holds is run by others from then on. */
+  readonly until: number
+}
+
+/**
  * Which failed executions to list, the newest first.
  *
  * @category models
@@ -856,6 +872,13 @@ export class DocketStore extends Context.Service<
     readonly snapshot: (limit: number) => Effect.Effect<SnapshotRecord, StoreError>
     /** The workers that were heard of within their presence, by name; others are forgotten. */
     readonly workers: Effect.Effect<ReadonlyArray<WorkerRecord>, StoreError>
+    /** Workers that hold executions and were not heard of within their presence, by name. */
+    readonly silentWorkers: Effect.Effect<ReadonlyArray<SilentWorker>, StoreError>
+    /**
+     * Takes from a worker what it holds, to be delivered again at once, unless it was heard of within its presence. Tells
+     * how many executions that were; nothing when it is alive.
+     */
+    readonly forgetWorker: (name: string) => Effect.Effect<number | undefined, StoreError>
     /** What workers said of tasks: of these, or of all. What no worker has said anything of is left out. */
     readonly facts: (tasks: ReadonlyArray<string> | "all") => Effect.Effect<ReadonlyMap<string, TaskFacts>, StoreError>
     /** Counts what is live. */

@@ -23,7 +23,7 @@ export interface ControlInfo {
  * - `Unknown`: there is no record of the key.
  * - `Settled`: it has ended.
  * - `Dropped`: a control dropped it when it was its turn; of a cooldown that is still open, `until` is the end.
- * - `Running`: it runs.
+ * - `Running`: it runs; `silent` is set when its worker fell silent.
  * - `Struck`: a strike matches it; when it is its turn, it is cancelled.
  * - `Held`: a strike holds it until that is restored, or resumed when it is a pause.
  * - `AwaitingSlot`: all slots of a concurrency limit are taken, by `holders` (at most 100), and others wait before it.
@@ -72,6 +72,8 @@ export type Reason =
       readonly worker: string
       readonly since: DateTime.Utc
       readonly attempt: number
+      /** Set when the worker was not heard of within its presence: since when, if known, and when others take over. */
+      readonly silent?: { readonly since: DateTime.Utc | undefined; readonly until: DateTime.Utc } | undefined
     }
   | { readonly _tag: "Struck"; readonly task: string; readonly strike: Strike }
   | { readonly _tag: "Held"; readonly task: string; readonly strike: Strike }
@@ -130,7 +132,7 @@ const sentence = (reason: Exclude<Reason, { readonly _tag: "Unknown" }>): string
       return `was dropped by a ${by}${reason.until === undefined ? "" : `, which ends at ${time(reason.until)}`}`
     }
     case "Running":
-      return `runs on ${reason.worker} since ${time(reason.since)}${reason.attempt > 1 ? `, attempt ${reason.attempt}` : ""}`
+      return `runs on ${reason.worker} since ${time(reason.since)}${reason.attempt > 1 ? `, attempt ${reason.attempt}` : ""}${silence(reason)}`
     case "Struck":
       return `is struck by ${reason.strike}, and will be cancelled when it is its turn`
     case "Held":
@@ -161,6 +163,12 @@ const sentence = (reason: Exclude<Reason, { readonly _tag: "Unknown" }>): string
     case "Queued":
       return reason.ahead === 0 ? "is due, and the next to run" : `is due, behind ${others(reason.ahead)}`
   }
+}
+
+const silence = ({ silent, worker }: Extract<Reason, { readonly _tag: "Running" }>) => {
+  if (silent === undefined) return ""
+  const since = silent.since === undefined ? "any more" : `since ${time(silent.since)}`
+  return `, but nothing was heard of that worker ${since}: another takes over by ${time(silent.until)}, or at once after docket workers forget ${worker}`
 }
 
 const controlNames = { RateLimit: "rate limit", Cooldown: "cooldown", Debounce: "debounce" }

@@ -44,6 +44,22 @@ export interface WorkerInfo {
 }
 
 /**
+ * A worker that holds executions and was not heard of within its presence.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SilentWorker {
+  readonly name: string
+  /** Its last sign of life; nothing when that is more than an hour ago, or not known. */
+  readonly lastSeen: DateTime.Utc | undefined
+  /** How many executions it holds. */
+  readonly held: number
+  /** When others will have taken over all that it holds. */
+  readonly until: DateTime.Utc
+}
+
+/**
  * What is paused.
  *
  * @category models

@@ -229,6 +229,36 @@ onEveryStore("An explanation", (it) => {
     })
   )
 
+  it.effect("of one whose worker fell silent: since when, and when another takes over", () =>
+    Effect.gen(function* () {
+      const docket = yield* Docket
+      yield* docket.addNamed("gone", {}, { key: "a" })
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const session = yield* docket.store.open({
+            name: "dead",
+            tasks: new Set(["gone"]),
+            contracts: new Map(),
+            recurring: new Set(),
+            facts: new Map(),
+            leaseMillis: 300_000,
+            maxDeliveries: 10,
+            presenceMillis: 1000
+          })
+          yield* session.heartbeat
+          yield* session.exchange({ lease: "l", resent: false, finished: [], take: 1, strikes: "" })
+        })
+      )
+      yield* pass("10 seconds")
+      const running = yield* explained("a", "Running")
+      assert.match(running.message, /^gone\{a\} runs on dead since 2026-.*, but nothing was heard of that worker /)
+      assert.match(running.message, /another takes over by 2026-.*, or at once after docket workers forget dead$/)
+      assert.isDefined(running.silent)
+      assert.strictEqual(yield* docket.forgetWorker("dead"), 1)
+      assert.strictEqual((yield* docket.explain("a"))._tag, "NoWorker")
+    })
+  )
+
   it.effect("of one that is held or struck", () =>
     Effect.gen(function* () {
       const docket = yield* Docket

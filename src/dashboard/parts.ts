@@ -29,6 +29,8 @@ export const reasonFrom = (record: ExecutionRecord, look: Look): Explanations.Re
     reasonOf(record, {
       strikes: Effect.succeed(look.strikes),
       workers: Effect.succeed(look.workers),
+      // A look does not ask who fell silent.
+      silent: Effect.succeed([]),
       ahead: Effect.sync(() =>
         Math.max(
           0,

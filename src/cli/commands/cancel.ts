@@ -24,11 +24,16 @@ export const cancel = Command.make(
     const { store } = yield* Docket
     const before = yield* failWith(store.read(keys))
     yield* failWith(store.cancel(keys))
+    const isAnyRunning = before.some((record) => Option.isSome(record) && record.value.state === "running")
+    const silent = new Set(isAnyRunning ? (yield* failWith(store.silentWorkers)).map(({ name }) => name) : [])
     const unknown: Array<string> = []
     for (const [i, key] of keys.entries()) {
       const record = Option.getOrUndefined(before[i] ?? Option.none())
       if (record === undefined) unknown.push(Text.quote(key))
-      else yield* Output.lines([whatHappened(record.state, Text.quote(key))])
+      else
+        yield* Output.lines([
+          whatHappened(record.state, Text.quote(key), silent.has(record.worker ?? "") ? record.worker : undefined)
+        ])
     }
     if (unknown.length > 0) return yield* new NotFound({ message: notFound(unknown) })
   }, Effect.provide(Store.layerShared))
@@ -45,13 +50,15 @@ export const cancel = Command.make(
 export const notFound = (keys: ReadonlyArray<string>): string =>
   `There is no execution ${keys.join(", ")}: never scheduled, or settled and forgotten`
 
-const whatHappened = (state: State, key: string): string => {
+const whatHappened = (state: State, key: string, silent: string | undefined): string => {
   switch (state) {
     case "scheduled":
     case "queued":
       return `Cancelled ${key}`
     case "running":
-      return `Cancelled ${key}, which was running: its worker interrupts it`
+      return silent === undefined
+        ? `Cancelled ${key}, which was running: its worker interrupts it`
+        : `Cancelled ${key}, which was running on ${Text.quote(silent)}: that worker fell silent, so if it still runs nobody interrupts it`
     default:
       return `${key} is ${state} already, and stays so`
   }

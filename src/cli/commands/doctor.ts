@@ -354,7 +354,14 @@ const contents = Effect.fnUntraced(function* (
     return [problem("docket", reason.message, "Mend what was found above first")]
   }
   const snapshot = asked.success
-  return [...workers(snapshot), ...backlog(snapshot), ...(yield* strikes(docket)), ...(yield* failures(place))]
+  return [
+    ...workers(snapshot),
+    ...(yield* silentWorkers(docket, snapshot.taken.epochMilliseconds)),
+    ...backlog(snapshot),
+    ...(yield* strikes(docket)),
+    ...(yield* failures(place)),
+    ...(yield* recurring(docket))
+  ]
 })
 
 const workers = ({ queued, runningTotal, scheduled, upcoming, workers }: Snapshot): ReadonlyArray<Finding> => {
@@ -410,6 +417,35 @@ const strikes = Effect.fnUntraced(function* (docket: Docket["Service"]) {
         : "docket restore, with the same task, field, operator and value, takes the strike back"
     )
   )
+})
+
+const silentWorkers = Effect.fnUntraced(function* (docket: Docket["Service"], now: number) {
+  const found = Result.getOrElse(yield* Effect.result(docket.silentWorkers), () => [])
+  return found.map(({ held, lastSeen, name, until }) =>
+    warning(
+      "workers",
+      `${name} holds ${Text.count(held, "execution")}, and nothing was heard of it ` +
+        (lastSeen === undefined ? "any more" : `since ${Moments.format(lastSeen, now)}`),
+      `Others take over by ${Moments.format(until, now)}; docket workers forget ${name} gives them back at once`
+    )
+  )
+})
+
+const recurring = Effect.fnUntraced(function* (docket: Docket["Service"]) {
+  const found = Result.getOrElse(yield* Effect.result(docket.failed.recurring()), () => [])
+  if (found.length === 0) return []
+  const keys =
+    found
+      .slice(0, 5)
+      .map(({ key }) => Text.name(key))
+      .join(", ") + (found.length > 5 ? ", …" : "")
+  return [
+    warning(
+      "recurring",
+      `the last run of ${Text.count(found.length, "recurring task")} failed: ${keys}`,
+      "docket show, with the key, tells how the last runs went"
+    )
+  ]
 })
 
 const failures = Effect.fnUntraced(function* (place: { readonly failed: Effect.Effect<number, StoreError> }) {

@@ -51,11 +51,32 @@ const forTask = Command.make(
   Command.withExamples([{ command: "docket workers for-task sendWelcome" }])
 )
 
-/** Lists workers. */
+const forget = Command.make(
+  "forget",
+  { name: Argument.String("NAME").pipe(Argument.withDescription("The worker's name")) },
+  Effect.fnUntraced(function* ({ name }) {
+    const docket = yield* Docket
+    const taken = yield* docket.forgetWorker(name)
+    yield* Output.lines([
+      taken === 0
+        ? `Worker ${Text.quote(name)} held nothing of docket ${Text.quote(docket.name)}`
+        : `Gave back ${Text.count(taken, "execution")} of docket ${Text.quote(docket.name)} that worker ${Text.quote(name)} held`
+    ])
+  }, Effect.provide(Store.layerShared))
+).pipe(
+  Command.withDescription(
+    "Give back at once what a dead worker holds, rather than when its leases end. A worker that was heard of just now is " +
+      "refused."
+  ),
+  Command.withShortDescription("Give back what a dead worker holds"),
+  Command.withExamples([{ command: "docket workers forget web-1-4711-1" }])
+)
+
+/** Lists workers, and forgets them. */
 export const workers = Command.make("workers").pipe(
-  Command.withDescription("List workers."),
+  Command.withDescription("List workers, or give back what a dead one holds."),
   Command.withShortDescription("List workers"),
-  Command.withSubcommands([ls, forTask]),
+  Command.withSubcommands([ls, forTask, forget]),
   Command.withExamples([{ command: "docket workers ls" }, { command: "docket workers for-task sendWelcome" }])
 )
 

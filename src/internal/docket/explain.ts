@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Admission from "../../Admission.ts"
 import type { DocketError } from "../../DocketError.ts"
-import type { DocketStore, ExecutionRecord } from "../../DocketStore.ts"
+import type { DocketStore, ExecutionRecord, SilentWorker } from "../../DocketStore.ts"
 import * as Explanation from "../../Explanation.ts"
 import { judge, type Strike } from "../../Strike.ts"
 import * as ControlValue from "../contract/controlValue.ts"
@@ -27,6 +27,7 @@ export const explain = Effect.fnUntraced(function* (
       : yield* reasonOf(found.value, {
           strikes: Effect.map(failWith(store.strikes), ({ strikes }) => strikes),
           workers: failWith(store.workers),
+          silent: failWith(store.silentWorkers),
           ahead: Effect.map(failWith(store.ahead(key)), (ahead) => ahead ?? 0)
         })
   )
@@ -36,6 +37,8 @@ export const explain = Effect.fnUntraced(function* (
 export interface Surroundings<E> {
   readonly strikes: Effect.Effect<ReadonlyArray<Strike>, E>
   readonly workers: Effect.Effect<ReadonlyArray<{ readonly tasks: ReadonlyArray<string> }>, E>
+  /** Workers that hold something and fell silent. */
+  readonly silent: Effect.Effect<ReadonlyArray<SilentWorker>, E>
   /** How many due ones come before it. */
   readonly ahead: Effect.Effect<number, E>
 }
@@ -60,7 +63,18 @@ export const reasonOf: <E>(
   }
   if (state === "running") {
     const since = moment(record.started) ?? due
-    return { _tag: "Running", task, worker: record.worker ?? "", since, attempt }
+    const worker = record.worker ?? ""
+    const silent = (yield* surroundings.silent).find(({ name }) => name === worker)
+    return {
+      _tag: "Running",
+      task,
+      worker,
+      since,
+      attempt,
+      ...(silent === undefined
+        ? {}
+        : { silent: { since: moment(silent.lastSeen), until: DateTime.makeUnsafe(silent.until) } })
+    }
   }
   const { strike } = judge(yield* surroundings.strikes, task, parsePayload(record.payload))
   if (strike !== undefined) return { _tag: strike.hold ? "Held" : "Struck", task, strike }

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { DocketError } from "../../DocketError.ts"
 import type { DocketStore, ExecutionRecord, FailedPlace, FailedReply } from "../../DocketStore.ts"
-import type { FailedExecutions, FailedFilter, Snapshot, WorkerInfo } from "../../Snapshot.ts"
+import type { FailedExecutions, FailedFilter, SilentWorker, Snapshot, WorkerInfo } from "../../Snapshot.ts"
 import { failWith } from "./docketError.ts"
 import { infoOf } from "./info.ts"
 import * as Moments from "../contract/moments.ts"
@@ -27,6 +27,17 @@ export const workersOf = (store: Store): Effect.Effect<ReadonlyArray<WorkerInfo>
       ...worker,
       lastSeen: DateTime.makeUnsafe(worker.lastSeen),
       tasks: PayloadVersion.tasksAmong(worker.tasks)
+    }))
+  )
+
+/** The workers of a docket that hold something and fell silent. */
+export const silentWorkersOf = (store: Store): Effect.Effect<ReadonlyArray<SilentWorker>, DocketError> =>
+  Effect.map(failWith(store.silentWorkers), (workers) =>
+    workers.map(({ held, lastSeen, name, until }) => ({
+      name,
+      lastSeen: lastSeen === undefined ? undefined : DateTime.makeUnsafe(lastSeen),
+      held,
+      until: DateTime.makeUnsafe(until)
     }))
   )
 

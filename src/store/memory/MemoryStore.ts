@@ -169,6 +169,9 @@ const fromDocket = (docket: Docket, options: DocketStore.StoreOptions): DocketSt
       return strikes
     })
 
+  const isAlive = (name: string) =>
+    Array.from(sessions).some(({ isListed, worker }) => isListed && worker.name === name)
+
   const read = (key: string, step: Executions.Step) => Option.fromUndefinedOr(Executions.lookup(executions, key, step))
 
   const feed = (follow: (feed: Events.Feed) => void, unfollow: (feed: Events.Feed) => void) =>
@@ -225,6 +228,8 @@ const fromDocket = (docket: Docket, options: DocketStore.StoreOptions): DocketSt
     retryFailed: (keys, strikes) => run((step) => Operations.retryFailed(executions, keys, strikes, step)),
     undoRetry: (retries) => run((step) => Operations.undoRetry(executions, retries, step)),
     discardFailed: (keys) => run((step) => Operations.discardFailed(executions, keys, step)),
+    silentWorkers: run(() => Overview.silentWorkers(executions, isAlive)),
+    forgetWorker: (name) => run((step) => (isAlive(name) ? undefined : Operations.takeFrom(executions, name, step))),
     facts: (tasks) =>
       run(() =>
         tasks === "all" ? new Map(facts) : new Map(Array.from(facts).filter(([task]) => tasks.includes(task)))

@@ -559,17 +559,28 @@ export const reclaimExpired = (executions: Executions.Executions, step: Executio
   for (;;) {
     const first = Heap.peek(executions.leases)
     if (first === undefined || first.at > step.now) return reclaimed
-    if (first.value.cancelled) {
-      settleAs(executions, first.value, "cancelled", step)
-    } else {
-      // It has its place, and so is the next at its limits; where starts are counted, its next one is another.
-      first.value.standing.starts = []
-      Executions.release(executions, first.value, step)
-      Executions.reclaim(executions, first.value, step)
-      reclaimed++
-    }
+    if (reclaim(executions, first.value, step)) reclaimed++
   }
 }
+
+/** Takes a run from its worker; tells whether it is to be delivered again. */
+const reclaim = (executions: Executions.Executions, entry: Entry, step: Executions.Step): boolean => {
+  if (entry.cancelled) {
+    settleAs(executions, entry, "cancelled", step)
+    return false
+  }
+  // It has its place, and so is the next at its limits; where starts are counted, its next one is another.
+  entry.standing.starts = []
+  Executions.release(executions, entry, step)
+  Executions.reclaim(executions, entry, step)
+  return true
+}
+
+/** Takes all runs from a worker; returns how many are to be delivered again. */
+export const takeFrom = (executions: Executions.Executions, worker: string, step: Executions.Step): number =>
+  executions.leases.nodes
+    .map(({ value }) => value)
+    .filter((entry) => entry.worker === worker && reclaim(executions, entry, step)).length
 
 /** Keeps what a run reports about itself, if it still holds its lease. */
 export const report = (

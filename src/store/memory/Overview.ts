@@ -96,6 +96,21 @@ export const failedChains = (
 export const chainsThatFailed = ({ entries }: Executions.Executions): ReadonlyArray<Entry> =>
   Array.from(entries.values()).filter(({ last, state }) => last?.state === "failed" && !DocketStore.isSettled(state))
 
+/** Workers that hold executions and are not there any more, by name. */
+export const silentWorkers = (
+  { leases }: Executions.Executions,
+  isAlive: (name: string) => boolean
+): ReadonlyArray<DocketStore.SilentWorker> => {
+  const silent = new Map<string, DocketStore.SilentWorker>()
+  for (const { at, value } of leases.nodes) {
+    const name = value.worker ?? ""
+    if (isAlive(name)) continue
+    const { held, until } = silent.get(name) ?? { held: 0, until: 0 }
+    silent.set(name, { name, lastSeen: undefined, held: held + 1, until: Math.max(until, at) })
+  }
+  return Array.from(silent.values()).toSorted((a, b) => (a.name < b.name ? -1 : 1))
+}
+
 const placeOf = ({ completed, key }: Entry): DocketStore.FailedPlace => ({ failed: completed ?? 0, key })
 
 /** The newest first. */

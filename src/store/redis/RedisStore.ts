@@ -75,6 +75,8 @@ export const make: (
       snapshot: redis.eval(Read.snapshot),
       workers: redis.eval(Workers.workers),
       facts: redis.eval(Workers.facts),
+      silentWorkers: redis.eval(Workers.silentWorkers),
+      forgetWorker: redis.eval(Workers.forgetWorker),
       depth: redis.eval(Read.depth)
     }
 
@@ -213,6 +215,17 @@ export const make: (
         Effect.flatMap(now, (now) => Effect.map(run.snapshot(keys, now, limit), Read.decodeSnapshot)),
 
       workers: Effect.flatMap(now, (now) => Effect.map(run.workers(keys, now), Arr.map(Workers.decode))),
+
+      silentWorkers: Effect.flatMap(now, (now) =>
+        Effect.map(run.silentWorkers(keys, now), Arr.map(Workers.decodeSilent))
+      ),
+
+      forgetWorker: (worker) =>
+        Effect.flatMap(now, (now) =>
+          Effect.map(run.forgetWorker(keys, now, keeping.executionTtlMillis, worker), (taken) =>
+            taken < 0 ? undefined : taken
+          )
+        ),
 
       facts: (tasks) =>
         tasks !== "all" && tasks.length === 0

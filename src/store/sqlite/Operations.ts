@@ -667,16 +667,51 @@ const reclaimExpired = (step: Step): number => {
   }
   let reclaimed = 0
   for (const row of step.docket.running > 0 ? Row.due(step, "running", Executions.batch) : []) {
-    if (row.cancelled === 1) {
-      settleAs(step, row, "cancelled")
-    } else {
-      // It has its place, and so is the next at its limits; where starts are counted, its next one is another.
-      Gate.reclaim(step, row)
-      Executions.reclaim(step, row)
-      reclaimed++
-    }
+    if (reclaim(step, row)) reclaimed++
   }
   return reclaimed
+}
+
+/** Takes a run from its worker; tells whether it is to be delivered again. */
+const reclaim = (step: Step, row: Row.Row): boolean => {
+  if (row.cancelled === 1) {
+    settleAs(step, row, "cancelled")
+    return false
+  }
+  // It has its place, and so is the next at its limits; where starts are counted, its next one is another.
+  Gate.reclaim(step, row)
+  Executions.reclaim(step, row)
+  return true
+}
+
+/** How long the last sign of life of a worker that fell silent is known. */
+const seenMillis = 3_600_000
+
+const silent = query<[docket: number, now: number], DocketStore.SilentWorker & { readonly seen: number | null }>(
+  `SELECT e.worker AS name, count(*) AS held, max(e.at) AS until, max(w.seen) AS seen FROM docket_executions AS e
+  LEFT JOIN docket_workers AS w ON w.docket = e.docket AND w.name = e.worker
+  WHERE e.docket = ? AND e.place = 'running' AND e.line = '' GROUP BY e.worker
+  HAVING coalesce(max(w.until), 0) <= ? ORDER BY e.worker`
+)
+
+/** Workers that hold executions and are not listed any more, by name. */
+export const silentWorkers = ({ docket, now, sql }: Step): ReadonlyArray<DocketStore.SilentWorker> =>
+  sql
+    .all(silent, docket.id, now)
+    .map(({ held, name, seen, until }) => ({ name, lastSeen: seen ?? undefined, held, until }))
+
+const isListed = query<[docket: number, name: string, now: number], { readonly name: string }>(
+  `SELECT name FROM docket_workers WHERE docket = ? AND name = ? AND until > ?`
+)
+
+/** Takes from a worker what it holds, unless it is listed. */
+export const forgetWorker = (step: Step, name: string): number | undefined => {
+  const { docket, now, sql } = step
+  if (sql.get(isListed, docket.id, name, now) !== undefined) return undefined
+  const taken = Row.heldBy(step, name).filter((row) => reclaim(step, row)).length
+  leave(step, name)
+  if (taken > 0) docket.token = 1
+  return taken
 }
 
 const announce = query<[docket: number, name: string, seen: number, until: number, tasks: string]>(
@@ -696,7 +731,7 @@ export const heartbeat = (
   realNow: number
 ): DocketStore.HeartbeatReply => {
   const { docket, now, sql } = step
-  sql.run(forgetWorkers, docket.id, now)
+  sql.run(forgetWorkers, docket.id, now - seenMillis)
   const presence = Math.max(1000, Math.ceil(worker.presenceMillis))
   const tasks = worker.tasks === "any" ? ["*"] : Array.from(worker.tasks).toSorted()
   sql.run(announce, docket.id, worker.name, now, now + presence, JSON.stringify(tasks))

@@ -115,6 +115,9 @@ const until = query<[docket: number, place: string, at: number, limit: number], 
 const underLease = query<[docket: number, place: string, lease: string], Row>(
   `SELECT ${columns} FROM docket_executions WHERE docket = ? AND place = ? AND line = '' AND lease = ? ORDER BY seq`
 )
+const byWorker = query<[docket: number, worker: string], Row>(
+  `SELECT ${columns} FROM docket_executions WHERE docket = ? AND place = 'running' AND line = '' AND worker = ? ORDER BY seq`
+)
 const firstAt = query<[docket: number, place: string], { readonly at: number }>(
   `SELECT at FROM docket_executions WHERE docket = ? AND place = ? AND line = '' ORDER BY at LIMIT 1`
 )
@@ -198,6 +201,10 @@ export const due = (step: Step, place: Place, limit: number): ReadonlyArray<Row>
 /** What is held under a lease, in the order in which it was granted. */
 export const granted = (step: Step, place: "running" | "asked", lease: string): ReadonlyArray<Row> =>
   step.sql.all(underLease, step.docket.id, place, lease)
+
+/** What a worker runs, in the order in which it began. */
+export const heldBy = ({ docket, sql }: Step, worker: string): ReadonlyArray<Row> =>
+  sql.all(byWorker, docket.id, worker)
 
 /** The earliest time of a place. */
 export const earliest = (step: Step, place: Place): number | undefined =>

@@ -238,6 +238,9 @@ export const makeUrl: (
         ),
       depth: run("DocketStore.depth", "read", Executions.depth),
       snapshot: (limit) => run("DocketStore.snapshot", "read", (step) => Overview.snapshot(step, limit)),
+      silentWorkers: run("DocketStore.silentWorkers", "read", Operations.silentWorkers),
+      forgetWorker: (name) =>
+        lookAfter(run("DocketStore.forgetWorker", "confirmed", (step) => Operations.forgetWorker(step, name))),
       facts: (tasks) => run("DocketStore.facts", "read", (step) => Operations.facts(step, tasks)),
       workers: run("DocketStore.workers", "read", Operations.workers),
       open: (worker) => Effect.tap(Session.open({ run, idle, worker, reconnected: database.reconnected }), () => listen)

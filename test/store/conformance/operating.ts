@@ -762,6 +762,40 @@ export const operating = (test: Test) => {
       assert.deepStrictEqual(keysOf(yield* take(5)), ["due-1", "due-2"])
     }))
 
+  test("ASK-04 what a worker that fell silent holds is told, and given back at once when it is forgotten", (kit) =>
+    Effect.gen(function* () {
+      const silent = Effect.map(kit.store.silentWorkers, (workers) => workers.map(({ held, name }) => [name, held]))
+      const lease = yield* Effect.scoped(
+        Effect.gen(function* () {
+          const { session, take } = yield* kit.worker({ name: "dead", presenceMillis: 5_000 })
+          yield* session.heartbeat
+          for (const key of ["a", "b", "c"]) yield* kit.add(key)
+          const [first] = yield* take(3)
+          assert.deepStrictEqual(yield* silent, [])
+          assert.isUndefined(yield* kit.store.forgetWorker("dead"))
+          yield* kit.store.cancel(["c"])
+          return first!
+        })
+      )
+      yield* kit.pass(5_001)
+      const alive = yield* kit.worker({ name: "alive" })
+      yield* alive.session.heartbeat
+      yield* kit.add("mine")
+      yield* alive.takeOne
+      assert.deepStrictEqual(yield* silent, [["dead", 3]])
+      const [worker] = yield* kit.store.silentWorkers
+      assert.strictEqual(worker?.until, beginning + leaseMillis)
+      const feed = yield* kit.watch("c")
+      assert.strictEqual(yield* kit.store.forgetWorker("dead"), 2)
+      assert.deepStrictEqual(yield* silent, [])
+      assert.strictEqual(yield* kit.store.forgetWorker("dead"), 0)
+      assert.strictEqual(yield* kit.store.forgetWorker("nobody"), 0)
+      assert.deepStrictEqual(yield* feed.states(1), ["cancelled"])
+      assert.sameMembers(keysOf(yield* alive.take(5)).slice(), ["a", "b"])
+      // Should it live after all, it has lost what it held.
+      assert.deepStrictEqual(yield* alive.renew(lease), ["lost"])
+    }))
+
   test("workers are listed by name, with their tasks, until they leave", (kit) =>
     Effect.gen(function* () {
       const beat = (worker: TestWorker) => worker.session.heartbeat

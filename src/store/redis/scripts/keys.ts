@@ -45,7 +45,7 @@
  * | `debounce:CONTROL` | hash | a round: `first`, the key of the submission that will run, `due` and `deadline` | deleted when that one runs, or is cancelled; ten settle times after the last submission |
  * | `watchers` | string | is there while anyone follows an execution; without it no event is published. Its value is the same until it is gone: so those who follow see that it was | 30 s after the last follower |
  * | `workers` | sorted set | workers by the time until which they are listed | a worker that leaves, or any heartbeat once that time has passed |
- * | `worker:WORKER` | hash | `seen`, its last sign of life, and `tasks`, with a NUL around each, or `*` for any | the presence, from the last heartbeat on |
+ * | `worker:WORKER` | hash | `seen`, its last sign of life, and `tasks`, with a NUL around each, or `*` for any | an hour after the presence, from the last heartbeat on; with the worker that leaves |
  * | `facts` | hash | what the worker that started last said of a task, as JSON by its name (see `TaskFacts`) | a week after the last heartbeat of any worker |
  * | `suspect:WORKER` | string | until when the worker runs no other execution whose workers died again and again, and the lease and the key of the one that it has | a second after that time, at which the first lease of that run ends |
  * | `notices` | list | what was found that others did to the docket's data, as sentences for a log: at most 100 | deleted by the next heartbeat, which says it; a day |

@@ -1,8 +1,8 @@
 import * as Option from "effect/Option"
-import type { TaskFacts, WorkerOptions, WorkerRecord } from "../../../DocketStore.ts"
+import type { SilentWorker, TaskFacts, WorkerOptions, WorkerRecord } from "../../../DocketStore.ts"
 import { decode as decodeSaid, encode as encodeFacts } from "../../facts.ts"
 import { encodeTasks } from "./exchange.ts"
-import { compose } from "./fragment.ts"
+import { compose, fragment } from "./fragment.ts"
 import * as fragments from "./fragments.ts"
 import { holdings } from "./gates.ts"
 import * as Keys from "./keys.ts"
@@ -10,6 +10,40 @@ import { contractMillis } from "./contracts.ts"
 import type { Depth } from "./read.ts"
 import * as Record from "./record.ts"
 import * as Redis from "../connection/Redis.ts"
+
+/** How long the last sign of life of a worker that fell silent is known. */
+const seenMillis = 3_600_000
+
+/**
+ * Defines `reclaim(key)`: takes a run from its worker, to be delivered again, or settles it as cancelled if it was to stop;
+ * returns whether it is delivered again. Goes by the script's `ttl`.
+ */
+const reclaim = fragment(
+  [fragments.announce, holdings, fragments.bury],
+  /* lua */ `
+local function reclaim(key)
+  local record = records .. key
+  local found = call('HMGET', record, 'state', 'cancel', 'progress', 'failures', 'terms', 'gen', 'place', 'last')
+  if found[1] ~= 'running' then return false end
+  if found[3] then call('DEL', progresses .. key) end
+  if found[5] then giveUp(key, found[6]) end
+  -- The lease goes: what it settles from now on was not applied before.
+  if found[2] then
+    call('HSET', record, 'state', 'cancelled', 'completed', nowText)
+    call('HDEL', record, 'lease', 'cancel', 'progress')
+    if found[8] then call('ZREM', chainsKey, key) end
+    if isFollowed(key) then announce(key) end
+    bury(key, ttl, found[4])
+    return false
+  end
+  -- It has its place, and so is the next at its limits; where starts are counted, its next one is another.
+  enqueue(key, found[7])
+  call('HDEL', record, 'lease', 'worker', 'started', 'progress', 'starts', 'counted')
+  if isFollowed(key) then announce(key) end
+  return true
+end
+`
+)
 
 /**
  * Announces a worker, forgets those that have not been heard of, and returns expired leases to the ready stream.
@@ -46,22 +80,13 @@ export const heartbeat = Redis.script(
     lua: /* lua */ `
 ${fragments.prologue}
 local ttl, worker, presence, known = tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5]), ARGV[6]
-${compose([
-  fragments.announce,
-  fragments.noticeLost,
-  fragments.wake,
-  holdings,
-  fragments.bury,
-  fragments.knows,
-  fragments.nextDue,
-  fragments.depth
-])}
+${compose([reclaim, fragments.noticeLost, fragments.wake, fragments.knows, fragments.nextDue, fragments.depth])}
 
 call('ZREMRANGEBYSCORE', workersKey, '-inf', nowText)
 call('ZADD', workersKey, text(now + presence), worker)
 local presentation = prefix .. '${Keys.segments.worker}' .. worker
 call('HSET', presentation, 'seen', nowText, 'tasks', known)
-call('PEXPIRE', presentation, text(presence))
+call('PEXPIRE', presentation, text(presence + ${seenMillis}))
 local facts = prefix .. '${Keys.segments.facts}'
 for i = 8, #ARGV, 2 do
   call('HSET', facts, ARGV[i], ARGV[i + 1])
@@ -74,27 +99,7 @@ end
 local reclaimed = 0
 local expired = call('ZRANGEBYSCORE', leasesKey, '-inf', nowText, 'LIMIT', 0, 100)
 for _, key in ipairs(expired) do
-  local record = records .. key
-  local found = call('HMGET', record, 'state', 'cancel', 'progress', 'failures', 'terms', 'gen', 'place', 'last')
-  if found[1] == 'running' then
-    if found[3] then call('DEL', progresses .. key) end
-    -- The lease goes: what it settles from now on was not applied before.
-    if found[2] then
-      if found[5] then giveUp(key, found[6]) end
-      call('HSET', record, 'state', 'cancelled', 'completed', nowText)
-      call('HDEL', record, 'lease', 'cancel', 'progress')
-      if found[8] then call('ZREM', chainsKey, key) end
-      if isFollowed(key) then announce(key) end
-      bury(key, ttl, found[4])
-    else
-      reclaimed = reclaimed + 1
-      if found[5] then giveUp(key, found[6]) end
-      -- It has its place, and so is the next at its limits; where starts are counted, its next one is another.
-      enqueue(key, found[7])
-      call('HDEL', record, 'lease', 'worker', 'started', 'progress', 'starts', 'counted')
-      if isFollowed(key) then announce(key) end
-    end
-  end
+  if reclaim(key) then reclaimed = reclaimed + 1 end
 end
 if #expired > 0 then call('ZREM', leasesKey, unpack(expired)) end
 
@@ -230,6 +235,96 @@ export const decodeFacts = (found: ReadonlyArray<string>): ReadonlyMap<string, T
       return Option.isSome(said) ? [[task, said.value] as const] : []
     })
   )
+
+/**
+ * Lists workers that hold executions and are not listed any more.
+ *
+ * KEYS     as `Keys.fixed` lists them
+ * ARGV[1]  now, epoch ms; empty for the server's clock
+ * ARGV[2]  prefix of the docket's keys
+ * Reply    for each worker, by name: its name, its last sign of life or an empty text, how many it holds, and when the
+ *          last of its leases ends
+ * Cost     two calls for each execution that runs
+ */
+export const silentWorkers = Redis.script(
+  (keys: Keys.Keys, now: number | "") => [...Keys.fixed(keys), now, keys.prefix],
+  {
+    operation: "DocketStore.silentWorkers",
+    numberOfKeys: Keys.numberOfFixed,
+    lua: /* lua */ `
+${fragments.prologue}
+local leases, held, until_, names = call('ZRANGE', leasesKey, 0, -1, 'WITHSCORES'), {}, {}, {}
+for i = 1, #leases, 2 do
+  local name = redis.pcall('HGET', records .. leases[i], 'worker')
+  if type(name) == 'string' then
+    if not held[name] then names[#names + 1] = name end
+    held[name] = (held[name] or 0) + 1
+    until_[name] = math.max(until_[name] or 0, tonumber(leases[i + 1]))
+  end
+end
+table.sort(names)
+local silent = {}
+for _, name in ipairs(names) do
+  local listed = tonumber(call('ZSCORE', workersKey, name) or '0')
+  if listed <= now then
+    local seen = call('HGET', prefix .. '${Keys.segments.worker}' .. name, 'seen')
+    silent[#silent + 1] = { name, seen or '', held[name], text(until_[name]) }
+  end
+end
+return silent
+`
+  }
+).withReplyType<ReadonlyArray<readonly [name: string, seen: string, held: number, until: string]>>()
+
+/** A silent worker in the words of the port. */
+export const decodeSilent = ([name, seen, held, until]: readonly [string, string, number, string]): SilentWorker => ({
+  name,
+  lastSeen: Record.timeOf(seen),
+  held,
+  until: Record.timeOf(until) ?? 0
+})
+
+/**
+ * Takes from a worker that is not listed any more what it holds, to be delivered again.
+ *
+ * KEYS     as `Keys.fixed` lists them
+ * ARGV[1]  now, epoch ms; empty for the server's clock
+ * ARGV[2]  prefix of the docket's keys
+ * ARGV[3]  how long settled executions are kept, ms
+ * ARGV[4]  the worker's name
+ * Reply    how many those were; -1 when it is listed
+ * Cost     one call for each execution that runs, and O(log n) for each that it held
+ */
+export const forgetWorker = Redis.script(
+  (keys: Keys.Keys, now: number | "", ttlMillis: number, worker: string) => [
+    ...Keys.fixed(keys),
+    now,
+    keys.prefix,
+    ttlMillis,
+    worker
+  ],
+  {
+    operation: "DocketStore.forgetWorker",
+    numberOfKeys: Keys.numberOfFixed,
+    lua: /* lua */ `
+${fragments.prologue}
+local ttl, worker = tonumber(ARGV[3]), ARGV[4]
+if tonumber(call('ZSCORE', workersKey, worker) or '0') > now then return -1 end
+${compose([reclaim, fragments.wake])}
+local taken = 0
+for _, key in ipairs(call('ZRANGE', leasesKey, 0, -1)) do
+  if redis.pcall('HGET', records .. key, 'worker') == worker then
+    call('ZREM', leasesKey, key)
+    if reclaim(key) then taken = taken + 1 end
+  end
+end
+call('ZREM', workersKey, worker)
+call('DEL', prefix .. '${Keys.segments.worker}' .. worker)
+if taken > 0 then wake() end
+return taken
+`
+  }
+).withReplyType<number>()
 
 /** A name, the last sign of life, and the tasks. */
 type Presented = readonly [name: string, seen: string, tasks: string]
