@@ -39,6 +39,57 @@ it.layer(App.layer(), { excludeTestServices: true })("docket strike and restore"
     })
   )
 
+  it.effect("a strike that matches nothing is doubted, and says how many it matches", () =>
+    Effect.gen(function* () {
+      const shop = yield* (yield* App).shop
+      const facts = new Map([
+        ["send", { key: "own", fields: { id: ["number"], to: ["string", "null"], any: [] } } as const]
+      ])
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const session = yield* shop.docket.store.open({
+            name: "w",
+            tasks: new Set(["send"]),
+            contracts: new Map(),
+            recurring: new Set(),
+            facts,
+            leaseMillis: 60_000,
+            maxDeliveries: 10,
+            presenceMillis: 60_000
+          })
+          yield* session.heartbeat
+          yield* session.leave
+        })
+      )
+      for (const id of [1, 7, 7]) yield* shop.docket.addNamed("send", { id }, { delay: "1 hour" })
+      const said = (...terms: ReadonlyArray<string>) =>
+        Effect.map(shop.run(["strike", ...terms, "--dry-run"]), ({ code, stderr }) => {
+          assert.strictEqual(code, 0)
+          return stderr
+        })
+      const fine = yield* said("send", "id", "int:7")
+      assert.notMatch(fine, /No worker|no field|without conversion/)
+      assert.include(fine, "It matches 2 of 3 that wait")
+      for (const terms of [
+        ["*", "to", "Ada"],
+        ["send", "any", "x"],
+        ["send", "id", "between", "json:[1,2]"]
+      ]) {
+        assert.notMatch(yield* said(...terms), /No worker|no field|without conversion/, terms.join(" "))
+      }
+      assert.include(yield* said("sned"), 'No worker has said that it knows task "sned", only send')
+      assert.include(yield* said("send", "di", "7"), 'Task "send" has no field "di" in its payload, only any, id, to')
+      assert.include(yield* said("*", "di", "7"), 'No task has a field "di"')
+      const wrong = yield* said("send", "id", "7")
+      assert.include(wrong, 'Field "id" is number, and "7" is string')
+      assert.include(wrong, "It matches 0 of 3 that wait")
+      assert.deepStrictEqual(yield* shop.docket.strikes, [])
+      const restored = yield* shop.run(["restore", "send"])
+      assert.deepStrictEqual([restored.code, restored.stdout], [0, "Restoring send\n"])
+      assert.include(restored.stderr, "was not in force")
+    })
+  )
+
   it.effect("strikes lists those in force (STR-12)", () =>
     Effect.gen(function* () {
       const shop = yield* (yield* App).shop

@@ -8,12 +8,17 @@ import * as Exit from "effect/Exit"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { Docket } from "../../Docket.ts"
-import { Operator, type Strike } from "../../Strike.ts"
-import type { Options } from "../../StrikeList.ts"
+import { factsOf } from "../../internal/contract/facts.ts"
+import { failWith } from "../../internal/docket/docketError.ts"
+import { parsePayload } from "../../internal/docket/knownStrikes.ts"
+import { judge, Operator, type Strike } from "../../Strike.ts"
+import { type Options, toRestore, toStrike } from "../../StrikeList.ts"
 import { UsageError } from "../exits.ts"
 import * as Flags from "../flags.ts"
+import * as Modules from "../modules.ts"
 import * as Output from "../output.ts"
 import * as Store from "../store.ts"
+import { doubtsOf } from "../strikeDoubts.ts"
 import * as Text from "../text.ts"
 
 const terms = Argument.String("TASK [FIELD [OPERATOR] VALUE]").pipe(
@@ -29,12 +34,34 @@ export const strike = Command.make(
   "strike",
   {
     terms,
-    hold: Flags.toggle("hold", "Let matching executions wait until the strike is restored, rather than cancel them")
+    hold: Flags.toggle("hold", "Let matching executions wait until the strike is restored, rather than cancel them"),
+    dryRun: Flags.toggle("dry-run", "Only say what the strike would match"),
+    tasks: Flags.list({
+      name: "tasks",
+      description: "A module that defines tasks, against which the strike is checked; may be given several times",
+      metavar: "module"
+    })
   },
-  Effect.fnUntraced(function* ({ hold, terms }) {
+  Effect.fnUntraced(function* ({ dryRun, hold, tasks, terms }) {
     const options = yield* read(terms)
-    const strike = yield* act((docket) => docket.strike({ ...options, hold }))
-    yield* Output.lines([`Striking ${describe(strike)}`])
+    const loaded = tasks.length === 0 ? [] : Array.from((yield* Modules.load(tasks)).tasks.tasks.values())
+    const looked = yield* act((docket) =>
+      Effect.gen(function* () {
+        const facts = new Map(yield* failWith(docket.store.facts("all")))
+        for (const task of loaded) facts.set(task.name, factsOf(task))
+        const strike = yield* dryRun ? toStrike({ ...options, hold }) : docket.strike({ ...options, hold })
+        const { waiting } = yield* failWith(docket.store.snapshot(mostLookedAt))
+        const matching = waiting.filter(({ payload, task }) => {
+          const verdict = judge([strike], task, parsePayload(payload))
+          return verdict.strike !== undefined
+        })
+        return { strike, doubts: doubtsOf(options, facts), matching: matching.length, waiting: waiting.length }
+      })
+    )
+    yield* Output.lines([`${dryRun ? "Not striking" : "Striking"} ${describe(looked.strike)}`])
+    for (const doubt of looked.doubts) yield* Output.talk(doubt)
+    const first = looked.waiting >= mostLookedAt ? `the first ${mostLookedAt} that wait` : `${looked.waiting} that wait`
+    yield* Output.talk(`It matches ${looked.matching} of ${first}`)
   })
 ).pipe(
   Command.withDescription(
@@ -47,7 +74,11 @@ export const strike = Command.make(
     { command: "docket strike sendWelcome", description: "All executions of a task" },
     { command: "docket strike sendWelcome customerId int:13 --hold", description: "Those of one customer; they wait" },
     { command: "docket strike '*' region == eu-west-1", description: "Those of all tasks that have this field" },
-    { command: "docket strike import size between json:[1000,2000]", description: "Both ends are included" }
+    { command: "docket strike import size between json:[1000,2000]", description: "Both ends are included" },
+    {
+      command: "docket strike sendWelcome customerId int:13 --dry-run",
+      description: "Only how many wait that it matches"
+    }
   ])
 )
 
@@ -57,8 +88,16 @@ export const restore = Command.make(
   { terms },
   Effect.fnUntraced(function* ({ terms }) {
     const options = yield* read(terms)
-    yield* act((docket) => docket.restore(options))
+    const wasInForce = yield* act((docket) =>
+      Effect.gen(function* () {
+        const meant = new Set((yield* toRestore(options)).map(({ id }) => id))
+        const before = yield* docket.strikes
+        yield* docket.restore(options)
+        return before.some(({ id }) => meant.has(id))
+      })
+    )
     yield* Output.lines([`Restoring ${describe(options)}`])
+    if (!wasInForce) yield* Output.talk("That strike was not in force, so nothing has changed: see docket strikes")
   })
 ).pipe(
   Command.withDescription(
@@ -103,6 +142,9 @@ export const strikes = Command.make(
   Command.withShortDescription("List the strikes"),
   Command.withExamples([{ command: "docket strikes" }, { command: "docket strikes --json" }])
 )
+
+/** How many of those that wait are looked at. */
+const mostLookedAt = 1000
 
 const act = <A, E>(f: (docket: Docket["Service"]) => Effect.Effect<A, E>) =>
   Effect.provide(Effect.flatMap(Docket, f), Store.layerShared)
