@@ -262,7 +262,6 @@ export const probesOf = (keys: Keys.Keys, id: string): ReadonlyArray<ReadonlyArr
     ["MGET", payload],
     ["PERSIST", payload],
     ["PEXPIRE", payload, "1000"],
-    ["PTTL", payload],
     ...strings.map((key) => ["SET", key, "c", "PX", "1000"]),
     ...lists.flatMap((key) => [
       ["RPUSH", key, id],

@@ -134,8 +134,8 @@ local function checkRecord(key, record)
   local found = call('HMGET', record, 'state', 'aside', 'id', 'due', 'task', 'line', 'gen', 'slot', 'needs', 'place')
   local state, aside, entry, due, task, line, generation, slot, needs, place = unpack(found)
   if not states[state or ''] then
-    -- What has a time to live was settled. The rest was live: it is not to be lost for what was done to it.
-    if call('PTTL', record) >= 0 then return end
+    -- What has ended was settled. The rest was live: it is not to be lost for what was done to it.
+    if call('HEXISTS', record, 'completed') == 1 then return end
     notice('Others changed what is kept of ' .. cjson.encode(key) .. ', which had no state any more: it runs again')
     if isIn(leasesKey, key) then
       call('HSET', record, 'state', 'running')
