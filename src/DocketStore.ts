@@ -642,7 +642,10 @@ export type ExecutionEvent =
       readonly key: string
       readonly task: string
       readonly state: State
-      /** Whether it is scheduled since something holds it back that was its turn: a limit, or a strike. */
+      /**
+       * Whether it is scheduled since a limit or a strike holds it back whose turn it was, or queued since a limit let it go,
+       * and so about to run.
+       */
       readonly isHeldBack: boolean
       readonly generation: number
       readonly deliveries: number

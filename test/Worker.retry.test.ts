@@ -565,14 +565,12 @@ onEveryStore("A failed attempt", (it) => {
           attempts: "unlimited",
           while: (error: unknown) => asked.push(Predicate.isTagged(error, "TaskTimedOut") ? "timed out" : "other") < 2
         })
-        for (const [name, error] of [
-          ["named", TaskTimedOut],
-          ["unnamed", Schema.Never]
-        ] as const) {
-          const Slow = Task.make(name, { error, timeout: "1 second", retry })
-          const group = TaskGroup.make(Slow)
-          const handlers = group.toLayer({ named: () => Effect.never, unnamed: () => Effect.never })
-          yield* start(Worker.layer(group).pipe(Layer.provide(handlers)))
+        const Named = Task.make("named", { error: TaskTimedOut, timeout: "1 second", retry })
+        const Unnamed = Task.make("unnamed", { timeout: "1 second", retry })
+        const group = TaskGroup.make(Named, Unnamed)
+        const handlers = group.toLayer({ named: () => Effect.never, unnamed: () => Effect.never })
+        yield* start(Worker.layer(group).pipe(Layer.provide(handlers)))
+        for (const Slow of [Named, Unnamed]) {
           const execution = yield* (yield* Docket).add(Slow)
           yield* Effect.flip(passUntil("500 millis", execution.result))
           assert.deepStrictEqual(asked, ["timed out", "timed out"])

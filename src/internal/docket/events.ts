@@ -18,14 +18,14 @@ type Changed = Extract<DocketStore.ExecutionEvent, { readonly _tag: "Changed" }>
 
 /** The place of a state in the life of a key: later ones are greater. */
 const placeOf = (state: Pick<Changed, "generation" | "deliveries" | "state" | "isHeldBack">): number =>
-  // A schedule has fewer than a thousand deliveries, and up to four states for each.
-  state.generation * 4000 + state.deliveries * 4 + (state.isHeldBack ? heldBack : rank[state.state])
+  // A schedule has fewer than a thousand deliveries, and up to five states for each.
+  state.generation * 5000 + state.deliveries * 5 + (state.isHeldBack ? heldBack : rank)[state.state]
 
 // A running execution counts one delivery more than while it was queued; one that is queued again comes after its run.
-const rank = { scheduled: 0, running: 0, queued: 1, completed: 3, failed: 3, cancelled: 3 } as const
+const rank = { scheduled: 0, running: 0, queued: 1, completed: 4, failed: 4, cancelled: 4 } as const
 
-// It was queued, and will be again in the next generation.
-const heldBack = 2
+// It was queued, and will be again: when it is let go, before it runs.
+const heldBack = { ...rank, scheduled: 2, queued: 3 } as const
 
 const placeOfRecord = (record: DocketStore.ExecutionRecord): number => {
   const by = record.hindrance?._tag

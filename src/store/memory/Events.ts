@@ -35,7 +35,7 @@ export const publishState = (self: Events, entry: Entry): void => {
     key,
     task,
     state,
-    isHeldBack: entry.apart !== undefined && state === "scheduled",
+    isHeldBack: entry.apart === "line" || entry.apart === "held",
     generation,
     deliveries,
     due: state === "scheduled" || state === "queued" ? due : undefined,

@@ -154,7 +154,7 @@ local function announce(key)
   local state = found[2]
   publish(stateChannels .. key, {
     type = 'state', key = key, task = found[1], state = state, generation = found[3], deliveries = found[4],
-    due = (state == 'queued' or state == 'scheduled') and found[5], aside = state == 'scheduled' and found[10],
+    due = (state == 'queued' or state == 'scheduled') and found[5], aside = (found[10] == 'w' or found[10] == 'h') and found[10],
     worker = found[6], started = found[7], completed = found[8],
     error = state == 'failed' and found[9]
   })
