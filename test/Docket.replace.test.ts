@@ -3,6 +3,7 @@ import { assert } from "@effect/vitest"
 import { Effect, Fiber, Latch, Layer, Queue, Schema } from "effect"
 import { CurrentDocket, CurrentExecution, Docket, Task, TaskGroup, Worker } from "../src/index.ts"
 import { beginning, infoOf, onEveryStore, pass, start, stateOf } from "./support/dockets.ts"
+import { waitUntil } from "./support/waitUntil.ts"
 
 const Remind = Task.make("remind", {
   payload: { text: Schema.String },
@@ -186,8 +187,8 @@ onEveryStore("Docket.replace", (it) => {
       yield* pass("1 hour")
       assert.strictEqual(yield* replacement.result, "new")
       assert.deepStrictEqual(yield* Queue.takeAll(started), ["new"])
-      // Nobody takes the end of the old run, whose result was not kept, for that of the key.
-      assert.strictEqual(yield* Fiber.join(waiting), "new")
+      // A handle is about its own run, whose result was not kept (SCH-20).
+      assert.strictEqual((yield* Effect.flip(Fiber.join(waiting)))._tag, "ResultNotKept")
     })
   )
 
@@ -211,7 +212,12 @@ onEveryStore("Docket.replace", (it) => {
       const execution = yield* docket.add(Link, { n: 1 })
       const waiting = yield* Effect.forkChild(execution.result)
       for (let i = 0; i < 40 && links.length < 40; i++) yield* pass("1 minute")
-      yield* Fiber.join(waiting)
+      // A handle is about its own run, whose result was not kept (SCH-20).
+      assert.strictEqual((yield* Effect.flip(Fiber.join(waiting)))._tag, "ResultNotKept")
+      yield* waitUntil(
+        "the last link has run",
+        Effect.sync(() => links.length === 40)
+      )
       assert.deepStrictEqual(
         links,
         Array.from({ length: 40 }, (_, i) => i + 1)
