@@ -11,7 +11,7 @@ interface Panel {
 }
 
 const namesIn = (text: string): ReadonlyArray<string> =>
-  [...new Set(text.match(/\bdocket_(?:tasks?|redis|strikes|queue|schedule)_\w+/g))]
+  [...new Set(text.match(/\bdocket_(?:tasks?|redis|strikes|queue|schedule|recurring)_\w+/g))]
     .map((name) => name.replace(/_bucket$/, ""))
     .toSorted()
 

@@ -25,7 +25,7 @@ const queries = [
 ]
 
 const metricsIn = (query: string) =>
-  Array.from(query.matchAll(/docket_(?:tasks?|redis|strikes|queue|schedule)_\w+/g), String)
+  Array.from(query.matchAll(/docket_(?:tasks?|redis|strikes|queue|schedule|recurring)_\w+/g), String)
 
 /** The labels of each metric in the text format of Prometheus. */
 const labelsIn = (text: string): ReadonlyMap<string, ReadonlySet<string>> =>
@@ -44,13 +44,13 @@ it.layer(RedisServer.layer(), { excludeTestServices: true })("A worker's metrics
       const redis = yield* RedisServer
       const { docket, env } = yield* makeDocket(redis)
       const worker = ["worker", "--tasks", module, "--redelivery-timeout", "1s"]
-      yield* docket.addNamed("held", {})
+      yield* docket.addNamed("held", {}, { key: "held" })
       const first = yield* Process.start(worker, { env: { ...env, HOLD: "true" } })
       yield* first.until("↪")
       yield* first.kill("SIGKILL")
       const port = yield* freePort
       yield* Process.start([...worker, "--metrics-port", String(port)], { env: { ...env, HOLD: "false" } })
-      yield* docket.addNamed("asks", {})
+      yield* docket.addNamed("asks", {}, { key: "asks" })
       const scrape = Effect.promise(() =>
         fetch(`http://127.0.0.1:${port}/metrics`).then(
           (response) => response.text(),
